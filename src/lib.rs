@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! X (Twitter) as a channel of a helpdesk.
 
 pub mod app;
@@ -9,3 +10,9 @@ pub mod http;
 pub mod store;
 pub mod telemetry;
 pub mod x;
+=======
+//! lib
+pub mod broker {
+    pub mod proto;
+}
+>>>>>>> proto
