@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use protox::prost_reflect::{
     DescriptorPool, EnumDescriptor, FileDescriptor, Kind, MessageDescriptor,
@@ -41,18 +42,32 @@ const EVENTS: [(&str, Check); 14] = [
     ("message.sent", round_trip::<proto::MessageSent>),
 ];
 
-/// Whether `body` is exactly what the contract says of events of this type: every field there,
-/// none besides, each in its one spelling.
+/// Whether `body` is exactly what the contract says of events of this type: it begins as every
+/// event does, and holds every field, none besides, each in its one spelling.
 pub(crate) fn check_event(event_type: &str, body: &[u8]) -> Result<(), String> {
     let (_, check) = EVENTS
         .iter()
         .find(|(name, _)| *name == event_type)
         .ok_or_else(|| format!("no event type `{event_type}`"))?;
-    check(body).map_err(|error| format!("{event_type}: {error}"))
+    check(body).map_err(|error| format!("{event_type}: {error}"))?;
+    let value = parse(body)?;
+    if type_of(&value) == Some(event_type) && value.get("account").is_some() {
+        Ok(())
+    } else {
+        Err(format!("does not begin as a {event_type}:\n{value:#}"))
+    }
+}
+
+fn parse(body: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}
+
+fn type_of(event: &Value) -> Option<&str> {
+    event.pointer("/event/type")?.as_str()
 }
 
 fn round_trip<M: DeserializeOwned + Serialize>(body: &[u8]) -> Result<(), String> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let value = parse(body)?;
     let message: M = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let written = serde_json::to_value(&message).map_err(|error| error.to_string())?;
     if written == value {
@@ -66,16 +81,30 @@ fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("proto")
 }
 
-fn descriptors() -> DescriptorPool {
-    let package = "helpdesk/twitter/v1";
-    let files = ["commands", "common", "events"].map(|name| format!("{package}/{name}.proto"));
+static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    let files = ["commands", "common", "events"].map(proto_file);
     let set = protox::compile(files, [directory()]).unwrap();
     DescriptorPool::from_file_descriptor_set(set).unwrap()
+});
+
+fn proto_file(name: &str) -> String {
+    format!("helpdesk/twitter/v1/{name}.proto")
 }
 
-fn message(name: &str) -> MessageDescriptor {
-    let name = format!("helpdesk.twitter.v1.{name}");
-    descriptors().get_message_by_name(&name).unwrap()
+/// Every message of the contract, nested ones too.
+fn messages() -> impl Iterator<Item = MessageDescriptor> {
+    let messages = DESCRIPTORS.all_messages();
+    messages.filter(|message| !message.is_map_entry())
+}
+
+fn event_messages() -> Vec<MessageDescriptor> {
+    let file = DESCRIPTORS.get_file_by_name(&proto_file("events"));
+    file.unwrap().messages().collect()
+}
+
+fn command_message() -> MessageDescriptor {
+    let message = DESCRIPTORS.get_message_by_name("helpdesk.twitter.v1.Command");
+    message.unwrap()
 }
 
 struct Sample {
@@ -86,7 +115,7 @@ struct Sample {
 
 impl Sample {
     fn value(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
+        parse(&self.body).unwrap()
     }
 
     /// The event type or command that the file is named after, be it with a word to follow:
@@ -117,7 +146,7 @@ fn sample(name: &str) -> Value {
 }
 
 fn command_names() -> Vec<String> {
-    let action = message("Command").oneofs().next().unwrap();
+    let action = command_message().oneofs().next().unwrap();
     action
         .fields()
         .map(|field| field.name().to_owned())
@@ -138,17 +167,9 @@ fn event_type(message: &MessageDescriptor) -> String {
 
 #[test]
 fn the_event_messages_are_the_event_types() {
-    let file = descriptors()
-        .get_file_by_name("helpdesk/twitter/v1/events.proto")
-        .unwrap();
-    let messages: BTreeSet<_> = file
-        .messages()
-        .map(|message| event_type(&message))
-        .collect();
-    assert_eq!(
-        messages,
-        EVENTS.iter().map(|(name, _)| (*name).to_owned()).collect()
-    );
+    let messages: BTreeSet<_> = event_messages().iter().map(event_type).collect();
+    let listed = EVENTS.map(|(name, _)| name.to_owned());
+    assert_eq!(messages, BTreeSet::from(listed));
 }
 
 #[test]
@@ -172,7 +193,7 @@ fn every_event_type_and_command_has_a_sample_and_every_sample_is_one() {
 fn samples_of_events_are_exactly_the_contract() {
     for sample in samples().iter().filter(|sample| sample.name.contains('.')) {
         let value = sample.value();
-        let event_type = value["event"]["type"].as_str().unwrap();
+        let event_type = type_of(&value).unwrap();
         assert!(
             sample.is_named_after(event_type),
             "{} is a {event_type}",
@@ -194,14 +215,8 @@ fn samples_of_commands_are_exactly_the_contract() {
 #[test]
 fn every_field_is_shown_by_a_sample() {
     let mut shown = BTreeSet::new();
-    for sample in samples() {
-        let value = sample.value();
-        let name = value["event"]["type"]
-            .as_str()
-            .unwrap_or("command")
-            .to_owned();
-        let root = roots().find(|message| event_type(message) == name).unwrap();
-        collect_fields(&root, &value, &mut shown);
+    for body in samples().iter().map(Sample::value) {
+        collect_fields(&root(&body), &body, &mut shown);
     }
     let fields = messages().flat_map(|message| message.fields().collect::<Vec<_>>());
     let missing: Vec<_> = fields
@@ -211,25 +226,15 @@ fn every_field_is_shown_by_a_sample() {
     assert!(missing.is_empty(), "in no sample: {missing:?}");
 }
 
-/// What stands at the top of a body.
-fn roots() -> impl Iterator<Item = MessageDescriptor> {
-    let files = ["events", "commands"].map(|name| format!("helpdesk/twitter/v1/{name}.proto"));
-    let pool = descriptors();
-    let files: Vec<FileDescriptor> = files
-        .iter()
-        .map(|name| pool.get_file_by_name(name).unwrap())
-        .collect();
-    files
-        .into_iter()
-        .flat_map(|file| file.messages().collect::<Vec<_>>())
-}
-
-/// Every message of the contract, nested ones too.
-fn messages() -> impl Iterator<Item = MessageDescriptor> {
-    let messages: Vec<_> = descriptors().all_messages().collect();
+/// The message that a sample's body is.
+fn root(body: &Value) -> MessageDescriptor {
+    let Some(name) = type_of(body) else {
+        return command_message();
+    };
+    let mut messages = event_messages().into_iter();
     messages
-        .into_iter()
-        .filter(|message| !message.is_map_entry())
+        .find(|message| event_type(message) == name)
+        .unwrap()
 }
 
 fn collect_fields(message: &MessageDescriptor, value: &Value, shown: &mut BTreeSet<String>) {
@@ -329,7 +334,6 @@ const ENUMS: [(&str, &str); 11] = [
 
 #[test]
 fn the_enums_are_the_contract() {
-    let pool = descriptors();
     let relative = |name: &str| name.replacen("helpdesk.twitter.v1.", "", 1);
     let values = |enumeration: &EnumDescriptor| {
         let names: Vec<_> = enumeration
@@ -338,7 +342,7 @@ fn the_enums_are_the_contract() {
             .collect();
         names.join(" ")
     };
-    let found: BTreeSet<_> = pool
+    let found: BTreeSet<_> = DESCRIPTORS
         .all_enums()
         .map(|enumeration| (relative(enumeration.full_name()), values(&enumeration)))
         .collect();
