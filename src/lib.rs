@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! X (Twitter) as a channel of a helpdesk.
 
 pub mod app;
@@ -10,9 +9,3 @@ pub mod http;
 pub mod store;
 pub mod telemetry;
 pub mod x;
-=======
-//! lib
-pub mod broker {
-    pub mod proto;
-}
->>>>>>> proto

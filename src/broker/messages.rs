@@ -286,7 +286,11 @@ fn conversation(conversation: &Conversation) -> proto::Conversation {
         kind: kind.into(),
         case_id: conversation.case_id(),
         customer: conversation.customer.as_ref().map(customer),
-        related: conversation.related.iter().map(ToString::to_string).collect(),
+        related: conversation
+            .related
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 
@@ -303,18 +307,28 @@ fn described(described: &Described, conversation: &ConversationId) -> proto::Mes
         id: message.id.to_string(),
         original_id: described.original_id.to_string(),
         kind: kind(message.kind()).into(),
-        relation: described.relations.first().map_or(0, |it| relation(*it).into()),
-        relations: described.relations.iter().map(|it| relation(*it).into()).collect(),
+        relation: described
+            .relations
+            .first()
+            .map_or(0, |it| relation(*it).into()),
+        relations: described
+            .relations
+            .iter()
+            .map(|it| relation(*it).into())
+            .collect(),
         url: url(&message.id, conversation),
         summary: summary(message),
         text: message.text.clone(),
         lang: message.lang.clone(),
         created_at: time(message.created_at),
         author: Some(author(&message.author, described.own)),
-        in_reply_to: described.in_reply_to.as_ref().map(|parent| proto::MessageRef {
-            message_id: parent.id.to_string(),
-            author_id: optional(parent.author_id),
-        }),
+        in_reply_to: described
+            .in_reply_to
+            .as_ref()
+            .map(|parent| proto::MessageRef {
+                message_id: parent.id.to_string(),
+                author_id: optional(parent.author_id),
+            }),
         quoted: described.quoted.as_ref().map(quoted),
         mentions: message.mentions.iter().map(mention).collect(),
         hashtags: message.hashtags.clone(),
@@ -322,7 +336,11 @@ fn described(described: &Described, conversation: &ConversationId) -> proto::Mes
         attachments: message.attachments.iter().map(attachment).collect(),
         possibly_sensitive: message.possibly_sensitive,
         source_app: message.source_app.clone(),
-        edit_history: described.edit_history.iter().map(ToString::to_string).collect(),
+        edit_history: described
+            .edit_history
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 
@@ -460,7 +478,9 @@ fn reply(
     };
     proto::Reply {
         permission: permission.into(),
-        reason: reason.map(|because| because.name().to_owned()).unwrap_or_default(),
+        reason: reason
+            .map(|because| because.name().to_owned())
+            .unwrap_or_default(),
         max_length: advice.max_length,
         estimated_cost_usd: advice.estimated_cost.to_string(),
         command: answer(account_id, conversation, described),

@@ -28,7 +28,10 @@ impl FromStr for Usd {
         if !digits(whole, 12) || !digits(fraction, 6) {
             return Err(InvalidUsd);
         }
-        match (whole.parse::<u64>(), format!("{fraction:0<6}").parse::<u64>()) {
+        match (
+            whole.parse::<u64>(),
+            format!("{fraction:0<6}").parse::<u64>(),
+        ) {
             (Ok(dollars), Ok(rest)) => Ok(Self {
                 micros: dollars * MICROS + rest,
             }),
@@ -67,7 +70,18 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_amount_is_refused() {
-        for raw in ["", ".5", "5.", "-1", "+1", "1e3", "0.0000001", "1,5", "$1", "1000000000000"] {
+        for raw in [
+            "",
+            ".5",
+            "5.",
+            "-1",
+            "+1",
+            "1e3",
+            "0.0000001",
+            "1,5",
+            "$1",
+            "1000000000000",
+        ] {
             assert_eq!(raw.parse::<Usd>(), Err(InvalidUsd), "{raw}");
         }
     }

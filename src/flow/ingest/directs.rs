@@ -2,13 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::work::{Outcome, Work, route_of};
+use super::work::{Outcome, Work};
 use crate::domain::account::Account;
 use crate::domain::activity::DirectMessage;
-use crate::domain::event::{
-    Customer, Described, Incoming, Outgoing, Payload, message_event_id,
-};
-use crate::domain::filter::{Candidate, Decision, Relation, decide};
+use crate::domain::event::{Customer, Described, Incoming, Outgoing, Payload, message_event_id};
+use crate::domain::filter::{Candidate, Decision, Relation, Route, decide};
 use crate::domain::ids::{ConversationId, DirectMessageId, UserId};
 use crate::domain::reply;
 use crate::store::StoreError;
@@ -25,18 +23,21 @@ impl Work<'_, '_> {
             return self.sent_direct(account, direct);
         }
         let candidate = Candidate {
+            account: account.id,
             message: &direct.message,
-            relations: vec![Relation::Direct],
+            relations: &[Relation::Direct],
+            explicit_mention: false,
             is_repost: false,
-            author_is_ours: self.context.registry().is_ours(author),
+            own_author: self.context.registry().is_ours(author),
             blocked: account.blocked.contains(&author),
             message_request: direct.message_request,
-            mentioned_explicitly: false,
             followed: None,
             now: self.at,
         };
-        match decide(self.context.registry().filters(account.id), candidate) {
-            Decision::Wanted { route, relations } => {
+        match decide(self.context.registry().filters(account.id), &candidate) {
+            Decision::Wanted {
+                route, relations, ..
+            } => {
                 let customer = Customer {
                     id: author,
                     username: direct.message.author.username.clone(),
@@ -46,13 +47,13 @@ impl Work<'_, '_> {
                 let payload = Payload::MessageReceived(Box::new(Incoming {
                     route: route.clone(),
                     conversation,
-                    reply: reply::to_direct(&direct.message, self.context.prices()),
-                    delivery: self.delivery(direct.message.kind()),
+                    reply: reply::to_direct(&direct.message, &self.context.prices().calls),
+                    delivery: self.delivery(account, &direct.message),
                     message: self.describe_direct(account, direct, relations),
                 }));
-                self.publish_direct(account, direct, payload, Some(author), Some(route))
+                self.publish_direct(account, direct, payload, Some(author), Some(route.clone()))
             }
-            Decision::Unwanted { why, .. } => self.unwanted(
+            Decision::Unwanted(why) => self.unwanted(
                 message_event_id(account.id, "message.received", &direct.message.id),
                 why.name(),
             ),
@@ -64,14 +65,16 @@ impl Work<'_, '_> {
         account: &Account,
         direct: &DirectMessage,
     ) -> Result<Outcome, StoreError> {
-        let customer = direct.recipient_id.or_else(|| other_side(account, &direct.conversation));
+        let customer = direct
+            .recipient_id
+            .or_else(|| other_side(account, &direct.conversation));
         let shown = customer.map(|id| Customer {
             id,
             username: String::new(),
         });
         let payload = Payload::MessageSent(Box::new(Outgoing {
             conversation: self.conversation(account.id, direct.conversation.clone(), shown)?,
-            delivery: self.delivery(direct.message.kind()),
+            delivery: self.delivery(account, &direct.message),
             message: self.describe_direct(account, direct, vec![Relation::Direct]),
         }));
         self.publish_direct(account, direct, payload, customer, None)
@@ -83,7 +86,7 @@ impl Work<'_, '_> {
         direct: &DirectMessage,
         payload: Payload,
         customer: Option<UserId>,
-        route: Option<crate::domain::filter::Route>,
+        route: Option<Route>,
     ) -> Result<Outcome, StoreError> {
         let at = direct.message.created_at;
         let Some(appended) = self.append_unless_seen(account, at, payload)? else {

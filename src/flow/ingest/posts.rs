@@ -3,17 +3,17 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::threads::{self, Place};
-use super::work::{Outcome, Work};
-use crate::domain::account::Account;
+use super::work::{Outcome, Work, route_of};
+use crate::domain::account::{Account, Tier};
 use crate::domain::event::{
     Conversation, Customer, Deleted, Described, Edited, InReplyTo, Incoming, Outgoing, Payload,
     message_event_id,
 };
-use crate::domain::filter::{Candidate, Decision, Relation, Route};
+use crate::domain::filter::{Candidate, Decision, Relation, Route, decide};
 use crate::domain::ids::{ConversationId, EventId, MessageId, TweetId, UserId};
 use crate::domain::message::{Post, Reference};
 use crate::domain::reply;
-use crate::store::{PostRow, StoreError};
+use crate::store::{ConversationRow, PostRow, StoreError};
 
 /// How long a core has to redact what its author deleted.
 /// Source: X's developer policy, 24 hours after a request.
@@ -57,27 +57,27 @@ impl Work<'_, '_> {
             self.at,
         )?;
         let relations = self.relations(account, post)?;
-        let own = post.message.author.id == account.id.0;
-        let decision = self.decide_post(account, post, &place, relations, &version)?;
-        match decision {
-            Ok((route, relations)) => self.publish_post(
-                Wanted {
+        let wanted = if post.message.author.id == account.id.0 {
+            Ok((None, relations))
+        } else {
+            let decision = self.decide_post(account, post, &place, relations, &version)?;
+            decision.map(|(route, relations)| (Some(route), relations))
+        };
+        match wanted {
+            Ok((route, relations)) => {
+                let wanted = Wanted {
                     account,
                     post,
                     version,
-                    route: (!own).then_some(route),
+                    route,
                     relations,
-                },
-                place,
-            ),
-            Err(why) => self.unwanted(
-                message_event_id(
-                    account.id,
-                    "message.received",
-                    &MessageId::Post(post.original_id()),
-                ),
-                why,
-            ),
+                };
+                self.publish_post(wanted, &place)
+            }
+            Err(why) => {
+                let id = MessageId::Post(post.original_id());
+                self.unwanted(message_event_id(account.id, "message.received", &id), why)
+            }
         }
     }
 
@@ -98,7 +98,11 @@ impl Work<'_, '_> {
         }
         // The thread may be forgotten while the duplicate check still knows.
         let own = post.message.author.id == account.id.0;
-        let event_type = if own { "message.sent" } else { "message.received" };
+        let event_type = if own {
+            "message.sent"
+        } else {
+            "message.received"
+        };
         let id = message_event_id(account.id, event_type, &MessageId::Post(original));
         let seen = self.tx.seen(id)?;
         Ok(if seen.is_some_and(|seen| seen.wanted) {
@@ -154,7 +158,12 @@ impl Work<'_, '_> {
                 relations.push(relation);
             }
         }
-        if post.message.mentions.iter().any(|it| names(account, it.id, &it.username)) {
+        if post
+            .message
+            .mentions
+            .iter()
+            .any(|it| names(account, it.id, &it.username))
+        {
             relations.push(Relation::Mention);
         }
         Ok(relations)
@@ -169,42 +178,40 @@ impl Work<'_, '_> {
         relations: Vec<Relation>,
         version: &Version,
     ) -> Result<Result<(Route, Vec<Relation>), &'static str>, StoreError> {
-        let own = post.message.author.id == account.id.0;
-        if own {
-            return Ok(Ok((Route::default(), relations)));
-        }
         let conversation = self.tx.conversation(account.id, &place.conversation)?;
-        let followed = conversation
-            .as_ref()
-            .filter(|row| row.received_at.is_some_and(|at| self.is_recent(at)))
-            .filter(|_| post.replied_to.is_some() || matches!(version, Version::Newer { .. }))
-            .map(super::work::route_of);
+        let published = conversation.filter(|row| row.received_at.is_some());
+        let route = published.as_ref().map(route_of);
+        let recent = published.is_some_and(|row| row.received_at >= Some(self.recent()));
+        let registry = self.context.registry();
         let candidate = Candidate {
+            account: account.id,
             message: &post.message,
-            relations,
+            relations: &relations,
+            explicit_mention: explicitly_named(account, post),
             is_repost: post.reposted.is_some(),
-            author_is_ours: self.context.registry().is_ours(post.message.author.id),
+            own_author: registry.is_ours(post.message.author.id),
             blocked: post.author_blocked || account.blocked.contains(&post.message.author.id),
             message_request: None,
-            mentioned_explicitly: explicitly_named(account, post),
-            followed,
+            followed: route
+                .as_ref()
+                .filter(|_| recent && post.replied_to.is_some()),
             now: self.at,
         };
-        let filters = self.context.registry().filters(account.id);
-        Ok(match crate::domain::filter::decide(filters, candidate) {
-            Decision::Wanted { route, relations } => Ok((route, relations)),
+        match decide(registry.filters(account.id), &candidate) {
+            Decision::Wanted {
+                route, relations, ..
+            } => Ok(Ok((route.clone(), relations))),
             // The core knows an earlier version: it must hear of this one.
-            Decision::Unwanted { relations, .. } if matches!(version, Version::Newer { .. }) => {
-                let route = conversation.as_ref().map(super::work::route_of);
-                Ok((route.unwrap_or_default(), relations))
+            Decision::Unwanted(_) if matches!(version, Version::Newer { .. }) => {
+                Ok(Ok((route.unwrap_or_else(|| route_of(&ConversationRow::default())), relations)))
             }
-            Decision::Unwanted { why, .. } => Err(why.name()),
-        })
+            Decision::Unwanted(why) => Ok(Err(why.name())),
+        }
     }
 
-    fn publish_post(&mut self, wanted: Wanted<'_>, place: Place) -> Result<Outcome, StoreError> {
+    fn publish_post(&mut self, wanted: Wanted<'_>, place: &Place) -> Result<Outcome, StoreError> {
         let Wanted { account, post, .. } = wanted;
-        let conversation = self.post_conversation(account, post, &place)?;
+        let conversation = self.post_conversation(account, post, place)?;
         let route = wanted.route.clone();
         let payload = self.post_payload(wanted, conversation)?;
         let appended = self.append(account, post.message.created_at, payload)?;
@@ -214,7 +221,13 @@ impl Work<'_, '_> {
             row.event = Some(appended.id);
             self.tx.put_post(account.id, original, &row, self.at)?;
         }
-        self.note_published(account.id, &place.conversation, place.customer, route, &appended)?;
+        self.note_published(
+            account.id,
+            &place.conversation,
+            place.customer,
+            route,
+            &appended,
+        )?;
         Ok(Outcome::Published)
     }
 
@@ -244,8 +257,10 @@ impl Work<'_, '_> {
             relations,
         } = wanted;
         let app = self.context.registry().app_of(account);
-        let advice = reply::to_post(app, account, post, &relations, self.context.prices());
-        let delivery = self.delivery(post.message.kind());
+        let tier = app.map_or(Tier::SelfServe, |app| app.tier);
+        let named = explicitly_named(account, post);
+        let advice = reply::to_post(tier, named, post, &relations, &self.context.prices().calls);
+        let delivery = self.delivery(account, &post.message);
         let message = self.describe_post(post, relations);
         Ok(match (version, route) {
             (Version::Newer { latest, event }, route) => Payload::MessageEdited(Box::new(Edited {
@@ -291,7 +306,9 @@ impl Work<'_, '_> {
         let row = self.tx.event(event)?;
         let body: Option<serde_json::Value> =
             row.and_then(|row| serde_json::from_slice(&row.body).ok());
-        let text = body.as_ref().and_then(|body| body.pointer("/message/text")?.as_str());
+        let text = body
+            .as_ref()
+            .and_then(|body| body.pointer("/message/text")?.as_str());
         Ok(text.unwrap_or_default().to_owned())
     }
 

@@ -52,11 +52,7 @@ fn nodes(post: &Post) -> impl Iterator<Item = TweetId> {
     versions.chain([post.id]).chain(parent).chain(post.root)
 }
 
-fn known_threads(
-    tx: &Tx<'_>,
-    account: AccountId,
-    post: &Post,
-) -> Result<Vec<TweetId>, StoreError> {
+fn known_threads(tx: &Tx<'_>, account: AccountId, post: &Post) -> Result<Vec<TweetId>, StoreError> {
     let mut threads = Vec::new();
     for id in nodes(post) {
         let Some(row) = tx.post(account, id)? else {

@@ -9,18 +9,14 @@ use crate::broker::messages;
 use crate::domain::account::Account;
 use crate::domain::activity::{Activity, ActivityEvent, Normalized, Recipient, Via};
 use crate::domain::event::{AccountRef, Conversation, Customer, Delivery, Event, Payload};
-use crate::domain::filter::Route;
+use crate::domain::filter::{FOLLOWED_FOR, Route};
 use crate::domain::ids::{AccountId, ConversationId, EventId, UserId};
-use crate::domain::message::MessageKind;
+use crate::domain::message::Message;
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::media_link::MediaLinks;
-use crate::store::{
-    ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx,
-};
+use crate::store::{ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx};
 
-/// How long a thread is followed and how far back `related` looks.
-const RECENT: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// An event older than this gets no automatic answers.
 const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
@@ -127,9 +123,10 @@ impl Work<'_, '_> {
         let registry = context.registry();
         let accounts: Vec<&Account> = match &activity.recipient {
             Recipient::User(user) => registry.account(*user).into_iter().collect(),
-            Recipient::Participants(users) => {
-                users.iter().filter_map(|user| registry.account(*user)).collect()
-            }
+            Recipient::Participants(users) => users
+                .iter()
+                .filter_map(|user| registry.account(*user))
+                .collect(),
             Recipient::App => registry.accounts_of(app).collect(),
         };
         if accounts.is_empty() {
@@ -197,15 +194,18 @@ impl Work<'_, '_> {
         }
     }
 
-    pub(super) fn is_recent(&self, at: Timestamp) -> bool {
-        self.at.duration_since(at) <= RECENT
+    /// Since when a thread is followed and `related` looks back.
+    pub(super) fn recent(&self) -> Timestamp {
+        self.at.saturating_sub(FOLLOWED_FOR).unwrap_or(self.at)
     }
 
-    pub(super) fn delivery(&self, kind: MessageKind) -> Delivery {
+    pub(super) fn delivery(&self, account: &Account, message: &Message) -> Delivery {
+        let own = message.author.id == account.id.0;
+        let prices = &self.context.prices.events;
         Delivery {
             via: self.via,
             received_at: self.at,
-            cost: self.context.prices.delivered(self.via, kind),
+            cost: prices.of_message(self.via, message.kind(), own),
         }
     }
 
@@ -215,9 +215,8 @@ impl Work<'_, '_> {
         id: ConversationId,
         customer: Option<Customer>,
     ) -> Result<Conversation, StoreError> {
-        let since = self.at.saturating_sub(RECENT).unwrap_or(self.at);
         let related = match &customer {
-            Some(customer) => self.tx.related(account, customer.id, &id, since)?,
+            Some(customer) => self.tx.related(account, customer.id, &id, self.recent())?,
             None => Vec::new(),
         };
         Ok(Conversation {
@@ -253,11 +252,9 @@ impl Work<'_, '_> {
 
     fn append_event(&mut self, id: EventId, event: Event) -> Result<Appended, StoreError> {
         self.report.new |= !event.backfilled;
-        self.report.published.push((
-            id,
-            event.payload.event_type(),
-            event.payload.kind(),
-        ));
+        self.report
+            .published
+            .push((id, event.payload.event_type(), event.payload.kind()));
         let sequence = append(self.tx, id, event, self.at)?;
         Ok(Appended { id, sequence })
     }

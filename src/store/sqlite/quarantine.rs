@@ -5,6 +5,7 @@ use rusqlite::{Row, params};
 use sha2::{Digest, Sha256};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
+use crate::domain::activity::RejectReason;
 use crate::domain::ids::{AccountId, UserId};
 use crate::store::StoreError;
 
@@ -24,6 +25,15 @@ impl QuarantineReason {
             Self::UnknownShape => "unknown_shape",
             Self::MalformedEvent => "malformed_event",
             Self::AccountNotLinked => "account_not_linked",
+        }
+    }
+}
+
+impl From<RejectReason> for QuarantineReason {
+    fn from(reason: RejectReason) -> Self {
+        match reason {
+            RejectReason::UnknownShape => Self::UnknownShape,
+            RejectReason::MalformedEvent => Self::MalformedEvent,
         }
     }
 }
