@@ -1,5 +1,9 @@
 //! What the service talks about. No I/O, no clock: time is an argument.
 
+pub mod account;
 pub mod activity;
+pub mod filter;
 pub mod ids;
 pub mod message;
+pub mod money;
+pub mod term;
