@@ -88,7 +88,7 @@ impl Watch {
             return Ok(());
         }
         let accounts: Vec<_> = self.registry.accounts().cloned().collect();
-        let health = state(faults.clone(), faults == self.told, now);
+        let health = state(faults.clone(), due, now);
         self.store
             .write(move |tx| {
                 accounts.iter().try_for_each(|account| {
