@@ -30,7 +30,7 @@ pub(super) fn tree(
             faults.add(
                 &key,
                 None,
-                format!("expected TOML: {}", without_excerpt(&error)),
+                format!("expected TOML, ids as strings: {}", without_excerpt(&error)),
             );
         })
         .ok()?;
