@@ -1,1 +1,3 @@
-fn x() {}
+//! Integration tests, a file per matter.
+
+mod normalize;
