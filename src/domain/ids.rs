@@ -218,13 +218,14 @@ impl FromStr for ConversationId {
 }
 
 /// Id of an event we publish: a function of account, event type and object, so any repeat of X
-/// gives the same id. 128 bits, written as 32 hex digits.
+/// gives the same id. 128 bits, written as 32 hex digits; the first half is the object's own number
+/// (a snowflake or milliseconds), so ids sort by time and the store's index grows at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(pub [u8; 16]);
 
 impl EventId {
-    /// `account` is the digits of the account, or `unknown`.
-    pub fn new(account: &str, event_type: &str, object: &str) -> Self {
+    /// `account` is the digits of the account, or `unknown`; `order` is the object's number.
+    pub fn new(account: &str, event_type: &str, object: &str, order: u64) -> Self {
         let mut hash = Sha256::new();
         for part in [account, event_type, object] {
             hash.update(part.as_bytes());
@@ -232,7 +233,10 @@ impl EventId {
         }
         let digest: [u8; 32] = hash.finalize().into();
         let mut id = [0; 16];
-        for (to, from) in id.iter_mut().zip(digest) {
+        for (to, from) in id
+            .iter_mut()
+            .zip(order.to_be_bytes().into_iter().chain(digest))
+        {
             *to = from;
         }
         Self(id)
@@ -318,8 +322,11 @@ mod tests {
 
     #[test]
     fn event_ids_differ_where_parts_shift_between_fields() {
-        assert_ne!(EventId::new("1", "a", "b"), EventId::new("1", "ab", ""));
-        let id = EventId::new("1", "a", "b");
+        assert_ne!(
+            EventId::new("1", "a", "b", 0),
+            EventId::new("1", "ab", "", 0)
+        );
+        let id = EventId::new("1", "a", "b", 7);
         assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
     }
 }

@@ -1,1 +1,195 @@
-//! store
+//! What must survive: the journal of events, the duplicate check, threads, quarantine and gaps.
+//!
+//! Nothing outside this module sees SQL. All writes go through [`Store::write`]: one writer commits
+//! whatever has queued up as one transaction, so many requests share one fsync. SQLite is the
+//! embedded default; a second backend implements the same [`Tx`] methods.
+
+mod sqlite;
+mod tail;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+pub use sqlite::gaps::{Gap, GapReason};
+pub use sqlite::journal::{JournalRow, Lane, NewRow, Seen, Summary};
+pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
+pub use sqlite::threads::{ConversationRow, PostRow};
+pub use sqlite::tx::Tx;
+
+use sqlite::{Reader, Writer};
+use tail::Tail;
+
+/// Where the store lies and how large it may grow.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// File of the SQLite database; its folder must exist.
+    pub path: PathBuf,
+    /// Most bytes of the database file in use; at 90 % ingest is refused.
+    pub max_bytes: u64,
+    /// How long bodies and the duplicate check are kept.
+    pub retention: Duration,
+}
+
+impl StoreSettings {
+    /// Above this ingest answers 503; the rest of `max_bytes` is for outcomes.
+    pub fn ingest_limit(&self) -> u64 {
+        self.max_bytes / 10 * 9
+    }
+
+    /// What quarantined deliveries may take: a tenth of the cap.
+    pub fn quarantine_limit(&self) -> u64 {
+        self.max_bytes / 10
+    }
+}
+
+/// What a caller can do about a failed store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The journal has reached `store.max_bytes`: try later.
+    #[error("the store is full: {used} of at most {limit} bytes are in use")]
+    Full { used: u64, limit: u64 },
+    /// Not committed in time; it may still land.
+    #[error("the store did not commit within {0:?}")]
+    Late(Duration),
+    /// Disk full, read-only, I/O fault: nothing was written, try later.
+    #[error("the store cannot be used: {0}")]
+    Unusable(Arc<rusqlite::Error>),
+    /// The database file cannot be opened.
+    #[error("cannot open the store {path}: {reason}")]
+    Open { path: PathBuf, reason: String },
+    /// A stored value that this version cannot read.
+    #[error("the store holds an unreadable {what}: {value}")]
+    Corrupt { what: &'static str, value: String },
+    /// The writer has ended: the service is stopping.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unusable(Arc::new(error))
+    }
+}
+
+impl StoreError {
+    /// The same failure, told to another caller of the same commit.
+    fn again(&self) -> Self {
+        match self {
+            Self::Full { used, limit } => Self::Full {
+                used: *used,
+                limit: *limit,
+            },
+            Self::Late(limit) => Self::Late(*limit),
+            Self::Unusable(error) => Self::Unusable(Arc::clone(error)),
+            Self::Open { path, reason } => Self::Open {
+                path: path.clone(),
+                reason: reason.clone(),
+            },
+            Self::Corrupt { what, value } => Self::Corrupt {
+                what,
+                value: value.clone(),
+            },
+            Self::Closed => Self::Closed,
+        }
+    }
+}
+
+/// Handle to the store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    settings: StoreSettings,
+    writer: Writer,
+    reader: Reader,
+    tail: Arc<Tail>,
+}
+
+impl Store {
+    /// Opens (and creates or migrates) the database.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] when the file cannot be opened, made or migrated.
+    pub fn open(settings: StoreSettings) -> Result<Self, StoreError> {
+        let tail = Arc::new(Tail::default());
+        let writer = Writer::start(settings.clone(), Arc::clone(&tail))?;
+        let reader = Reader::open(&settings.path)?;
+        Ok(Self {
+            settings,
+            writer,
+            reader,
+            tail,
+        })
+    }
+
+    /// The settings it was opened with.
+    pub fn settings(&self) -> &StoreSettings {
+        &self.settings
+    }
+
+    /// Runs `work` in the writer's next transaction; returns once that is on disk.
+    ///
+    /// # Errors
+    /// What `work` returned (then the whole transaction is undone, also for those who shared it),
+    /// or why the commit failed.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.submit(work, reply).await?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// As [`Store::write`], but gives up waiting after `limit`; the write may still land.
+    ///
+    /// # Errors
+    /// [`StoreError::Late`], and those of [`Store::write`].
+    pub async fn write_within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        tokio::time::timeout(limit, self.write(work))
+            .await
+            .unwrap_or(Err(StoreError::Late(limit)))
+    }
+
+    /// Runs a reading `work` on a connection of its own, off the async threads.
+    ///
+    /// # Errors
+    /// What `work` returned, or [`StoreError::Closed`] when the service is stopping.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let reader = self.reader.clone();
+        tokio::task::spawn_blocking(move || reader.run(work))
+            .await
+            .unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// The next rows to publish after `cursor`: at most `rows` of them and about `bytes`. From
+    /// memory while the relay keeps up, else from disk.
+    ///
+    /// # Errors
+    /// Those of [`Store::read`].
+    pub async fn after(
+        &self,
+        cursor: u64,
+        rows: usize,
+        bytes: usize,
+    ) -> Result<Vec<JournalRow>, StoreError> {
+        if let Some(window) = self.tail.after(cursor, rows, bytes) {
+            return Ok(window);
+        }
+        self.read(move |tx| tx.journal_after(cursor, rows, bytes))
+            .await
+    }
+
+    /// Fires after each commit that appended to the journal.
+    pub fn appended(&self) -> &Notify {
+        self.tail.appended()
+    }
+}

@@ -1,1 +1,3 @@
-fn x() {}
+//! The service as its neighbours see it: real broker, real store, the simulator as X.
+
+mod contract;

@@ -1,0 +1,186 @@
+//! Settings of the adapters: broker, store and the two listeners.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::reader::Reader;
+use super::value::{self, BaseUrl};
+
+/// How the service reaches RabbitMQ and what it expects to find there.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// `amqp[s]://user:password@host:port/vhost`; secret for the password in it.
+    pub url: SecretString,
+    /// PEM file of the authorities an `amqps` broker is checked against, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    pub topology: TopologyMode,
+    /// Queues for events; empty when the core declares and binds its own.
+    pub inboxes: Vec<Inbox>,
+    pub names: Names,
+    /// Most messages sent before their confirms are awaited.
+    pub publish_window: usize,
+    /// Longest wait for the confirms of one window; then its connection is ended.
+    pub confirm_timeout: Duration,
+    /// Longest wait for a connection, from the TCP handshake to the declared topology.
+    pub connect_timeout: Duration,
+    /// In whole seconds; a silent peer is given up after two.
+    pub heartbeat: Duration,
+}
+
+/// Who makes the exchanges and queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopologyMode {
+    /// The service declares them on each new connection.
+    Declare,
+    /// Somebody else does; the service looks passively and names what is missing.
+    Check,
+}
+
+/// A queue that collects events for the core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbox {
+    pub queue: String,
+    /// Routing patterns it is bound to the events exchange with.
+    pub bind: Vec<String>,
+}
+
+/// Names of the exchanges and queues that every deployment has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    pub events: String,
+    pub commands: String,
+    pub dead: String,
+}
+
+/// The embedded database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    pub path: PathBuf,
+    /// For bodies of events.
+    pub max_bytes: u64,
+    /// Of bodies of events.
+    pub retention: Duration,
+}
+
+/// The listener for X.
+#[derive(Clone, Debug)]
+pub struct PublicConfig {
+    pub listen: SocketAddr,
+    /// How X reaches it.
+    pub url: Option<BaseUrl>,
+    pub max_body_bytes: usize,
+    /// `None`: one for each processor.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// The listener for ops, administrators and the core.
+#[derive(Clone, Debug)]
+pub struct PrivateConfig {
+    pub listen: SocketAddr,
+    /// How browsers and the core reach it.
+    pub url: Option<BaseUrl>,
+    /// `None`: nobody may use the API.
+    pub token: Option<SecretString>,
+}
+
+pub(super) fn broker(r: &mut Reader<'_>) -> Option<BrokerConfig> {
+    let modes = [
+        ("declare", TopologyMode::Declare),
+        ("check", TopologyMode::Check),
+    ];
+    let url = r.required_secret_as("url", value::amqp_url);
+    let ca_file = r.optional("ca_file", value::path);
+    let topology = r.required("topology", value::one_of(&modes));
+    let publish_window = r.required("publish_window", value::positive_count);
+    let confirm_timeout = r.required("confirm_timeout", value::duration);
+    let connect_timeout = r.required("connect_timeout", value::duration);
+    let heartbeat = r.required("heartbeat", value::whole_seconds);
+    let mut queues = HashSet::new();
+    let inboxes = r.tables("inboxes", |r| inbox(r, &mut queues));
+    let names = r.section("names", names);
+    Some(BrokerConfig {
+        url: url?,
+        ca_file,
+        topology: topology?,
+        inboxes,
+        names: names?,
+        publish_window: publish_window?,
+        confirm_timeout: confirm_timeout?,
+        connect_timeout: connect_timeout?,
+        heartbeat: heartbeat?,
+    })
+}
+
+fn inbox(r: &mut Reader<'_>, seen: &mut HashSet<String>) -> Option<Inbox> {
+    let queue = r.required("queue", value::amqp_name);
+    let bind = r.values("bind", value::text);
+    if bind.is_empty() {
+        r.fault(
+            "bind",
+            None,
+            "expected at least one routing pattern, e.g. [\"#\"]",
+        );
+    }
+    let queue = queue?;
+    if !seen.insert(queue.clone()) {
+        r.fault(
+            "queue",
+            Some(format!("{queue:?}")),
+            "expected each queue once",
+        );
+    }
+    Some(Inbox { queue, bind })
+}
+
+fn names(r: &mut Reader<'_>) -> Option<Names> {
+    let events = r.required("events", value::amqp_name);
+    let commands = r.required("commands", value::amqp_name);
+    let dead = r.required("dead", value::amqp_name);
+    Some(Names {
+        events: events?,
+        commands: commands?,
+        dead: dead?,
+    })
+}
+
+pub(super) fn store(r: &mut Reader<'_>) -> Option<StoreConfig> {
+    let path = r.required_secret_as("url", value::store_url);
+    let max_bytes = r.required("max_bytes", value::size);
+    let retention = r.required("retention", value::duration);
+    Some(StoreConfig {
+        path: path?,
+        max_bytes: max_bytes?,
+        retention: retention?,
+    })
+}
+
+pub(super) fn public(r: &mut Reader<'_>) -> Option<PublicConfig> {
+    let listen = r.required("listen", value::socket_addr);
+    let url = r.optional("url", value::base_url);
+    let max_body_bytes = r.required("max_body_bytes", value::memory_size);
+    let workers = r.required("workers", value::count_or_zero);
+    Some(PublicConfig {
+        listen: listen?,
+        url,
+        max_body_bytes: max_body_bytes?,
+        workers: workers?,
+    })
+}
+
+pub(super) fn private(r: &mut Reader<'_>) -> Option<PrivateConfig> {
+    let listen = r.required("listen", value::socket_addr);
+    let url = r.optional("url", value::base_url);
+    let has_token = r.has_secret("token");
+    let token = r.secret_as("token", value::bearer_token);
+    let listen = listen?;
+    if !listen.ip().is_loopback() && !has_token {
+        let expected = "missing, expected a token: private.listen is open to other machines";
+        r.fault("token", None, expected);
+    }
+    Some(PrivateConfig { listen, url, token })
+}

@@ -1,0 +1,408 @@
+//! Events to publish, the duplicate check, the relay's cursor and its side lanes.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+
+use super::tx::{Tx, millis, number, stored, timestamp};
+use crate::domain::ids::EventId;
+use crate::store::StoreError;
+
+const CURSOR: &str = "relay_cursor";
+
+/// What the duplicate check knows of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub sequence: u64,
+    /// False: decided on, but no filter wanted it.
+    pub wanted: bool,
+}
+
+/// An event to append; its body holds the sequence of [`Tx::next_sequence`].
+#[derive(Clone, Debug)]
+pub struct NewRow {
+    pub id: EventId,
+    pub event_type: &'static str,
+    pub routing_key: String,
+    pub correlation_id: String,
+    /// CloudEvents subject: the object of the event.
+    pub subject: String,
+    /// When it happened at X.
+    pub time: Timestamp,
+    /// False for events that nobody has to have bound.
+    pub mandatory: bool,
+    pub body: Bytes,
+}
+
+/// A stored event; never changes once it was handed to the broker.
+#[derive(Clone, Debug)]
+pub struct JournalRow {
+    pub sequence: u64,
+    pub id: EventId,
+    pub event_type: String,
+    pub routing_key: String,
+    pub correlation_id: String,
+    pub subject: String,
+    pub time: Timestamp,
+    /// When it was written.
+    pub at: Timestamp,
+    pub mandatory: bool,
+    pub body: Bytes,
+}
+
+/// Why a row that the cursor has passed waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Returned: nobody has bound its routing key.
+    Unrouted,
+    /// The broker refused it (a queue over its limit).
+    Nacked,
+    /// Asked for again by a person or a core.
+    Republish,
+}
+
+impl Lane {
+    /// Every lane.
+    pub const ALL: [Self; 3] = [Self::Unrouted, Self::Nacked, Self::Republish];
+
+    /// As stored and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unrouted => "unrouted",
+            Self::Nacked => "nacked",
+            Self::Republish => "republish",
+        }
+    }
+}
+
+/// The journal in figures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Rows after the cursor and rows in the lanes of what was never confirmed.
+    pub unpublished: u64,
+    /// When the oldest of them was written.
+    pub oldest: Option<Timestamp>,
+    /// Unrouted rows by routing key.
+    pub unrouted: Vec<(String, u64)>,
+}
+
+const COLUMNS: &str = "journal.sequence, journal.id, type, journal.routing_key, correlation_id, \
+                       subject, time, journal.at, mandatory, body";
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
+    Ok(JournalRow {
+        sequence: number(row.get(0)?),
+        id: EventId(row.get(1)?),
+        event_type: row.get(2)?,
+        routing_key: row.get(3)?,
+        correlation_id: row.get(4)?,
+        subject: row.get(5)?,
+        time: timestamp(row.get(6)?),
+        at: timestamp(row.get(7)?),
+        mandatory: row.get(8)?,
+        body: row.get::<_, Vec<u8>>(9)?.into(),
+    })
+}
+
+impl Tx<'_> {
+    /// The sequence that the next append will have: the body names it.
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// What was decided of this event before.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn seen(&self, id: EventId) -> Result<Option<Seen>, StoreError> {
+        self.row(
+            "SELECT sequence, wanted FROM seen WHERE id = ?1",
+            [id.0],
+            |row| {
+                Ok(Seen {
+                    sequence: number(row.get(0)?),
+                    wanted: row.get(1)?,
+                })
+            },
+        )
+    }
+
+    /// Remembers that no filter wanted this event; true when that is new.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn remember_unwanted(&mut self, id: EventId, at: Timestamp) -> Result<bool, StoreError> {
+        if self.seen(id)?.is_some() {
+            return Ok(false);
+        }
+        self.remember(id, at, false)?;
+        Ok(true)
+    }
+
+    fn remember(&mut self, id: EventId, at: Timestamp, wanted: bool) -> Result<u64, StoreError> {
+        let sequence = self.next_sequence;
+        // REPLACE: what was unwanted may be wanted by a later delivery that knows more.
+        self.execute(
+            "INSERT OR REPLACE INTO seen (sequence, id, at, wanted) VALUES (?1, ?2, ?3, ?4)",
+            params![stored(sequence), id.0, millis(at), wanted],
+        )?;
+        self.next_sequence += 1;
+        Ok(sequence)
+    }
+
+    /// Appends an event under [`Tx::next_sequence`] and marks it as seen.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn append(&mut self, row: NewRow, at: Timestamp) -> Result<u64, StoreError> {
+        let sequence = self.remember(row.id, at, true)?;
+        self.execute(
+            "INSERT INTO journal (sequence, id, type, routing_key, correlation_id, subject, time,
+                                  at, mandatory, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                stored(sequence),
+                row.id.0,
+                row.event_type,
+                row.routing_key,
+                row.correlation_id,
+                row.subject,
+                millis(row.time),
+                millis(at),
+                row.mandatory,
+                row.body.as_ref(),
+            ],
+        )?;
+        self.appended.push(JournalRow {
+            sequence,
+            id: row.id,
+            event_type: row.event_type.to_owned(),
+            routing_key: row.routing_key,
+            correlation_id: row.correlation_id,
+            subject: row.subject,
+            time: row.time,
+            at,
+            mandatory: row.mandatory,
+            body: row.body,
+        });
+        Ok(sequence)
+    }
+
+    /// The event with this id, while its body is kept.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn event(&self, id: EventId) -> Result<Option<JournalRow>, StoreError> {
+        let Some(seen) = self.seen(id)? else {
+            return Ok(None);
+        };
+        let sql = format!("SELECT {COLUMNS} FROM journal WHERE sequence = ?1");
+        self.row(&sql, [stored(seen.sequence)], read_row)
+    }
+
+    /// The newest events, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn newest_events(&self, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM journal ORDER BY sequence DESC LIMIT ?1");
+        self.rows(&sql, [stored(limit as u64)], read_row)
+    }
+
+    /// Rows after `cursor` in order: at most `rows`, and no more once `bytes` of bodies are there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn journal_after(
+        &self,
+        cursor: u64,
+        rows: usize,
+        bytes: usize,
+    ) -> Result<Vec<JournalRow>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM journal WHERE sequence > ?1 ORDER BY sequence LIMIT ?2");
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut found = statement.query(params![stored(cursor), stored(rows as u64)])?;
+        let (mut window, mut size) = (Vec::new(), 0);
+        while let Some(row) = found.next()? {
+            let row = read_row(row)?;
+            size += row.body.len();
+            window.push(row);
+            if size > bytes {
+                break;
+            }
+        }
+        Ok(window)
+    }
+
+    /// The last sequence up to which every row is confirmed or in a lane.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn cursor(&self) -> Result<u64, StoreError> {
+        let stored = self.meta(CURSOR)?;
+        Ok(stored.and_then(|value| value.parse().ok()).unwrap_or(0))
+    }
+
+    /// Marks a window as done: all up to `cursor` are confirmed but for those put into `lanes`.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn advance_cursor(
+        &self,
+        cursor: u64,
+        lanes: &[(Lane, u64, String)],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        for (lane, sequence, routing_key) in lanes {
+            self.enter_lane(*lane, *sequence, routing_key, at)?;
+        }
+        self.set_meta(CURSOR, &cursor.to_string())
+    }
+
+    /// Puts a row into a lane; once is enough.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn enter_lane(
+        &self,
+        lane: Lane,
+        sequence: u64,
+        routing_key: &str,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT OR IGNORE INTO lane (kind, sequence, routing_key, since)
+             VALUES (?1, ?2, ?3, ?4)",
+            params![lane.name(), stored(sequence), routing_key, millis(at)],
+        )
+        .map(drop)
+    }
+
+    /// Takes a row out of a lane.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn leave_lane(&self, lane: Lane, sequence: u64) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM lane WHERE kind = ?1 AND sequence = ?2",
+            params![lane.name(), stored(sequence)],
+        )
+        .map(drop)
+    }
+
+    /// The oldest row of a lane for each routing key that waits there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn lane_heads(&self, lane: Lane) -> Result<Vec<JournalRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM journal JOIN (
+               SELECT min(sequence) AS head FROM lane WHERE kind = ?1 GROUP BY routing_key
+             ) ON journal.sequence = head ORDER BY sequence LIMIT 500"
+        );
+        self.rows(&sql, params![lane.name()], read_row)
+    }
+
+    /// The oldest rows of a lane, of one routing key where given.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn lane(
+        &self,
+        lane: Lane,
+        routing_key: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<JournalRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM lane JOIN journal USING (sequence)
+             WHERE kind = ?1 AND (?2 IS NULL OR lane.routing_key = ?2)
+             ORDER BY sequence LIMIT ?3"
+        );
+        self.rows(
+            &sql,
+            params![lane.name(), routing_key, stored(limit as u64)],
+            read_row,
+        )
+    }
+
+    /// Puts every stored event written in `from..until` into the republish lane; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn republish(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        at: Timestamp,
+    ) -> Result<usize, StoreError> {
+        self.execute(
+            "INSERT OR IGNORE INTO lane (kind, sequence, routing_key, since)
+             SELECT 'republish', sequence, routing_key, ?3 FROM journal
+             WHERE at >= ?1 AND at < ?2",
+            params![millis(from), millis(until), millis(at)],
+        )
+    }
+
+    /// The journal in figures.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn journal_summary(&self) -> Result<Summary, StoreError> {
+        let cursor = stored(self.cursor()?);
+        // Counted on the small rows: a backlog of bodies would be read from disk for a number.
+        let waiting = "SELECT count(*), min(at) FROM seen WHERE sequence > ?1 AND wanted";
+        let lanes = "SELECT count(*), min(since) FROM lane WHERE kind <> 'republish'";
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?));
+        let (after, oldest_after): (i64, _) =
+            self.row(waiting, [cursor], read)?.unwrap_or((0, None));
+        let (aside, oldest_aside): (i64, _) = self.row(lanes, [], read)?.unwrap_or((0, None));
+        let unrouted = self.rows(
+            "SELECT routing_key, count(*) FROM lane WHERE kind = 'unrouted' GROUP BY routing_key",
+            [],
+            |row| Ok((row.get(0)?, number(row.get(1)?))),
+        )?;
+        Ok(Summary {
+            unpublished: number(after) + number(aside),
+            oldest: oldest_after
+                .into_iter()
+                .chain(oldest_aside)
+                .min()
+                .map(timestamp),
+            unrouted,
+        })
+    }
+
+    /// Removes at most `limit` of the oldest bodies that are confirmed, waited for by no lane, and
+    /// written before `before`; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn prune_bodies(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let cursor = stored(self.cursor()?);
+        self.execute(
+            "DELETE FROM journal WHERE sequence IN (
+               SELECT sequence FROM journal
+               WHERE sequence <= ?1 AND at < ?2
+                 AND sequence NOT IN (SELECT sequence FROM lane)
+               ORDER BY sequence LIMIT ?3)",
+            params![cursor, millis(before), stored(limit as u64)],
+        )
+    }
+
+    /// Forgets at most `limit` decisions older than `before`; the newest stays, so that sequences
+    /// never start over.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn prune_seen(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.execute(
+            "DELETE FROM seen WHERE sequence IN (
+               SELECT sequence FROM seen
+               WHERE at < ?1 AND sequence < (SELECT max(sequence) FROM seen)
+                 AND sequence NOT IN (SELECT sequence FROM journal)
+               ORDER BY sequence LIMIT ?2)",
+            params![millis(before), stored(limit as u64)],
+        )
+    }
+}

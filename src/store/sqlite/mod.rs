@@ -1,0 +1,75 @@
+//! The embedded store: one file, one writer, readers beside it.
+
+pub(super) mod gaps;
+pub(super) mod journal;
+pub(super) mod quarantine;
+mod schema;
+pub(super) mod threads;
+pub(super) mod tx;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::StoreError;
+use tx::Tx;
+pub(super) use writer::Writer;
+
+/// How long to wait for another process's transaction (the command line writes too).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    // Takes effect on an empty file only. Two event bodies fit a page instead of one.
+    conn.pragma_update(None, "page_size", 8192)?;
+    conn.pragma_update(None, "journal_mode", "wal")?;
+    // FULL: a commit is on the disk, not in its cache, before X hears 200.
+    conn.pragma_update(None, "synchronous", "full")?;
+    // Checkpoints run beside the writer, see `writer`.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "cache_size", -8192)?;
+    conn.pragma_update(None, "temp_store", "memory")?;
+    Ok(conn)
+}
+
+/// A connection for reads, shared by whoever reads.
+#[derive(Clone)]
+pub(super) struct Reader {
+    path: PathBuf,
+    conn: Arc<Mutex<Option<Connection>>>,
+}
+
+impl Reader {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let conn = connect(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            conn: Arc::new(Mutex::new(Some(conn))),
+        })
+    }
+
+    pub(super) fn run<T>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut slot = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
+        let conn = match slot.take() {
+            Some(conn) => conn,
+            None => connect(&self.path)?,
+        };
+        let result = work(&Tx::new(&conn, 0));
+        // After a disk fault a new connection is the safe way on.
+        if !matches!(result, Err(StoreError::Unusable(_))) {
+            *slot = Some(conn);
+        }
+        result
+    }
+}

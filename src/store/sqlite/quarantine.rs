@@ -1,0 +1,174 @@
+//! Deliveries, whole, of which a part was not understood or has no account yet.
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use sha2::{Digest, Sha256};
+
+use super::tx::{Tx, millis, number, stored, timestamp};
+use crate::domain::activity::RejectReason;
+use crate::domain::ids::{AccountId, UserId};
+use crate::store::StoreError;
+
+/// Why a delivery is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QuarantineReason {
+    UnknownShape,
+    MalformedEvent,
+    /// For an account that is not linked; processed by itself once it is.
+    AccountNotLinked,
+}
+
+impl QuarantineReason {
+    /// As stored, listed and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownShape => "unknown_shape",
+            Self::MalformedEvent => "malformed_event",
+            Self::AccountNotLinked => "account_not_linked",
+        }
+    }
+}
+
+impl From<RejectReason> for QuarantineReason {
+    fn from(reason: RejectReason) -> Self {
+        match reason {
+            RejectReason::UnknownShape => Self::UnknownShape,
+            RejectReason::MalformedEvent => Self::MalformedEvent,
+        }
+    }
+}
+
+/// A delivery to keep.
+#[derive(Clone, Debug)]
+pub struct NewQuarantined {
+    pub app: String,
+    pub reason: QuarantineReason,
+    /// Where and why; never a message's text.
+    pub detail: String,
+    /// The account it waits for.
+    pub account: Option<AccountId>,
+    pub body: Vec<u8>,
+}
+
+/// A kept delivery.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    pub id: u64,
+    pub at: Timestamp,
+    pub app: String,
+    pub reason: String,
+    pub detail: String,
+    pub account: Option<AccountId>,
+    pub body: Vec<u8>,
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
+    Ok(Quarantined {
+        id: number(row.get(0)?),
+        at: timestamp(row.get(1)?),
+        app: row.get(2)?,
+        reason: row.get(3)?,
+        detail: row.get(4)?,
+        account: row
+            .get::<_, Option<i64>>(5)?
+            .and_then(|id| UserId::from_number(number(id)))
+            .map(AccountId),
+        body: row.get(6)?,
+    })
+}
+
+const COLUMNS: &str = "id, at, app, reason, detail, account, body";
+
+impl Tx<'_> {
+    /// Keeps a delivery; false when the very same body is kept already.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn quarantine(&self, new: &NewQuarantined, at: Timestamp) -> Result<bool, StoreError> {
+        let hash: [u8; 32] = Sha256::digest(&new.body).into();
+        let added = self.execute(
+            "INSERT OR IGNORE INTO quarantine (hash, at, app, reason, detail, account, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                hash,
+                millis(at),
+                new.app,
+                new.reason.name(),
+                new.detail,
+                new.account.map(|id| stored(id.0.get())),
+                new.body,
+            ],
+        )?;
+        Ok(added > 0)
+    }
+
+    /// Kept deliveries after `after`, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM quarantine WHERE id > ?1 ORDER BY id LIMIT ?2");
+        self.rows(&sql, [stored(after), stored(limit as u64)], read)
+    }
+
+    /// One kept delivery.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn quarantined_one(&self, id: u64) -> Result<Option<Quarantined>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM quarantine WHERE id = ?1");
+        self.row(&sql, [stored(id)], read)
+    }
+
+    /// Kept deliveries that wait for this account.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn waiting_for(
+        &self,
+        account: AccountId,
+        limit: usize,
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM quarantine WHERE account = ?1 ORDER BY id LIMIT ?2");
+        self.rows(&sql, [stored(account.0.get()), stored(limit as u64)], read)
+    }
+
+    /// Lets a kept delivery go.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn release_quarantined(&self, id: u64) -> Result<(), StoreError> {
+        self.execute("DELETE FROM quarantine WHERE id = ?1", [stored(id)])
+            .map(drop)
+    }
+
+    /// How many are kept for each reason.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.rows(
+            "SELECT reason, count(*) FROM quarantine GROUP BY reason",
+            [],
+            |row| Ok((row.get(0)?, number(row.get(1)?))),
+        )
+    }
+
+    /// Removes what is older than `before`, then the oldest until the rest is at most `max_bytes`;
+    /// how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn prune_quarantine(&self, before: Timestamp, max_bytes: u64) -> Result<usize, StoreError> {
+        let old = self.execute("DELETE FROM quarantine WHERE at < ?1", [millis(before)])?;
+        let over = self.execute(
+            "DELETE FROM quarantine WHERE id IN (
+               SELECT id FROM (
+                 SELECT id, sum(length(body)) OVER (ORDER BY id DESC) AS total FROM quarantine
+               ) WHERE total > ?1)",
+            [stored(max_bytes)],
+        )?;
+        Ok(old + over)
+    }
+}

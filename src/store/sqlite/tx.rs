@@ -1,0 +1,108 @@
+//! One transaction (or one reading connection). Its methods live beside their tables.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+
+use super::journal::JournalRow;
+use crate::store::StoreError;
+
+/// What a write or read may do, in the words of the domain.
+pub struct Tx<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) next_sequence: u64,
+    pub(super) appended: Vec<JournalRow>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(conn: &'a Connection, next_sequence: u64) -> Self {
+        Self {
+            conn,
+            next_sequence,
+            appended: Vec::new(),
+        }
+    }
+
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+    }
+
+    pub(super) fn row<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        Ok(statement.query_row(params, read).optional()?)
+    }
+
+    pub(super) fn rows<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map(params, read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// A small fact of the service; see `meta` in the migrations.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+            row.get(0)
+        })
+    }
+
+    /// Sets a small fact of the service.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [key, value],
+        )
+        .map(drop)
+    }
+
+    /// Bytes of the database file in use, free pages not counted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn used_bytes(&self) -> Result<u64, StoreError> {
+        let pragma = |name| self.row(name, [], |row| row.get::<_, i64>(0));
+        let pages = pragma("PRAGMA page_count")?.unwrap_or(0);
+        let free = pragma("PRAGMA freelist_count")?.unwrap_or(0);
+        let size = pragma("PRAGMA page_size")?.unwrap_or(0);
+        Ok(number(pages.saturating_sub(free).saturating_mul(size)))
+    }
+}
+
+/// X's unsigned ids and our counters in SQLite's signed columns, bit for bit.
+pub(super) fn stored(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// The reverse of [`stored`].
+pub(super) fn number(stored: i64) -> u64 {
+    stored.cast_unsigned()
+}
+
+/// A time as stored: milliseconds since 1970.
+pub(super) fn millis(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+/// The reverse of [`millis`]; what lies outside of jiff's years is cut to them.
+pub(super) fn timestamp(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(if millis < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}

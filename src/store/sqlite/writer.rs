@@ -1,0 +1,208 @@
+//! One thread writes. It commits whatever has queued up as one transaction: one fsync for many.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::tx::Tx;
+use super::{connect, schema};
+use crate::store::tail::Tail;
+use crate::store::{StoreError, StoreSettings};
+
+/// Writes that may wait; more wait in their callers, who give up after their own limit.
+const QUEUE: usize = 4096;
+/// Most writes in one transaction: bounds what one disk fault refuses.
+const BATCH: usize = 512;
+/// Pages in the write-ahead log beyond which the writer itself lets it start over: a checkpoint
+/// beside a busy writer copies but can never reset.
+const WAL_RESTART_FRAMES: i64 = 8192;
+const CHECKPOINT_PERIOD: Duration = Duration::from_millis(500);
+
+/// A queued write: runs inside the transaction, answers after the commit.
+trait Job: Send {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Write<T, F> {
+    work: Option<F>,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Write<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        if let Some(work) = self.work.take() {
+            self.value = Some(work(tx)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self { value, reply, .. } = *self;
+        // The caller may have stopped waiting; the write stands all the same.
+        let _gone = reply.send(committed.and_then(|()| value.ok_or(StoreError::Closed)));
+    }
+}
+
+/// Handle to the writer thread, which ends when the last handle is dropped.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Writer {
+    pub(crate) fn start(settings: StoreSettings, tail: Arc<Tail>) -> Result<Self, StoreError> {
+        let open = |error: rusqlite::Error| StoreError::Open {
+            path: settings.path.clone(),
+            reason: error.to_string(),
+        };
+        let mut conn = connect(&settings.path).map_err(open)?;
+        schema::migrate(&mut conn).map_err(open)?;
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let restart_wal = Arc::new(AtomicBool::new(false));
+        spawn_checkpoints(&settings, &restart_wal)?;
+        let thread = WriterThread {
+            path: settings.path.clone(),
+            conn: Some(conn),
+            tail,
+            known_sequence: None,
+            restart_wal,
+        };
+        spawn("store-writer", move || thread.run(jobs))?;
+        Ok(Self { queue })
+    }
+
+    pub(crate) async fn submit<T, F>(
+        &self,
+        work: F,
+        reply: oneshot::Sender<Result<T, StoreError>>,
+    ) -> Result<(), StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let job = Box::new(Write {
+            work: Some(work),
+            value: None,
+            reply,
+        });
+        self.queue
+            .send(job)
+            .await
+            .map_err(|_closed| StoreError::Closed)
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map(drop)
+        .map_err(|error| StoreError::Open {
+            path: name.into(),
+            reason: error.to_string(),
+        })
+}
+
+struct WriterThread {
+    path: std::path::PathBuf,
+    conn: Option<Connection>,
+    tail: Arc<Tail>,
+    /// Next sequence after our last commit; another process may have moved on since.
+    known_sequence: Option<u64>,
+    restart_wal: Arc<AtomicBool>,
+}
+
+impl WriterThread {
+    fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+        let mut batch = Vec::new();
+        while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+            let committed = catch_unwind(AssertUnwindSafe(|| self.commit(&mut batch)))
+                .unwrap_or(Err(StoreError::Closed));
+            if let Err(error) = &committed {
+                tracing::error!(%error, writes = batch.len(), "a commit failed");
+                // After a fault a new connection is the safe way on.
+                self.conn = None;
+            }
+            for job in batch.drain(..) {
+                job.answer(committed.as_ref().map(drop).map_err(StoreError::again));
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        if self.conn.is_none() {
+            self.conn = Some(connect(&self.path)?);
+        }
+        let Some(conn) = self.conn.as_mut() else {
+            return Err(StoreError::Closed);
+        };
+        if self.restart_wal.swap(false, Ordering::Relaxed) {
+            conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_row| Ok(()))?;
+        }
+        let transaction =
+            conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let first = next_sequence(&transaction)?;
+        if self.known_sequence.is_some_and(|known| known != first) {
+            self.tail.skip_to(first);
+        }
+        let mut tx = Tx::new(&transaction, first);
+        for job in batch {
+            job.run(&mut tx)?;
+        }
+        let (next, appended) = (tx.next_sequence, tx.appended);
+        transaction.commit()?;
+        self.known_sequence = Some(next);
+        self.tail.push(first, next, appended);
+        Ok(())
+    }
+}
+
+fn next_sequence(conn: &Connection) -> rusqlite::Result<u64> {
+    let last: Option<i64> = conn
+        .prepare_cached("SELECT max(sequence) FROM seen")?
+        .query_row([], |row| row.get(0))?;
+    Ok(super::tx::number(last.unwrap_or(0)) + 1)
+}
+
+/// Copies the write-ahead log into the database beside the writer: done by the writer, it doubled
+/// the slowest commits.
+fn spawn_checkpoints(
+    settings: &StoreSettings,
+    restart_wal: &Arc<AtomicBool>,
+) -> Result<(), StoreError> {
+    let path = settings.path.clone();
+    let restart_wal = Arc::downgrade(restart_wal);
+    spawn("store-checkpoint", move || {
+        let mut conn = None;
+        while let Some(restart_wal) = restart_wal.upgrade() {
+            conn = checkpoint(conn, &path, &restart_wal)
+                .inspect_err(|error| tracing::debug!(%error, "a checkpoint was put off"))
+                .ok();
+            drop(restart_wal);
+            thread::sleep(CHECKPOINT_PERIOD);
+        }
+    })
+}
+
+fn checkpoint(
+    conn: Option<Connection>,
+    path: &Path,
+    restart_wal: &AtomicBool,
+) -> rusqlite::Result<Connection> {
+    let conn = conn.map_or_else(|| connect(path), Ok)?;
+    let frames: i64 = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get("log"))?;
+    restart_wal.store(frames > WAL_RESTART_FRAMES, Ordering::Relaxed);
+    Ok(conn)
+}
