@@ -11,7 +11,7 @@ demo: bootstrap ## The whole channel on this machine, X included (SMOKE=1: check
 	scripts/demo
 
 test: bootstrap ## All tests, beside a private RabbitMQ
-	scripts/broker run .run/test -- cargo test --workspace --locked
+	scripts/broker run .run/broker/test -- cargo test --workspace --locked
 
 lint: bootstrap ## Format, clippy, documentation and shell scripts, warnings refused
 	cargo fmt --all --check
@@ -21,11 +21,12 @@ lint: bootstrap ## Format, clippy, documentation and shell scripts, warnings ref
 
 bench: bootstrap ## Load on the service, release build
 	cargo build --release --locked --workspace
-	scripts/broker run .run/bench -- target/release/load
+	scripts/broker run .run/broker/bench -- target/release/load
 
 clean: ## Remove what was built and what demo, tests and benchmarks left
-	cargo clean
+	for dir in .run/broker/*/; do scripts/broker kill "$$dir"; done
 	rm -rf .run
+	cargo clean
 
 bootstrap:
 	@scripts/bootstrap
