@@ -3,7 +3,6 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::fault::shown;
 use super::reader::Reader;
 use super::value::{self, Parsed};
 use crate::domain::account::{AccessToken, Account, App, Delivery, Sending, Tier};
@@ -18,13 +17,43 @@ pub(super) struct Declared {
     pub(super) filters: Vec<Filter>,
 }
 
+/// [`Match`] before its other keys are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MatchWord {
+    DirectMessages,
+    Mentions,
+    Replies,
+    Quotes,
+    Term,
+}
+
+const MATCHES: [(&str, MatchWord); 5] = [
+    ("direct_messages", MatchWord::DirectMessages),
+    ("mentions", MatchWord::Mentions),
+    ("replies", MatchWord::Replies),
+    ("quotes", MatchWord::Quotes),
+    ("term", MatchWord::Term),
+];
+
 /// What accounts and filters may refer to: also what has faults of its own, lest one fault cause
 /// another.
 #[derive(Default)]
 struct Known {
     apps: Vec<String>,
-    /// Id and handle.
-    accounts: Vec<(AccountId, String)>,
+    accounts: Vec<KnownAccount>,
+}
+
+/// `None` for what is missing or faulty.
+struct KnownAccount {
+    id: Option<AccountId>,
+    username: Option<String>,
+}
+
+impl KnownAccount {
+    fn is_called(&self, username: &str) -> bool {
+        let own = self.username.as_deref();
+        own.is_some_and(|own| own.eq_ignore_ascii_case(username))
+    }
 }
 
 pub(super) fn declared(r: &mut Reader<'_>) -> Declared {
@@ -100,9 +129,10 @@ fn account(r: &mut Reader<'_>, known: &mut Known) -> Option<Account> {
     let app = r.required("app", |value| known_app(value, known));
     let id = r.required("id", |value| new_id(value, known));
     let username = r.required("username", |value| new_username(value, known));
-    if let (Some(id), Some(username)) = (id, &username) {
-        known.accounts.push((id, username.clone()));
-    }
+    known.accounts.push(KnownAccount {
+        id,
+        username: username.clone(),
+    });
     let access_token = access_token(r);
     let oauth2_refresh_token = r.secret("oauth2_refresh_token");
     let sending = r.or("sending", sending, Sending::Live);
@@ -128,7 +158,7 @@ fn known_app(value: &Value, known: &Known) -> Parsed<String> {
 
 fn new_id(value: &Value, known: &Known) -> Parsed<AccountId> {
     let id = AccountId(value::user_id(value)?);
-    match known.accounts.iter().any(|(other, _)| *other == id) {
+    match known.accounts.iter().any(|other| other.id == Some(id)) {
         true => Err("expected an id that no other account has".to_owned()),
         false => Ok(id),
     }
@@ -139,7 +169,7 @@ fn new_username(value: &Value, known: &Known) -> Parsed<String> {
     match known
         .accounts
         .iter()
-        .any(|(_, other)| other.eq_ignore_ascii_case(&username))
+        .any(|other| other.is_called(&username))
     {
         true => Err("expected a handle that no other account has".to_owned()),
         false => Ok(username),
@@ -185,7 +215,7 @@ fn filter(r: &mut Reader<'_>, known: &Known) -> Option<Filter> {
     let conditions = conditions(r);
     let matches = matches?;
     Some(Filter {
-        account: account?,
+        account: account??,
         route: Route {
             group: group?,
             filter: name.unwrap_or_else(|| matches.default_name()),
@@ -198,46 +228,46 @@ fn filter(r: &mut Reader<'_>, known: &Known) -> Option<Filter> {
     })
 }
 
-fn known_account(value: &Value, known: &Known) -> Parsed<AccountId> {
+/// The account's id; `None` where that is faulty itself.
+fn known_account(value: &Value, known: &Known) -> Parsed<Option<AccountId>> {
     let expected = "expected username or id of one of the accounts, as a string";
     let wanted = value.as_str().ok_or(expected)?;
-    let is_meant = |(id, username): &&(AccountId, String)| {
-        id.to_string() == wanted || username.eq_ignore_ascii_case(wanted)
+    let is_meant = |account: &&KnownAccount| {
+        let id = account.id.map(|id| id.to_string());
+        id.as_deref() == Some(wanted) || account.is_called(wanted)
     };
     let found = known.accounts.iter().find(is_meant);
-    found.map(|(id, _)| *id).ok_or_else(|| expected.to_owned())
+    found
+        .map(|account| account.id)
+        .ok_or_else(|| expected.to_owned())
 }
 
 fn matches(r: &mut Reader<'_>) -> Option<Match> {
-    const WORDS: [(&str, &str); 5] = [
-        ("direct_messages", "direct_messages"),
-        ("mentions", "mentions"),
-        ("replies", "replies"),
-        ("quotes", "quotes"),
-        ("term", "term"),
-    ];
-    let word = r.required("match", value::one_of(&WORDS))?;
+    let word = r.required("match", value::one_of(&MATCHES));
     let explicit_only = r.optional("explicit_only", value::boolean);
-    if explicit_only.is_some() && word != "mentions" {
+    let term = match word {
+        Some(MatchWord::Term) => r.required("term", value::term),
+        _ => r.optional("term", value::term),
+    };
+    let word = word?;
+    if explicit_only.is_some() && word != MatchWord::Mentions {
         r.fault(
             "explicit_only",
             None,
             "expected only with match = \"mentions\"",
         );
     }
-    if word == "term" {
-        return r.required("term", value::term).map(Match::Term);
-    }
-    if let Some(term) = r.optional("term", |value| Ok(shown(value))) {
-        r.fault("term", Some(term), "expected only with match = \"term\"");
+    if term.is_some() && word != MatchWord::Term {
+        r.fault("term", None, "expected only with match = \"term\"");
     }
     Some(match word {
-        "direct_messages" => Match::DirectMessages,
-        "replies" => Match::Replies,
-        "quotes" => Match::Quotes,
-        _ => Match::Mentions {
+        MatchWord::DirectMessages => Match::DirectMessages,
+        MatchWord::Mentions => Match::Mentions {
             explicit_only: explicit_only.unwrap_or_default(),
         },
+        MatchWord::Replies => Match::Replies,
+        MatchWord::Quotes => Match::Quotes,
+        MatchWord::Term => Match::Term(term?),
     })
 }
 

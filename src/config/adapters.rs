@@ -3,69 +3,13 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::reader::Reader;
 use super::value::{self, BaseUrl};
-
-/// How the service reaches RabbitMQ and what it expects to find there.
-#[derive(Clone, Debug)]
-pub struct BrokerConfig {
-    /// `amqp[s]://user:password@host:port/vhost`; secret for the password in it.
-    pub url: SecretString,
-    /// PEM file of the authorities an `amqps` broker is checked against, instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    pub topology: TopologyMode,
-    /// Queues for events; empty when the core declares and binds its own.
-    pub inboxes: Vec<Inbox>,
-    pub names: Names,
-    /// Most messages sent before their confirms are awaited.
-    pub publish_window: usize,
-    /// Longest wait for the confirms of one window; then its connection is ended.
-    pub confirm_timeout: Duration,
-    /// Longest wait for a connection, from the TCP handshake to the declared topology.
-    pub connect_timeout: Duration,
-    /// In whole seconds; a silent peer is given up after two.
-    pub heartbeat: Duration,
-}
-
-/// Who makes the exchanges and queues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TopologyMode {
-    /// The service declares them on each new connection.
-    Declare,
-    /// Somebody else does; the service looks passively and names what is missing.
-    Check,
-}
-
-/// A queue that collects events for the core.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inbox {
-    pub queue: String,
-    /// Routing patterns it is bound to the events exchange with.
-    pub bind: Vec<String>,
-}
-
-/// Names of the exchanges and queues that every deployment has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
-    pub events: String,
-    pub commands: String,
-    pub dead: String,
-}
-
-/// The embedded database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreConfig {
-    pub path: PathBuf,
-    /// For bodies of events.
-    pub max_bytes: u64,
-    /// Of bodies of events.
-    pub retention: Duration,
-}
+use crate::broker::settings::{BrokerSettings, Inbox, Names, TopologyMode};
+use crate::store::StoreSettings;
 
 /// The listener for X.
 #[derive(Clone, Debug)]
@@ -88,7 +32,7 @@ pub struct PrivateConfig {
     pub token: Option<SecretString>,
 }
 
-pub(super) fn broker(r: &mut Reader<'_>) -> Option<BrokerConfig> {
+pub(super) fn broker(r: &mut Reader<'_>) -> Option<BrokerSettings> {
     let modes = [
         ("declare", TopologyMode::Declare),
         ("check", TopologyMode::Check),
@@ -103,7 +47,7 @@ pub(super) fn broker(r: &mut Reader<'_>) -> Option<BrokerConfig> {
     let mut queues = HashSet::new();
     let inboxes = r.tables("inboxes", |r| inbox(r, &mut queues));
     let names = r.section("names", names);
-    Some(BrokerConfig {
+    Some(BrokerSettings {
         url: url?,
         ca_file,
         topology: topology?,
@@ -148,11 +92,11 @@ fn names(r: &mut Reader<'_>) -> Option<Names> {
     })
 }
 
-pub(super) fn store(r: &mut Reader<'_>) -> Option<StoreConfig> {
+pub(super) fn store(r: &mut Reader<'_>) -> Option<StoreSettings> {
     let path = r.required_secret_as("url", value::store_url);
     let max_bytes = r.required("max_bytes", value::size);
     let retention = r.required("retention", value::duration);
-    Some(StoreConfig {
+    Some(StoreSettings {
         path: path?,
         max_bytes: max_bytes?,
         retention: retention?,

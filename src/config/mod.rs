@@ -16,17 +16,17 @@ mod value;
 
 use std::path::Path;
 
-pub use adapters::{
-    BrokerConfig, Inbox, Names, PrivateConfig, PublicConfig, StoreConfig, TopologyMode,
-};
+pub use adapters::{PrivateConfig, PublicConfig};
 pub use fault::{ConfigFaults, Fault};
-pub use prices::{CallPrices, EventPrices, Prices};
 pub use service::{AttachmentSource, Commands, Log, LogFormat, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
 pub use value::{BaseUrl, SecretKey};
 
+use crate::broker::settings::BrokerSettings;
 use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;
+use crate::domain::price::Prices;
+use crate::store::StoreSettings;
 use fault::Faults;
 use reader::Reader;
 
@@ -40,8 +40,8 @@ pub struct Settings {
     pub attachment_sources: Vec<AttachmentSource>,
     pub public: PublicConfig,
     pub private: PrivateConfig,
-    pub broker: BrokerConfig,
-    pub store: StoreConfig,
+    pub broker: BrokerSettings,
+    pub store: StoreSettings,
     pub secrets: Secrets,
     pub x_api: XApi,
     pub reconcile: Reconcile,

@@ -1,42 +1,22 @@
 //! X's price list.
 
-use jiff::civil::Date;
-
 use super::reader::Reader;
 use super::value;
-use crate::domain::money::Usd;
+use crate::domain::price::{CallPrices, EventPrices, Prices};
 
-/// What X charges, and since when and where that is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prices {
-    pub as_of: Date,
-    pub source: String,
-    pub events: EventPrices,
-    pub calls: CallPrices,
-}
-
-/// A struct of prices, each read from the key of its name.
+/// A reader of a section whose keys are the fields of a struct of prices.
 macro_rules! price_list {
-    ($(#[$doc:meta])* $name:ident, $read:ident { $($(#[$field_doc:meta])* $field:ident),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct $name {
-            $($(#[$field_doc])* pub $field: Usd,)*
-        }
-
-        fn $read(r: &mut Reader<'_>) -> Option<$name> {
+    ($list:ident, $read:ident { $($field:ident),* $(,)? }) => {
+        fn $read(r: &mut Reader<'_>) -> Option<$list> {
             $(let $field = r.required(stringify!($field), value::usd);)*
-            Some($name { $($field: $field?,)* })
+            Some($list { $($field: $field?,)* })
         }
     };
 }
 
 price_list! {
-    /// For each event that X delivers.
     EventPrices, events {
-        /// Any event of Account Activity, whatever it is about.
         account_activity,
-        /// Posts of every relation, by X Activity or filtered stream.
         post,
         post_deleted,
         direct_message_received,
@@ -49,7 +29,6 @@ price_list! {
 }
 
 price_list! {
-    /// For each request, reads for each item returned.
     CallPrices, calls {
         post,
         post_with_url,
@@ -61,7 +40,6 @@ price_list! {
         post_read,
         user_read,
         direct_message_read,
-        /// Mentions and posts of the account that owns the app.
         owned_read,
     }
 }

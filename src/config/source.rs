@@ -30,7 +30,7 @@ pub(super) fn tree(
             faults.add(
                 &key,
                 None,
-                format!("expected TOML: {}", without_excerpt(&error)),
+                format!("expected TOML, ids as strings: {}", without_excerpt(&error)),
             );
         })
         .ok()?;
@@ -88,34 +88,35 @@ struct Override {
     value: String,
 }
 
-fn overlay(tree: &mut Value, env: impl Iterator<Item = (String, String)>, faults: &Faults) {
-    let mut overrides: Vec<Override> = env
-        .filter_map(|(variable, value)| {
-            let path = variable
-                .strip_prefix(PREFIX)?
-                .split("__")
-                .map(str::to_lowercase)
-                .collect();
-            Some(Override {
-                variable,
-                path,
-                value,
-            })
+impl Override {
+    /// `None` for a variable that is not ours.
+    fn new((variable, value): (String, String)) -> Option<Self> {
+        let keys = variable.strip_prefix(PREFIX)?.split("__");
+        Some(Self {
+            path: keys.map(str::to_lowercase).collect(),
+            variable,
+            value,
         })
-        .collect();
-    // Items of a list in their order, and whatever order the environment has.
-    overrides.sort_by_cached_key(|o| {
-        o.path
-            .iter()
-            .map(|key| (index(key), key.clone()))
-            .collect::<Vec<_>>()
-    });
+    }
+
+    /// Items of a list come in the order of their numbers, a list before its items.
+    fn order(&self) -> Vec<(Option<usize>, String)> {
+        let keys = self.path.iter();
+        keys.map(|key| (index(key), key.clone())).collect()
+    }
+}
+
+fn overlay(tree: &mut Value, env: impl Iterator<Item = (String, String)>, faults: &Faults) {
+    const EXPECTED: &str = "expected the name of a key: TWITTER_CHANNEL__SECTION__KEY, items of \
+                            lists by number without gaps";
+    let mut overrides: Vec<Override> = env.filter_map(Override::new).collect();
+    overrides.sort_by_cached_key(Override::order);
     for each in &overrides {
         remove_other_form(tree, &each.path);
     }
     for each in overrides {
         if !set(tree, &each.path, each.value) {
-            faults.add(&each.variable, None, "expected the name of a key: TWITTER_CHANNEL__SECTION__KEY, items of lists by number without gaps");
+            faults.add(&each.variable, None, EXPECTED);
         }
     }
 }

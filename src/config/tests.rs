@@ -493,7 +493,7 @@ fn a_fault_names_key_value_and_what_is_expected(#[case] toml: &str, #[case] star
 #[case::term_elsewhere(
     "match = \"mentions\"",
     "match = \"mentions\"\nterm = \"#a\"",
-    "filters[0].term = \"#a\": expected only with match = \"term\""
+    "filters[0].term: expected only with match = \"term\""
 )]
 #[case::explicit_elsewhere(
     "match = \"mentions\"",
@@ -538,15 +538,19 @@ fn names_ids_and_handles_are_there_once() {
     );
 }
 
-#[test]
-fn a_faulty_app_does_not_make_faults_of_its_accounts_and_filters() {
-    let toml = DECLARED.replace("consumer_key = \"key\"", "tier = \"free\"");
-    let lines = faults(&toml, &[]);
-    assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert!(
-        lines.iter().all(|line| line.starts_with("apps[0].")),
-        "{lines:#?}"
-    );
+/// A faulty app, a faulty account and a faulty match next to what refers to them.
+#[rstest]
+#[case("consumer_key = \"key\"", "", "apps[0].consumer_key")]
+#[case("id = \"2975699229\"", "id = 2975699229", "accounts[0].id")]
+#[case(
+    "match = \"mentions\"",
+    "match = \"x\"\nterm = \"#a\"\nexplicit_only = true",
+    "filters[0].match"
+)]
+fn one_fault_does_not_make_others(#[case] from: &str, #[case] to: &str, #[case] key: &str) {
+    let lines = faults(&DECLARED.replace(from, to), &[]);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].starts_with(key), "{lines:#?}");
 }
 
 #[test]
@@ -588,7 +592,7 @@ fn all_faults_come_at_once_and_no_secret_with_them() {
 fn what_is_no_toml_is_told_without_the_line_that_may_hold_a_secret() {
     let text = faults("[private]\ntoken = \"hushhush", &[]).join("\n");
     assert!(
-        text.contains("expected TOML") && text.contains("line 2"),
+        text.contains("expected TOML, ids as strings") && text.contains("line 2"),
         "{text}"
     );
     assert!(!text.contains("hushhush"), "{text}");
@@ -600,7 +604,10 @@ fn an_id_too_large_for_a_number_is_a_fault_too() {
         &DECLARED.replace("\"2975699229\"", "9999999999999999999"),
         &[],
     );
-    assert!(lines[0].contains("expected TOML"), "{lines:?}");
+    assert!(
+        lines[0].contains("expected TOML, ids as strings"),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -170,7 +170,8 @@ impl Relay {
         let fates = self.publish(&window, false).await?;
         for (row, fate) in window.iter().zip(&fates) {
             if let Some(lane) = lane_for(row, fate) {
-                self.aside.push((lane, row.sequence, row.routing_key.clone()));
+                self.aside
+                    .push((lane, row.sequence, row.routing_key.clone()));
             }
         }
         if let Some(oldest) = window.first() {

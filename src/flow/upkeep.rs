@@ -46,11 +46,12 @@ pub async fn note_downtime(
 
 /// Keeps the store in order until `stop`.
 pub async fn run(store: Store, ingest: Arc<Ingest>, stop: CancellationToken) {
-    let [mut alive, mut prune_due, mut retry] = [ALIVE_EVERY, PRUNE_EVERY, RETRY_EVERY].map(|period| {
-        let mut ticks = interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks
-    });
+    let [mut alive, mut prune_due, mut retry] =
+        [ALIVE_EVERY, PRUNE_EVERY, RETRY_EVERY].map(|period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -82,7 +83,10 @@ async fn note_alive(store: &Store) -> Result<(), StoreError> {
 /// When the store cannot be used.
 pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     let settings = store.settings().clone();
-    let kept_since = before(now, SignedDuration::try_from(settings.retention).unwrap_or_default());
+    let kept_since = before(
+        now,
+        SignedDuration::try_from(settings.retention).unwrap_or_default(),
+    );
     let threads_since = before(now, THREADS_KEPT);
     let quarantine_limit = settings.quarantine_limit();
     store

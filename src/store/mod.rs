@@ -7,6 +7,7 @@
 mod sqlite;
 mod tail;
 
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,13 @@ impl StoreSettings {
         self.max_bytes / 10 * 9
     }
 
+    fn open_error(&self, error: impl ToString) -> StoreError {
+        StoreError::Open {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        }
+    }
+
     /// What quarantined deliveries may take: a tenth of the cap.
     pub fn quarantine_limit(&self) -> u64 {
         self.max_bytes / 10
@@ -63,8 +71,8 @@ pub enum StoreError {
     /// A stored value that this version cannot read.
     #[error("the store holds an unreadable {what}: {value}")]
     Corrupt { what: &'static str, value: String },
-    /// The writer has ended: the service is stopping.
-    #[error("the store is closed")]
+    /// No answer came: the service is stopping, or the work itself panicked.
+    #[error("the store is closed, or the work handed to it panicked")]
     Closed,
 }
 
@@ -97,6 +105,18 @@ impl StoreError {
     }
 }
 
+/// Locks `<database>.lock`: the database itself must stay open to the command line.
+fn lock(settings: &StoreSettings) -> Result<File, StoreError> {
+    let mut path = settings.path.clone().into_os_string();
+    path.push(".lock");
+    let file = File::create(path).map_err(|error| settings.open_error(error))?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => settings.open_error("another process serves from it"),
+        TryLockError::Error(error) => settings.open_error(error),
+    })?;
+    Ok(file)
+}
+
 /// Handle to the store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -104,22 +124,40 @@ pub struct Store {
     writer: Writer,
     reader: Reader,
     tail: Arc<Tail>,
+    /// Held, never read: see [`Store::open_exclusive`].
+    _lock: Option<Arc<File>>,
 }
 
 impl Store {
-    /// Opens (and creates or migrates) the database.
+    /// Opens (and creates or migrates) the database, beside whoever else has it open: for the
+    /// command line.
     ///
     /// # Errors
     /// [`StoreError::Open`] when the file cannot be opened, made or migrated.
     pub fn open(settings: StoreSettings) -> Result<Self, StoreError> {
+        Self::open_locked(settings, None)
+    }
+
+    /// As [`Store::open`], for the one process that serves: two relays on one journal would publish
+    /// everything twice. The lock goes with the last handle, or with the process.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] also when another process serves from this database.
+    pub fn open_exclusive(settings: StoreSettings) -> Result<Self, StoreError> {
+        let lock = lock(&settings)?;
+        Self::open_locked(settings, Some(Arc::new(lock)))
+    }
+
+    fn open_locked(settings: StoreSettings, lock: Option<Arc<File>>) -> Result<Self, StoreError> {
         let tail = Arc::new(Tail::default());
-        let writer = Writer::start(settings.clone(), Arc::clone(&tail))?;
-        let reader = Reader::open(&settings.path)?;
+        let writer = Writer::start(&settings, Arc::clone(&tail))?;
+        let reader = Reader::open(&settings.path).map_err(|error| settings.open_error(error))?;
         Ok(Self {
             settings,
             writer,
             reader,
             tail,
+            _lock: lock,
         })
     }
 
@@ -130,9 +168,11 @@ impl Store {
 
     /// Runs `work` in the writer's next transaction; returns once that is on disk.
     ///
+    /// Work should refuse before it writes: an error after that undoes the transaction for all who
+    /// share it, and they get the same error.
+    ///
     /// # Errors
-    /// What `work` returned (then the whole transaction is undone, also for those who shared it),
-    /// or why the commit failed.
+    /// What `work` returned (then nothing of it is stored), or why the commit failed.
     pub async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -171,7 +211,8 @@ impl Store {
     }
 
     /// The next rows to publish after `cursor`: at most `rows` of them and about `bytes`. From
-    /// memory while the relay keeps up, else from disk.
+    /// memory while the relay keeps up, else from disk. What another process appended shows within
+    /// a second, and fires no [`Store::appended`].
     ///
     /// # Errors
     /// Those of [`Store::read`].

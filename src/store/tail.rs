@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -9,6 +10,10 @@ use super::JournalRow;
 
 /// Most bytes of bodies held; beyond it the relay reads the backlog from disk.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How often an empty tail is checked against the disk, where another process may have appended:
+/// our own writer sees that at its next commit only.
+const LOOK_PERIOD: Duration = Duration::from_millis(500);
 
 /// All rows appended since `from`, in order; empty and further on after an overflow.
 #[derive(Default)]
@@ -23,6 +28,8 @@ struct Rows {
     from: u64,
     queue: VecDeque<JournalRow>,
     bytes: usize,
+    /// When the reader of an empty tail was last sent to the disk.
+    looked: Option<Instant>,
 }
 
 impl Tail {
@@ -34,8 +41,8 @@ impl Tail {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what a commit appended. `next` is the sequence after the commit; `first` the one
-    /// before it. Rows another process wrote in between are not here: then start anew.
+    /// Takes over what a commit appended: of the sequences from `first` to before `next`, these
+    /// have rows.
     pub(super) fn push(&self, first: u64, next: u64, rows: Vec<JournalRow>) {
         if rows.is_empty() {
             return;
@@ -53,20 +60,23 @@ impl Tail {
         self.appended.notify_one();
     }
 
-    /// Another process appended: what is older than `next` must be read from disk.
+    /// Another process appended since our last commit: what is older than `next` must be read from disk.
     pub(super) fn skip_to(&self, next: u64) {
         self.lock().reset(next);
         self.appended.notify_one();
     }
 
-    /// The rows after `cursor`, or `None` when some of them are only on disk. Rows handed out (and
-    /// those before the cursor) are let go.
+    /// The rows after `cursor`, or `None` when some of them are, or may be, only on disk. Those up
+    /// to the cursor are let go.
     pub(super) fn after(&self, cursor: u64, rows: usize, bytes: usize) -> Option<Vec<JournalRow>> {
         let mut tail = self.lock();
         if tail.from == 0 || cursor + 1 < tail.from {
             return None;
         }
         tail.drop_until(cursor);
+        if tail.queue.is_empty() && tail.is_time_to_look() {
+            return None;
+        }
         let mut window = Vec::new();
         let mut size = 0;
         for row in tail.queue.iter().take(rows) {
@@ -85,6 +95,14 @@ impl Rows {
         self.queue.clear();
         self.bytes = 0;
         self.from = from;
+    }
+
+    fn is_time_to_look(&mut self) -> bool {
+        let due = self.looked.is_none_or(|at| at.elapsed() >= LOOK_PERIOD);
+        if due {
+            self.looked = Some(Instant::now());
+        }
+        due
     }
 
     fn drop_until(&mut self, cursor: u64) {

@@ -146,7 +146,11 @@ impl Ingest {
             }
         }
         if !report.published.is_empty() && !Span::current().is_disabled() {
-            let ids: Vec<_> = report.published.iter().map(|(id, ..)| id.to_string()).collect();
+            let ids: Vec<_> = report
+                .published
+                .iter()
+                .map(|(id, ..)| id.to_string())
+                .collect();
             Span::current().record("event.ids", ids.join(","));
         }
         Accepted { new: report.new }

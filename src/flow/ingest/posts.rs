@@ -202,9 +202,10 @@ impl Work<'_, '_> {
                 route, relations, ..
             } => Ok(Ok((route.clone(), relations))),
             // The core knows an earlier version: it must hear of this one.
-            Decision::Unwanted(_) if matches!(version, Version::Newer { .. }) => {
-                Ok(Ok((route.unwrap_or_else(|| route_of(&ConversationRow::default())), relations)))
-            }
+            Decision::Unwanted(_) if matches!(version, Version::Newer { .. }) => Ok(Ok((
+                route.unwrap_or_else(|| route_of(&ConversationRow::default())),
+                relations,
+            ))),
             Decision::Unwanted(why) => Ok(Err(why.name())),
         }
     }

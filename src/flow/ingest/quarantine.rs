@@ -50,7 +50,8 @@ impl Ingest {
                 let Ok(delivery) = normalize(&body) else {
                     return Ok(Report::default());
                 };
-                let mut report = store_delivery(tx, &context, &kept.app, &delivery, &body, kept.at)?;
+                let mut report =
+                    store_delivery(tx, &context, &kept.app, &delivery, &body, kept.at)?;
                 tracing::info!(
                     quarantine.id = kept.id,
                     published = report.published.len(),

@@ -21,14 +21,14 @@ use crate::store::{ConversationRow, NewQuarantined, NewRow, QuarantineReason, St
 const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// What does not change while the service runs.
-pub(crate) struct Context {
+pub struct Context {
     registry: Arc<Registry>,
     prices: Prices,
     media: MediaLinks,
 }
 
 impl Context {
-    pub(crate) fn new(registry: Arc<Registry>, prices: Prices, media: MediaLinks) -> Self {
+    pub fn new(registry: Arc<Registry>, prices: Prices, media: MediaLinks) -> Self {
         Self {
             registry,
             prices,

@@ -34,7 +34,8 @@ impl Faults {
     /// would make more of them.
     pub(super) fn observe_unrouted(&mut self, unrouted: Vec<(String, u64)>, now: Timestamp) {
         self.unrouted = unrouted;
-        self.unrouted.retain(|(key, _)| !key.starts_with("account.health."));
+        self.unrouted
+            .retain(|(key, _)| !key.starts_with("account.health."));
         self.unrouted_since = match self.unrouted.is_empty() {
             true => None,
             false => self.unrouted_since.or(Some(now)),
@@ -119,7 +120,11 @@ mod tests {
     }
 
     fn codes(faults: &Faults, at: i64) -> Vec<&'static str> {
-        faults.list(minute(at)).iter().map(|fault| fault.code).collect()
+        faults
+            .list(minute(at))
+            .iter()
+            .map(|fault| fault.code)
+            .collect()
     }
 
     #[test]

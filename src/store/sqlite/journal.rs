@@ -326,6 +326,19 @@ impl Tx<'_> {
         )
     }
 
+    /// How many rows wait in a lane.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn lane_depth(&self, lane: Lane) -> Result<u64, StoreError> {
+        let count = self.row(
+            "SELECT count(*) FROM lane WHERE kind = ?1",
+            [lane.name()],
+            |row| row.get(0),
+        )?;
+        Ok(count.map_or(0, number))
+    }
+
     /// Puts every stored event written in `from..until` into the republish lane; how many.
     ///
     /// # Errors

@@ -20,11 +20,21 @@ pub(super) use writer::Writer;
 
 /// How long to wait for another process's transaction (the command line writes too).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// A write-ahead log that a long read has let grow beyond this is cut when it starts over.
+const WAL_KEPT_BYTES: i64 = 128 * 1024 * 1024;
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// Opens the database, made when it is not there.
+fn create(path: &Path) -> rusqlite::Result<Connection> {
+    connect(path, OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+/// Opens the database, which has been there: a new, empty file in its place would be a loss unseen.
+fn reconnect(path: &Path) -> rusqlite::Result<Connection> {
+    connect(path, OpenFlags::empty())
+}
+
+fn connect(path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(64);
@@ -35,6 +45,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "synchronous", "full")?;
     // Checkpoints run beside the writer, see `writer`.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     conn.pragma_update(None, "cache_size", -8192)?;
     conn.pragma_update(None, "temp_store", "memory")?;
     Ok(conn)
@@ -48,12 +59,18 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let conn = connect(path)?;
+    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        let conn = Self::connect(path)?;
         Ok(Self {
             path: path.to_owned(),
             conn: Arc::new(Mutex::new(Some(conn))),
         })
+    }
+
+    fn connect(path: &Path) -> rusqlite::Result<Connection> {
+        let conn = reconnect(path)?;
+        conn.pragma_update(None, "query_only", true)?;
+        Ok(conn)
     }
 
     pub(super) fn run<T>(
@@ -63,9 +80,13 @@ impl Reader {
         let mut slot = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
         let conn = match slot.take() {
             Some(conn) => conn,
-            None => connect(&self.path)?,
+            None => Self::connect(&self.path)?,
         };
-        let result = work(&Tx::new(&conn, 0));
+        // One snapshot for all that `work` reads.
+        let result = conn
+            .unchecked_transaction()
+            .map_err(StoreError::from)
+            .and_then(|snapshot| work(&Tx::new(&snapshot, 0)));
         // After a disk fault a new connection is the safe way on.
         if !matches!(result, Err(StoreError::Unusable(_))) {
             *slot = Some(conn);

@@ -1,17 +1,30 @@
 //! Migrations, applied in order; `user_version` counts them.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("migrations/0001_journal.sql"))];
+const NEWEST: i64 = MIGRATIONS.len() as i64;
 
-/// Brings the database to the newest version. One transaction for each step.
-pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
-    let current: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > current) {
-        let step = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+/// A database that this version cannot bring up to date.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MigrateError {
+    #[error("its schema {found} is newer than {NEWEST}, the newest that this version knows")]
+    Newer { found: i64 },
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Brings the database to the newest version, all in one transaction: another process may open it
+/// for the first time too.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), MigrateError> {
+    let step = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = step.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > NEWEST {
+        return Err(MigrateError::Newer { found });
+    }
+    for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
         step.execute_batch(sql)?;
         step.pragma_update(None, "user_version", version)?;
-        step.commit()?;
     }
-    Ok(())
+    Ok(step.commit()?)
 }

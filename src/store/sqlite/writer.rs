@@ -1,7 +1,7 @@
 //! One thread writes. It commits whatever has queued up as one transaction: one fsync for many.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::tx::Tx;
-use super::{connect, schema};
+use super::{BUSY_TIMEOUT, create, reconnect, schema};
 use crate::store::tail::Tail;
 use crate::store::{StoreError, StoreSettings};
 
@@ -23,16 +23,20 @@ const BATCH: usize = 512;
 /// beside a busy writer copies but can never reset.
 const WAL_RESTART_FRAMES: i64 = 8192;
 const CHECKPOINT_PERIOD: Duration = Duration::from_millis(500);
+/// How long the writer waits for readers to leave the log before it lets it start over.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// A queued write: runs inside the transaction, answers after the commit.
 trait Job: Send {
+    /// After an error what it wrote must be undone.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
 struct Write<T, F> {
     work: Option<F>,
-    value: Option<T>,
+    /// What the work returned; [`StoreError::Closed`] until it has run.
+    result: Result<T, StoreError>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -42,16 +46,19 @@ where
     F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        if let Some(work) = self.work.take() {
-            self.value = Some(work(tx)?);
-        }
-        Ok(())
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
+        // A panic (its hook has told of it) is the end of this work, not of the writer.
+        self.result =
+            catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or(Err(StoreError::Closed));
+        self.result.as_ref().map(drop).map_err(StoreError::again)
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
-        let Self { value, reply, .. } = *self;
+        let Self { result, reply, .. } = *self;
         // The caller may have stopped waiting; the write stands all the same.
-        let _gone = reply.send(committed.and_then(|()| value.ok_or(StoreError::Closed)));
+        let _gone = reply.send(result.and_then(|value| committed.map(|()| value)));
     }
 }
 
@@ -62,16 +69,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(settings: StoreSettings, tail: Arc<Tail>) -> Result<Self, StoreError> {
-        let open = |error: rusqlite::Error| StoreError::Open {
-            path: settings.path.clone(),
-            reason: error.to_string(),
-        };
-        let mut conn = connect(&settings.path).map_err(open)?;
-        schema::migrate(&mut conn).map_err(open)?;
+    pub(crate) fn start(settings: &StoreSettings, tail: Arc<Tail>) -> Result<Self, StoreError> {
+        let mut conn = create(&settings.path).map_err(|error| settings.open_error(error))?;
+        schema::migrate(&mut conn).map_err(|error| settings.open_error(error))?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         let restart_wal = Arc::new(AtomicBool::new(false));
-        spawn_checkpoints(&settings, &restart_wal)?;
+        spawn_checkpoints(settings, &restart_wal)?;
         let thread = WriterThread {
             path: settings.path.clone(),
             conn: Some(conn),
@@ -94,7 +97,7 @@ impl Writer {
     {
         let job = Box::new(Write {
             work: Some(work),
-            value: None,
+            result: Err(StoreError::Closed),
             reply,
         });
         self.queue
@@ -116,7 +119,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StoreEr
 }
 
 struct WriterThread {
-    path: std::path::PathBuf,
+    path: PathBuf,
     conn: Option<Connection>,
     tail: Arc<Tail>,
     /// Next sequence after our last commit; another process may have moved on since.
@@ -128,8 +131,7 @@ impl WriterThread {
     fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
         let mut batch = Vec::new();
         while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
-            let committed = catch_unwind(AssertUnwindSafe(|| self.commit(&mut batch)))
-                .unwrap_or(Err(StoreError::Closed));
+            let committed = self.commit(&mut batch);
             if let Err(error) = &committed {
                 tracing::error!(%error, writes = batch.len(), "a commit failed");
                 // After a fault a new connection is the safe way on.
@@ -142,14 +144,13 @@ impl WriterThread {
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        if self.conn.is_none() {
-            self.conn = Some(connect(&self.path)?);
-        }
-        let Some(conn) = self.conn.as_mut() else {
-            return Err(StoreError::Closed);
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => reconnect(&self.path)?,
         };
+        let conn = self.conn.insert(conn);
         if self.restart_wal.swap(false, Ordering::Relaxed) {
-            conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_row| Ok(()))?;
+            restart_wal(conn)?;
         }
         let transaction =
             conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -159,7 +160,7 @@ impl WriterThread {
         }
         let mut tx = Tx::new(&transaction, first);
         for job in batch {
-            job.run(&mut tx)?;
+            tx.share(|tx| job.run(tx))?;
         }
         let (next, appended) = (tx.next_sequence, tx.appended);
         transaction.commit()?;
@@ -167,6 +168,17 @@ impl WriterThread {
         self.tail.push(first, next, appended);
         Ok(())
     }
+}
+
+/// Lets the write-ahead log start over. A reader that is still in it puts that off until the next
+/// checkpoint: better a longer log than writers that wait for a long read.
+fn restart_wal(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(RESTART_TIMEOUT)?;
+    let restarted = conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_row| Ok(()));
+    if let Err(error) = restarted {
+        tracing::warn!(%error, "the write-ahead log could not start over");
+    }
+    conn.busy_timeout(BUSY_TIMEOUT)
 }
 
 fn next_sequence(conn: &Connection) -> rusqlite::Result<u64> {
@@ -201,7 +213,7 @@ fn checkpoint(
     path: &Path,
     restart_wal: &AtomicBool,
 ) -> rusqlite::Result<Connection> {
-    let conn = conn.map_or_else(|| connect(path), Ok)?;
+    let conn = conn.map_or_else(|| reconnect(path), Ok)?;
     let frames: i64 = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get("log"))?;
     restart_wal.store(frames > WAL_RESTART_FRAMES, Ordering::Relaxed);
     Ok(conn)
