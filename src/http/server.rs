@@ -28,7 +28,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// Stops it: `handle.stop(true)` lets requests under way finish.
     pub handle: ServerHandle,
-    /// Ends when the listener has stopped.
+    /// Drives it, so it must be awaited or spawned; ends when the listener has stopped.
     pub running: dev::Server,
 }
 
@@ -69,13 +69,17 @@ mod tests {
 
     use super::*;
 
-    fn start(routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> Server {
+    fn start(
+        routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> (SocketAddr, ServerHandle) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let settings = ServerSettings {
             workers: 1,
             grace: Duration::from_secs(20),
         };
-        Server::start(listener, &settings, routes).unwrap()
+        let server = Server::start(listener, &settings, routes).unwrap();
+        actix_web::rt::spawn(server.running);
+        (server.address, server.handle)
     }
 
     async fn read_answer(stream: &mut TcpStream) -> String {
@@ -86,23 +90,23 @@ mod tests {
 
     #[actix_web::test]
     async fn stopping_waits_for_requests_but_not_for_idle_connections() {
-        let server = start(|routes| {
+        let (address, handle) = start(|routes| {
             routes.route("/", web::get().to(HttpResponse::Ok));
             routes.route("/slow", web::get().to(slow));
         });
-        let mut idle = TcpStream::connect(server.address).await.unwrap();
+        let mut idle = TcpStream::connect(address).await.unwrap();
         idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             .await
             .unwrap();
         assert!(read_answer(&mut idle).await.starts_with("HTTP/1.1 200"));
-        let mut busy = TcpStream::connect(server.address).await.unwrap();
+        let mut busy = TcpStream::connect(address).await.unwrap();
         busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
             .await
             .unwrap();
         SLOW_STARTED.notified().await;
 
         let began = Instant::now();
-        server.handle.stop(true).await;
+        handle.stop(true).await;
         assert!(began.elapsed() < Duration::from_secs(10));
         assert!(read_answer(&mut busy).await.starts_with("HTTP/1.1 200"));
     }
