@@ -1,5 +1,11 @@
-//! The service as its neighbours see it: real broker, real store, the simulator as X.
+//! The service as its neighbours see it: real broker, real store, the simulator as X. The tests
+//! need a broker: see `scripts/broker`.
 
+// Says to clippy that the helpers are tests too.
+#![cfg(test)]
+
+mod broker;
 mod contract;
 mod layers;
 mod normalize;
+mod support;
