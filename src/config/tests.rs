@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
+use crate::broker::settings::{Inbox, TopologyMode};
 use crate::domain::account::{Delivery, Sending, Tier};
 use crate::domain::filter::Match;
 

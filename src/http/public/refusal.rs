@@ -92,10 +92,16 @@ mod tests {
     use actix_web::body::to_bytes;
 
     use super::*;
+    use crate::store::StoreError;
+    use crate::x::normalize::NotADelivery;
 
     #[actix_web::test]
     async fn a_store_that_cannot_take_it_asks_for_another_try_and_keeps_the_reason() {
-        let refusal = Refusal::from(IngestError::Unavailable("disk /data is full".to_owned()));
+        let full = StoreError::Open {
+            path: "/data".into(),
+            reason: "disk full".to_owned(),
+        };
+        let refusal = Refusal::from(IngestError::Unavailable(full));
         let response = refusal.error_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "2");
@@ -105,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_no_delivery_is_a_bad_request_without_another_try() {
-        let refusal = Refusal::from(IngestError::NotADelivery("not an object".to_owned()));
+        let refusal = Refusal::from(IngestError::from(NotADelivery::NotAnObject));
         let response = refusal.error_response();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert!(!response.headers().contains_key(RETRY_AFTER));
