@@ -10,3 +10,4 @@ mod layers;
 mod normalize;
 mod routing;
 mod support;
+mod threads;

@@ -358,8 +358,8 @@ impl TestService {
         events.remove(0)
     }
 
-    /// Waits for an event that does not go through the journal.
-    pub(crate) async fn passing_event(&self) -> Event {
+    /// Waits for an event, whatever else is still on its way.
+    pub(crate) async fn next_event(&self) -> Event {
         let came = async || self.take_events().await.into_iter().next();
         eventually("an event", came).await
     }
