@@ -6,6 +6,7 @@
 
 mod broker;
 mod contract;
+mod hostile;
 mod layers;
 mod normalize;
 mod routing;
