@@ -40,7 +40,6 @@ pub(crate) struct Setup {
     accounts: Vec<OurAccount>,
     filters: Vec<String>,
     variables: Vec<(String, String)>,
-    toml: String,
     forms: Vec<Form>,
     clock: Clock,
 }
@@ -64,7 +63,6 @@ impl Setup {
             accounts: Vec::new(),
             filters: Vec::new(),
             variables: Vec::new(),
-            toml: String::new(),
             forms: vec![Form::AccountActivity],
             clock: Clock::Wall,
         };
@@ -119,13 +117,6 @@ impl Setup {
         self
     }
 
-    /// Adds to the configuration file.
-    #[must_use]
-    pub(crate) fn toml(mut self, more: &str) -> Self {
-        self.toml.push_str(more);
-        self
-    }
-
     /// The forms in which X delivers.
     #[must_use]
     pub(crate) fn forms(mut self, forms: &[Form]) -> Self {
@@ -141,7 +132,7 @@ impl Setup {
     }
 
     fn file(&self) -> String {
-        let mut file = self.toml.clone();
+        let mut file = String::new();
         for (name, more) in &self.apps {
             let secret = secret_of(name);
             writeln!(
