@@ -25,6 +25,8 @@ struct State {
     /// For the next thing that happens, in place of `always`.
     next: Option<Disturbances>,
     held: Vec<Letter>,
+    /// What happens to `held` on release.
+    held_under: Disturbances,
     random: StdRng,
 }
 
@@ -40,6 +42,7 @@ impl Outbox {
                 always,
                 next: None,
                 held: Vec::new(),
+                held_under: Disturbances::default(),
                 random: StdRng::seed_from_u64(seed),
             }),
             record,
@@ -64,7 +67,8 @@ impl Outbox {
             return;
         }
         state.held.extend(letters);
-        if state.held.len() >= disturbances.gather {
+        state.held_under = disturbances;
+        if state.held.len() >= state.held_under.gather {
             self.send_held(&mut state);
         }
     }
@@ -76,7 +80,7 @@ impl Outbox {
 
     fn send_held(&self, state: &mut State) {
         let mut letters = std::mem::take(&mut state.held);
-        let disturbances = state.always.clone();
+        let disturbances = state.held_under.clone();
         if disturbances.merge {
             letters = merge(letters);
         }

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Form, Path};
 
-use crate::actions::{self, Request};
+use crate::actions::{self, Action, Request};
 use crate::model::{App, DirectMessage, Post, User, World};
 use crate::record::{AttemptResult, Delivery};
 use crate::simulator::Simulator;
@@ -29,10 +29,10 @@ pub(crate) async fn show(simulator: Data<Simulator>) -> HttpResponse {
 /// Does what a button says, then shows the page again.
 pub(crate) async fn act(
     simulator: Data<Simulator>,
-    action: Path<String>,
+    action: Path<Action>,
     request: Form<Request>,
 ) -> HttpResponse {
-    match actions::run(&simulator, &action, &request).await {
+    match actions::run(&simulator, *action, &request).await {
         Ok(_) => HttpResponse::SeeOther()
             .insert_header((LOCATION, "/"))
             .finish(),
@@ -176,7 +176,7 @@ fn delivery_table(world: &World, deliveries: &[Delivery]) -> String {
         [
             delivery.id.to_string(),
             escape(&delivery.app),
-            account.map_or_else(String::new, |user| name(user)),
+            account.map_or_else(String::new, name),
             delivery.form.map_or("", |form| form.name()).to_owned(),
             escape(&delivery.events.join(", ")),
             format!("{:?}", delivery.state),

@@ -51,6 +51,24 @@ pub enum RawSignature {
     Missing,
 }
 
+/// The bytes of a delivery and the header that goes with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedBody {
+    /// The JSON.
+    pub body: Bytes,
+    /// The value of [`SIGNATURE_HEADER`](crate::SIGNATURE_HEADER).
+    pub signature: String,
+}
+
+impl SignedBody {
+    fn new(secret: &str, json: String) -> Self {
+        Self {
+            signature: sign(secret, json.as_bytes()),
+            body: json.into(),
+        }
+    }
+}
+
 /// A running X. Clones drive the same one.
 #[derive(Clone)]
 pub struct Simulator {
@@ -391,7 +409,7 @@ impl Simulator {
         Ok(target.send(&self.inner.courier, body).await)
     }
 
-    /// What the app would get for a post, unsent: one body, in X Activity sometimes two, none
+    /// What the app would get for a post, unsent: one body; in X Activity sometimes two; none
     /// where X stays silent.
     pub fn bodies_of(
         &self,
@@ -399,7 +417,7 @@ impl Simulator {
         app: &str,
         account: UserId,
         form: Form,
-    ) -> Result<Vec<Vec<u8>>, Refused> {
+    ) -> Result<Vec<SignedBody>, Refused> {
         self.bodies(&Event::Posted(post), app, account, form)
     }
 
@@ -410,7 +428,7 @@ impl Simulator {
         app: &str,
         account: UserId,
         form: Form,
-    ) -> Result<Vec<Vec<u8>>, Refused> {
+    ) -> Result<Vec<SignedBody>, Refused> {
         self.bodies(&Event::DirectMessage(message), app, account, form)
     }
 
@@ -420,24 +438,19 @@ impl Simulator {
         app: &str,
         account: UserId,
         form: Form,
-    ) -> Result<Vec<Vec<u8>>, Refused> {
+    ) -> Result<Vec<SignedBody>, Refused> {
         let world = self.world().lock();
+        let app = world.app(app)?;
+        let account = world.user(account)?;
         let view = View {
             world: &world,
-            app: world.app(app)?,
-            account: world.user(account)?,
+            app,
+            account,
         };
-        let bodies = forms::bodies(view, event, form);
+        let bodies = forms::bodies(view, event, form).into_iter();
         Ok(bodies
-            .into_iter()
-            .map(|body| body.json.to_string().into_bytes())
+            .map(|body| SignedBody::new(app.delivery_secret(), body.json.to_string()))
             .collect())
-    }
-
-    /// The signature header for bytes, as the app's deliveries bear it now.
-    pub fn signature_of(&self, app: &str, body: &[u8]) -> Result<String, Refused> {
-        let world = self.world().lock();
-        Ok(sign(world.app(app)?.delivery_secret(), body))
     }
 }
 

@@ -72,15 +72,14 @@ fn posted(view: View<'_>, id: PostId) -> Option<Body> {
     if !concern.any() || !may_see(view, post) {
         return None;
     }
-    let item = post_v1::post(view.world, post);
+    let body = for_account(view, "tweet_create_events", post_v1::post(view.world, post));
     // A string, though it says true or false.
     let blocked = view.world.blocks(view.account.id, post.author).to_string();
     let blocked = (concern.mentioned && !concern.own).then(|| json!(blocked));
-    Some(for_account(
-        view,
-        "tweet_create_events",
-        with(item, "user_has_blocked", blocked),
-    ))
+    Some(Body {
+        json: with(body.json, "user_has_blocked", blocked),
+        ..body
+    })
 }
 
 /// Posts of protected people reach those who follow them.
@@ -246,20 +245,28 @@ fn replay_ended(view: View<'_>, job: u64, complete: bool) -> Body {
     Body::of("replay_job_status", json)
 }
 
-/// Puts the events of `more` into `body`, when both are for one account.
-pub(crate) fn merge(body: Body, more: Body) -> Result<Body, (Body, Body)> {
-    let account = body.json.get("for_user_id");
-    if account.is_none() || account != more.json.get("for_user_id") {
-        return Err((body, more));
+/// One body with the events of both, when they are for one account and agree in all else.
+pub(crate) fn merge(body: &Body, more: &Body) -> Option<Body> {
+    let mut fields = body.json.as_object()?.clone();
+    let from = more.json.as_object()?;
+    if !fields.contains_key("for_user_id") || scalars(&fields) != scalars(from) {
+        return None;
     }
-    let mut merged = body;
-    merged.events.extend(more.events);
-    if let (Some(into), Value::Object(from)) = (merged.json.as_object_mut(), more.json) {
-        for (key, value) in from {
-            merge_field(into.entry(key).or_insert(Value::Null), value);
-        }
+    for (key, value) in from.clone() {
+        merge_field(fields.entry(key).or_insert(Value::Null), value);
     }
-    Ok(merged)
+    Some(Body {
+        events: [body.events.as_slice(), &more.events].concat(),
+        json: fields.into(),
+    })
+}
+
+/// What cannot be said twice in one body.
+fn scalars(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    fields
+        .iter()
+        .filter(|(_, value)| !value.is_array() && !value.is_object())
+        .collect()
 }
 
 fn merge_field(into: &mut Value, from: Value) {

@@ -25,7 +25,7 @@ pub(super) fn v1(world: &World, user: &User) -> Value {
         "followers_count": user.followers,
         "friends_count": user.following,
         "listed_count": 0,
-        "favourites_count": world.count_likes(|like| like.user == user.id),
+        "favourites_count": user.likes,
         "statuses_count": user.posts,
         "created_at": format(user.created_at_ms, V1_TIME),
         "utc_offset": null,
@@ -95,7 +95,7 @@ pub(super) fn v2(world: &World, user: &User) -> Value {
             "following_count": user.following,
             "tweet_count": user.posts,
             "listed_count": 0,
-            "like_count": world.count_likes(|like| like.user == user.id),
+            "like_count": user.likes,
             "media_count": 0,
         },
     });

@@ -13,7 +13,7 @@ use super::event::{Event, Like, Relation};
 use super::ids::{MediaId, MessageId, PostId, UserId};
 use super::media::{Media, MediaHosts, MediaKind, NewMedia};
 use super::message::{ChatMessage, DirectMessage, NewMessage};
-use super::post::{NewPost, Post};
+use super::post::{Counts, NewPost, Post};
 use super::rule::Rule;
 use super::time::{Clock, Timekeeper};
 use super::user::{NewUser, ProfileField, User};
@@ -60,7 +60,6 @@ pub(crate) struct World {
     subscriptions: BTreeMap<(String, UserId), BTreeSet<Form>>,
     follows: BTreeSet<(UserId, UserId)>,
     blocks: BTreeSet<(UserId, UserId)>,
-    likes: Vec<Like>,
 }
 
 /// Time and ids.
@@ -77,7 +76,6 @@ impl World {
             subscriptions: BTreeMap::new(),
             follows: BTreeSet::new(),
             blocks: BTreeSet::new(),
-            likes: Vec::new(),
         }
     }
 
@@ -350,6 +348,7 @@ impl World {
             history: vec![id],
             lang: language(new.lang),
             possibly_sensitive: new.possibly_sensitive,
+            counts: Counts::default(),
             deleted: false,
         });
         Ok(id)
@@ -375,6 +374,7 @@ impl World {
             media: Vec::new(),
             inherited_mentions: Vec::new(),
             history: vec![id],
+            counts: Counts::default(),
             deleted: false,
             ..source
         });
@@ -420,12 +420,14 @@ impl World {
     }
 
     pub(crate) fn like(&mut self, user: UserId, post: PostId) -> Result<Event, Refused> {
-        self.user(user)?;
         self.visible_post(post)?;
+        self.users
+            .get_mut(&user)
+            .ok_or_else(|| Refused::UnknownUser(user.to_string()))?
+            .likes += 1;
+        self.count(Some(post), |counts| counts.likes += 1);
         let at_ms = self.time.tick();
-        let like = Like { user, post, at_ms };
-        self.likes.push(like.clone());
-        Ok(Event::Liked(like))
+        Ok(Event::Liked(Like { user, post, at_ms }))
     }
 
     /// A post that is still there.
@@ -444,22 +446,20 @@ impl World {
         self.posts.values()
     }
 
-    pub(crate) fn count_posts(&self, counted: impl Fn(&Post) -> bool) -> usize {
-        self.posts
-            .values()
-            .filter(|post| !post.deleted && counted(post))
-            .count()
-    }
-
-    pub(crate) fn count_likes(&self, counted: impl Fn(&Like) -> bool) -> usize {
-        self.likes.iter().filter(|like| counted(like)).count()
-    }
-
     fn insert(&mut self, post: Post) {
         if let Some(author) = self.users.get_mut(&post.author) {
             author.posts += 1;
         }
+        self.count(post.parent, |counts| counts.replies += 1);
+        self.count(post.quote, |counts| counts.quotes += 1);
+        self.count(post.repost_of, |counts| counts.reposts += 1);
         self.posts.insert(post.id, post);
+    }
+
+    fn count(&mut self, post: Option<PostId>, count: impl FnOnce(&mut Counts)) {
+        if let Some(post) = post.and_then(|id| self.posts.get_mut(&id)) {
+            count(&mut post.counts);
+        }
     }
 
     /// X begins a reply with the parent's author and everybody the parent mentions, but never
