@@ -58,25 +58,18 @@ pub(crate) struct Courier {
     pub(crate) record: Arc<Record>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    pub(crate) time_scale: f64,
-    pub(crate) timeout: Duration,
+    time_scale: f64,
+    timeout: Duration,
 }
 
 impl Courier {
-    pub(crate) fn new(
-        http: reqwest::Client,
-        world: SharedWorld,
-        record: Arc<Record>,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-        settings: &Settings,
-    ) -> Self {
+    pub(crate) fn new(http: reqwest::Client, world: SharedWorld, settings: &Settings) -> Self {
         Self {
             http,
             world,
-            record,
-            tasks,
-            stop,
+            record: Arc::new(Record::new(settings.kept_deliveries)),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
             time_scale: settings.time_scale,
             timeout: settings.delivery_timeout,
         }
@@ -183,7 +176,7 @@ impl Target {
         }
         match request.send().await {
             Ok(response) => AttemptResult::Answered(response.status().as_u16()),
-            Err(error) => AttemptResult::Failed(describe(&error)),
+            Err(error) => AttemptResult::Failed(describe(&error.without_url())),
         }
     }
 
