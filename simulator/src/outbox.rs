@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::deliver::Parcel;
 use crate::dispatch::{Letter, merge};
-use crate::record::{Delivery, DeliveryState, Record};
+use crate::record::{Delivery, Record};
 use crate::settings::Disturbances;
 
 /// Takes letters and passes them to the courier, disturbed as wished.
@@ -109,13 +109,9 @@ impl Outbox {
 
 fn delivery(letter: &Letter, body: Bytes) -> Delivery {
     Delivery {
-        id: 0,
-        app: letter.app.clone(),
         account: Some(letter.account),
         form: Some(letter.form),
         events: letter.body.events.clone(),
-        body,
-        attempts: Vec::new(),
-        state: DeliveryState::Pending,
+        ..Delivery::new(&letter.app, body)
     }
 }

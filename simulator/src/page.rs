@@ -71,11 +71,7 @@ fn section(title: &str, content: &str) -> String {
 
 /// One form for each thing a customer does.
 fn forms(world: &World) -> String {
-    let people: String = world.users().map(|user| option(&user.username)).collect();
-    let from_to = format!(
-        "<label>from <select name=from>{people}</select></label>\
-         <label>to <select name=to>{people}</select></label>"
-    );
+    let from_to = from_to(world);
     let text = "<input name=text placeholder=\"Text\" required>";
     let photo = "<label><input type=checkbox name=photo> photo</label>";
     let with_photo = "<label><input type=checkbox name=photo checked> photo</label>";
@@ -103,6 +99,22 @@ fn forms(world: &World) -> String {
         ),
     ]
     .concat()
+}
+
+/// Customers write, subscribed accounts are written to; all are on offer both ways.
+fn from_to(world: &World) -> String {
+    let (accounts, customers): (Vec<&User>, Vec<&User>) =
+        world.users().partition(|user| world.is_subscribed(user.id));
+    let options = |first: &[&User], then: &[&User]| -> String {
+        let people = first.iter().chain(then);
+        people.map(|user| option(&user.username)).collect()
+    };
+    let from = options(&customers, &accounts);
+    let to = options(&accounts, &customers);
+    format!(
+        "<label>from <select name=from>{from}</select></label>\
+         <label>to <select name=to>{to}</select></label>"
+    )
 }
 
 fn form(action: &str, button: &str, fields: &str) -> String {

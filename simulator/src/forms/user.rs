@@ -100,12 +100,25 @@ pub(super) fn v2(world: &World, user: &User) -> Value {
         },
     });
     let value = with(value, "location", present(&user.location));
+    let value = with(value, "affiliation", affiliation(user));
     with(value, "entities", v2_entities(world, user, link))
 }
 
 /// The same inside the `data` that X Activity wraps around users of a payload.
 pub(super) fn v2_wrapped(world: &World, user: &User) -> Value {
     json!({ "data": v2(world, user) })
+}
+
+/// Whom a badge speaks for; the ids are a list.
+fn affiliation(user: &User) -> Option<Value> {
+    user.verified.then(|| {
+        json!({
+            "description": user.name,
+            "badge_url": user.avatar_url,
+            "url": format!("https://twitter.com/{}", user.username),
+            "user_id": [user.id],
+        })
+    })
 }
 
 fn v2_entities(world: &World, user: &User, link: Option<Link>) -> Option<Value> {

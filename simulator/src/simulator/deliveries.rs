@@ -76,17 +76,17 @@ impl Simulator {
         let body = body.into();
         let target = {
             let world = self.world().lock();
-            let app = world.app(app)?;
+            let receiver = world.app(app)?;
             Target {
-                webhook: app.settings.webhook.clone(),
+                webhook: receiver.settings.webhook.clone(),
                 signature: match signature {
-                    RawSignature::Correct => Some(sign(app.delivery_secret(), &body)),
+                    RawSignature::Correct => Some(sign(receiver.delivery_secret(), &body)),
                     RawSignature::Header(value) => Some(value),
                     RawSignature::Missing => None,
                 },
             }
         };
-        Ok(target.send(self.courier(), body).await)
+        Ok(self.courier().deliver_once(app, target, body).await)
     }
 
     /// What the app would get for a post, unsent: one body; in X Activity sometimes two; none

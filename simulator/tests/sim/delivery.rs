@@ -169,7 +169,7 @@ async fn copies_are_the_same_bytes() {
 async fn a_delayed_delivery_is_overtaken() {
     let stage = Stage::with_form(FORM).await;
     stage.simulator.disturb_next(Disturbances {
-        delay_ms: 300,
+        delay_ms: 1000,
         ..Disturbances::default()
     });
     stage.post(stage.ann, "@acme one");
@@ -278,6 +278,11 @@ async fn hostile_bytes_are_sent_as_they_are() {
         .await
         .unwrap();
     send(RawSignature::Correct).await.unwrap();
+    let record = &stage.simulator.deliveries()[0];
+    assert_eq!(
+        (record.form, record.state),
+        (None, DeliveryState::Delivered)
+    );
     let got = stage.webhook.received();
     assert_eq!(&got[0].body[..], b"\xff{not json");
     let signatures: Vec<Option<String>> = got.iter().map(|got| got.signature.clone()).collect();

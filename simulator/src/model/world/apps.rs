@@ -90,6 +90,13 @@ impl World {
             .filter_map(|((_, user), _)| self.users.get(user))
     }
 
+    /// Whether any app gets what concerns the account.
+    pub(crate) fn is_subscribed(&self, user: UserId) -> bool {
+        self.subscriptions
+            .keys()
+            .any(|(_, account)| *account == user)
+    }
+
     pub(crate) fn add_rule(&mut self, app: &str, value: &str, tag: &str) -> Result<(), Refused> {
         let at_ms = self.time.tick();
         let rule = Rule {
