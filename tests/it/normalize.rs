@@ -23,7 +23,9 @@ fn payloads() -> Option<PathBuf> {
 
 /// The samples of a folder that `accept` takes, by name.
 fn samples(folder: &Path, accept: impl Fn(&Value) -> bool) -> Vec<(String, Value)> {
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
     let mut samples: Vec<_> = files
         .filter(|path| path.extension().is_some_and(|end| end == "json"))
         .map(|path| {
@@ -50,7 +52,9 @@ fn account_activity_samples() {
     let Some(payloads) = payloads() else { return };
     let folder = payloads.join("account_activity");
     assert_snapshots("account_activity", samples(&folder, |_| true));
-    let jobs = samples(&folder.join("api"), |sample| sample.get("replay_job_status").is_some());
+    let jobs = samples(&folder.join("api"), |sample| {
+        sample.get("replay_job_status").is_some()
+    });
     assert_snapshots("account_activity", jobs);
 }
 
