@@ -1,1 +1,7 @@
-fn x() {}
+//! The service as its neighbours see it: real broker, real store, the simulator as X. The tests
+//! need a broker: see `scripts/broker`.
+
+// Says to clippy that the helpers are tests too.
+#![cfg(test)]
+
+mod store;
