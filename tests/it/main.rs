@@ -8,4 +8,5 @@ mod broker;
 mod contract;
 mod layers;
 mod normalize;
+mod store;
 mod support;
