@@ -19,6 +19,13 @@ pub enum QuarantineReason {
 }
 
 impl QuarantineReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [
+        Self::UnknownShape,
+        Self::MalformedEvent,
+        Self::AccountNotLinked,
+    ];
+
     /// As stored, listed and in metrics.
     pub fn name(self) -> &'static str {
         match self {
