@@ -308,6 +308,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mention_within_the_displayed_text_is_explicit() {
+        let mentions = json!([{"start": 0, "end": 3, "username": "us", "id": "9"}, {"start": 4, "end": 7, "username": "us", "id": "9"}]);
+        let explicit = |range: Value| {
+            let changes = json!({"text": "@us @us", "display_text_range": range, "entities": {"mentions": mentions}});
+            let mentions = read(changes, json!({"users": [{"id": "9", "name": "Us"}]}))
+                .message
+                .mentions;
+            assert!(mentions.iter().all(|mention| mention.name == "Us"));
+            mentions
+                .iter()
+                .map(|mention| mention.explicit)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(explicit(json!([4, 7])), [false, true]);
+        assert_eq!(explicit(json!(null)), [true, true]);
+    }
+
+    #[test]
     fn reply_settings_are_everyone_or_restricted() {
         let settings =
             |value: Value| read(json!({"reply_settings": value}), json!({})).reply_settings;
