@@ -1,6 +1,8 @@
 //! Deliveries, normalized: a reviewed snapshot for each of X's own samples that is one, and
 //! deliveries spoilt at random.
 
+#![cfg(test)]
+
 mod fixtures;
 mod fuzz;
 
