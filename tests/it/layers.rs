@@ -11,6 +11,7 @@ use rstest::rstest;
 /// From top to bottom. Neighbours in one tier do not know each other.
 const TIERS: [&[&str]; 8] = [
     &["main", "lib"],
+    &["cli"],
     &["app"],
     &["config"],
     &["http", "broker::consumer"],
