@@ -16,3 +16,4 @@ mod normalize;
 mod routing;
 mod store;
 mod support;
+mod threads;

@@ -11,7 +11,7 @@ use simulator::{AttemptResult, Clock, Form, NewApp, NewUser, RawSignature, Simul
 use tempfile::TempDir;
 use twitter_channel::app::App;
 use twitter_channel::config::Settings;
-use twitter_channel::store::{Quarantined, Store};
+use twitter_channel::store::{Quarantined, Store, Tx};
 
 use super::broker::{TestBroker, client, eventually};
 use crate::contract::check_event;
@@ -348,8 +348,10 @@ impl TestService {
     pub(crate) async fn settled(&self) {
         self.simulator.settled().await;
         let published = async || {
-            let summary = self.store.read(|tx| tx.journal_summary()).await.unwrap();
-            (summary.unpublished == 0).then_some(())
+            let read = |tx: &Tx<'_>| Ok((tx.journal_summary()?, tx.cursor()?));
+            let (summary, cursor) = self.store.read(read).await.unwrap();
+            // The first event of all tells that the service has started.
+            (summary.unpublished == 0 && cursor > 0).then_some(())
         };
         eventually("everything published", published).await;
     }
@@ -368,18 +370,22 @@ impl TestService {
         events.remove(0)
     }
 
-    /// Waits for an event that does not go through the journal.
-    pub(crate) async fn passing_event(&self) -> Event {
+    /// Waits for an event, whatever else is still on its way.
+    pub(crate) async fn next_event(&self) -> Event {
         let came = async || self.take_events().await.into_iter().next();
         eventually("an event", came).await
     }
 
     async fn take_events(&self) -> Vec<Event> {
-        let messages = self.broker.drain(INBOX).await.into_iter();
-        messages
-            .map(Event::read)
-            .filter(|event| event.event_type() != "account.health")
-            .collect()
+        let mut events = self.take_events_of(INBOX).await;
+        events.retain(|event| event.event_type() != "account.health");
+        events
+    }
+
+    /// All that is in a queue.
+    pub(crate) async fn take_events_of(&self, queue: &str) -> Vec<Event> {
+        let messages = self.broker.drain(queue).await.into_iter();
+        messages.map(Event::read).collect()
     }
 
     /// What lies in quarantine, oldest first.
