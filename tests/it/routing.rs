@@ -38,7 +38,7 @@ impl TestService {
         let bodies = self.simulator.bodies_of(post, APP, ACME, form).unwrap();
         assert!(!bodies.is_empty(), "no rule of the app fits");
         for body in bodies {
-            assert_eq!(self.deliver(body).await, 200);
+            assert_eq!(self.deliver(body.body).await, 200);
         }
     }
 }
@@ -246,7 +246,7 @@ async fn replies_follow_a_conversation_also_after_it_was_merged() {
             .simulator
             .bodies_of(post, APP, ACME, Form::AccountActivityV1);
         for body in bodies.unwrap() {
-            assert_eq!(service.deliver(body).await, 200);
+            assert_eq!(service.deliver(body.body).await, 200);
         }
     }
     let events = service.events().await;
@@ -406,7 +406,7 @@ async fn what_waited_for_its_account_for_hours_is_marked() {
         reason: QuarantineReason::AccountNotLinked,
         detail: String::new(),
         account: Some(AccountId(BETA.to_string().parse().unwrap())),
-        body: bodies.unwrap().remove(0),
+        body: bodies.unwrap().remove(0).body.into(),
     };
     let keep = service.store.write(move |tx| tx.quarantine(&kept, then));
     assert!(keep.await.unwrap());
@@ -456,7 +456,7 @@ async fn versions_out_of_order_are_one_message() {
         for form in [Form::Activity, Form::AccountActivity] {
             let bodies = service.simulator.bodies_of(post, APP, ACME, form).unwrap();
             for body in bodies {
-                assert_eq!(service.deliver(body).await, 200);
+                assert_eq!(service.deliver(body.body).await, 200);
             }
         }
     }
