@@ -19,6 +19,13 @@ pub enum QuarantineReason {
 }
 
 impl QuarantineReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [
+        Self::UnknownShape,
+        Self::MalformedEvent,
+        Self::AccountNotLinked,
+    ];
+
     /// As stored, listed and in metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -80,12 +87,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
 const COLUMNS: &str = "id, at, app, reason, detail, account, body";
 
 impl Tx<'_> {
-    /// Keeps a delivery; false when the very same body is kept already.
+    /// Keeps a delivery; false when the app's very same body is kept already.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn quarantine(&self, new: &NewQuarantined, at: Timestamp) -> Result<bool, StoreError> {
-        let hash: [u8; 32] = Sha256::digest(&new.body).into();
+        let hash: [u8; 32] = Sha256::new()
+            .chain_update(&new.app)
+            .chain_update([0])
+            .chain_update(&new.body)
+            .finalize()
+            .into();
         let added = self.execute(
             "INSERT OR IGNORE INTO quarantine (hash, at, app, reason, detail, account, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -146,7 +158,27 @@ impl Tx<'_> {
         Ok(asked > 0)
     }
 
-    /// Kept deliveries that a person asked to try again.
+    /// As [`Tx::request_retry`], of every kept delivery; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn request_retry_of_all(&self) -> Result<usize, StoreError> {
+        self.execute("UPDATE quarantine SET retry = 1", [])
+    }
+
+    /// As [`Tx::request_retry`], of what waits for an account but does not tell for which; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn request_retry_of_unlinked(&self) -> Result<usize, StoreError> {
+        let reason = QuarantineReason::AccountNotLinked.name();
+        self.execute(
+            "UPDATE quarantine SET retry = 1 WHERE reason = ?1 AND account IS NULL",
+            [reason],
+        )
+    }
+
+    /// Kept deliveries that a person, or a new start, asked to try again.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -188,7 +220,7 @@ impl Tx<'_> {
                SELECT id FROM (
                  SELECT id, sum(length(body)) OVER (ORDER BY id DESC) AS total FROM quarantine
                ) WHERE total > ?1)",
-            [stored(max_bytes)],
+            [i64::try_from(max_bytes).unwrap_or(i64::MAX)],
         )?;
         Ok(old + over)
     }

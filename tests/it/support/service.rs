@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::message::BasicGetMessage;
 use lapin::types::AMQPValue;
 use serde_json::Value;
-use simulator::{AttemptResult, Clock, Form, NewApp, NewUser, RawSignature, Simulator, UserId};
+use simulator::{
+    AttemptResult, Clock, Form, NewApp, NewPost, NewUser, PostId, RawSignature, Simulator, UserId,
+};
 use tempfile::TempDir;
 use twitter_channel::app::App;
 use twitter_channel::config::Settings;
@@ -278,14 +281,24 @@ impl TestService {
         self.tell_x();
     }
 
+    /// Where X reaches the service.
+    pub(crate) fn public_url(&self) -> String {
+        format!("http://{}", self.public)
+    }
+
+    /// Where ops reach the service.
+    pub(crate) fn private_url(&self) -> String {
+        format!("http://{}", self.private)
+    }
+
     /// Where X delivers to an app.
     pub(crate) fn webhook(&self, app: &str) -> String {
-        format!("http://{}/webhooks/twitter/{app}", self.public)
+        format!("{}/webhooks/twitter/{app}", self.public_url())
     }
 
     /// A page of the private listener.
     pub(crate) async fn page(&self, path: &str) -> String {
-        let url = format!("http://{}{path}", self.private);
+        let url = self.private_url() + path;
         let response = client().get(url).send().await.unwrap();
         response.error_for_status().unwrap().text().await.unwrap()
     }
@@ -311,8 +324,32 @@ impl TestService {
         self.simulator.add_user(user).unwrap()
     }
 
+    /// Somebody posts; X tells of it as it is subscribed to.
+    pub(crate) fn post(&self, post: NewPost) -> PostId {
+        self.simulator.post(post).unwrap()
+    }
+
+    /// What X tells our account of a post in this form, unsent.
+    pub(crate) fn bodies_of(&self, post: PostId, form: Form) -> Vec<Bytes> {
+        let bodies = self.simulator.bodies_of(post, APP, ACME, form).unwrap();
+        assert!(!bodies.is_empty(), "nothing is told of {post}");
+        bodies.into_iter().map(|signed| signed.body).collect()
+    }
+
+    /// The first of them as JSON, to be changed.
+    pub(crate) fn delivery_of(&self, post: PostId, form: Form) -> Value {
+        serde_json::from_slice(&self.bodies_of(post, form)[0]).unwrap()
+    }
+
+    /// Delivers a post in this form, whatever is subscribed to.
+    pub(crate) async fn deliver_post(&self, post: PostId, form: Form) {
+        for body in self.bodies_of(post, form) {
+            assert_eq!(self.deliver(body).await, 200);
+        }
+    }
+
     /// Delivers a body to [`APP`], signed; the status of the answer.
-    pub(crate) async fn deliver(&self, body: impl Into<bytes::Bytes>) -> u16 {
+    pub(crate) async fn deliver(&self, body: impl Into<Bytes>) -> u16 {
         let answer = self.simulator.deliver(APP, body, RawSignature::Correct);
         match answer.await.unwrap() {
             AttemptResult::Answered(status) => status,
