@@ -329,7 +329,10 @@ fn described(described: &Described, conversation: &ConversationId) -> proto::Mes
                 message_id: parent.id.to_string(),
                 author_id: optional(parent.author_id),
             }),
-        quoted: described.quoted.as_ref().map(quoted),
+        quoted: described
+            .quoted
+            .as_ref()
+            .map(|it| quoted(it, described.quoted_own)),
         mentions: message.mentions.iter().map(mention).collect(),
         hashtags: message.hashtags.clone(),
         urls: message.links.iter().map(link).collect(),
@@ -398,14 +401,14 @@ fn author(person: &Person, own: bool) -> proto::Author {
     }
 }
 
-fn quoted(quoted: &Quoted) -> proto::Quoted {
-    let known = quoted.author.as_ref().map(|person| author(person, false));
+fn quoted(quoted: &Quoted, own: bool) -> proto::Quoted {
+    let known = quoted.author.as_ref().map(|person| author(person, own));
     proto::Quoted {
         message_id: quoted.reference.id.to_string(),
         text: quoted.text.clone(),
         author: known.or_else(|| {
             let id = quoted.reference.author_id?;
-            Some(author(&Person::unknown(id), false))
+            Some(author(&Person::unknown(id), own))
         }),
     }
 }

@@ -149,6 +149,8 @@ pub struct Described {
     pub own: bool,
     pub in_reply_to: Option<InReplyTo>,
     pub quoted: Option<Quoted>,
+    /// What it quotes is by one of our linked accounts.
+    pub quoted_own: bool,
     /// Versions, oldest first; empty for messages that cannot be edited.
     pub edit_history: Vec<TweetId>,
 }

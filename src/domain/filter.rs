@@ -66,7 +66,7 @@ impl Match {
 }
 
 /// Where a wanted message goes; kept with its conversation, whose replies follow it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     pub group: String,
     /// Name of the filter that wanted it.

@@ -298,6 +298,27 @@ fn dm(other: UserId) -> String {
 }
 
 #[tokio::test]
+async fn a_quote_shows_what_it_quotes_and_whose_that_is() {
+    for form in [Form::AccountActivity, Form::Activity] {
+        let mut service = TestService::start(Setup::new().forms(&[form])).await;
+        let news = service.says(ACME, "Open again");
+        let quote = NewPost::by(service.user("jane"), "at last").quoting(news);
+        let quote = service.post(quote);
+        let events = service.events().await;
+        assert_eq!(types(&events), ["message.sent", "message.received"]);
+        let event = &events[1];
+        assert_eq!(event.text("/message/id"), quote.to_string());
+        assert_eq!(event.text("/message/relation"), "QUOTE");
+        assert_eq!(event.text("/message/quoted/text"), "Open again");
+        assert_eq!(event.at("/message/quoted/author/own"), true);
+        assert_eq!(event.at("/message/author/own"), false);
+        // A quote is no reply: it is a conversation of its own.
+        assert_eq!(event.text("/conversation/id"), format!("post:{quote}"));
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn authors_who_miss_the_conditions_are_not_wanted() {
     for (condition, profile) in [
         (

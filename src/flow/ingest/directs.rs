@@ -117,6 +117,7 @@ impl Work<'_, '_> {
             own: self.context.registry().is_ours(message.author.id),
             in_reply_to: None,
             quoted: None,
+            quoted_own: false,
             edit_history: Vec::new(),
             message,
         }

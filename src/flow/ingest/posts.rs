@@ -198,35 +198,56 @@ impl Work<'_, '_> {
         relations: Vec<Relation>,
         version: &Version,
     ) -> Result<Result<(Route, Vec<Relation>), &'static str>, StoreError> {
-        let conversation = self.tx.conversation(account.id, &place.conversation)?;
-        let published = conversation.filter(|row| row.received_at.is_some());
+        let published = self.last_received(account, place)?;
         let route = published.as_ref().map(route_of);
         let recent = published.is_some_and(|row| row.received_at >= Some(self.recent()));
-        let registry = self.context.registry();
+        let follows = recent && post.replied_to.is_some();
         let candidate = Candidate {
-            account: account.id,
-            message: &post.message,
-            relations: &relations,
-            explicit_mention: explicitly_named(account, post),
-            is_repost: post.reposted.is_some(),
-            own_author: registry.is_ours(post.message.author.id),
-            blocked: post.author_blocked || account.blocked.contains(&post.message.author.id),
-            message_request: None,
-            followed: route
-                .as_ref()
-                .filter(|_| recent && post.replied_to.is_some()),
-            now: self.at,
+            followed: route.as_ref().filter(|_| follows),
+            ..self.candidate(account, post, &relations)
         };
-        match decide(registry.filters(account.id), &candidate) {
+        let filters = self.context.registry().filters(account.id);
+        Ok(match decide(filters, &candidate) {
             Decision::Wanted {
                 route, relations, ..
-            } => Ok(Ok((route.clone(), relations))),
+            } => Ok((route.clone(), relations)),
             // The core knows an earlier version: it must hear of this one.
-            Decision::Unwanted(_) if matches!(version, Version::Newer { .. }) => Ok(Ok((
-                route.unwrap_or_else(|| route_of(&ConversationRow::default())),
-                relations,
-            ))),
-            Decision::Unwanted(why) => Ok(Err(why.name())),
+            Decision::Unwanted(_) if matches!(version, Version::Newer { .. }) => {
+                Ok((route.unwrap_or_default(), relations))
+            }
+            Decision::Unwanted(why) => Err(why.name()),
+        })
+    }
+
+    /// The conversation, if anything received was published in it.
+    fn last_received(
+        &self,
+        account: &Account,
+        place: &Place,
+    ) -> Result<Option<ConversationRow>, StoreError> {
+        let conversation = self.tx.conversation(account.id, &place.conversation)?;
+        Ok(conversation.filter(|row| row.received_at.is_some()))
+    }
+
+    /// The post as filters look at it, by itself.
+    fn candidate<'p>(
+        &self,
+        account: &Account,
+        post: &'p Post,
+        relations: &'p [Relation],
+    ) -> Candidate<'p> {
+        let author = post.message.author.id;
+        Candidate {
+            account: account.id,
+            message: &post.message,
+            relations,
+            explicit_mention: explicitly_named(account, post),
+            is_repost: post.reposted.is_some(),
+            own_author: self.context.registry().is_ours(author),
+            blocked: post.author_blocked || account.blocked.contains(&author),
+            message_request: None,
+            followed: None,
+            now: self.at,
         }
     }
 
@@ -308,15 +329,18 @@ impl Work<'_, '_> {
     }
 
     fn describe_post(&self, post: &Post, relations: Vec<Relation>) -> Described {
+        let registry = self.context.registry();
+        let quoted_author = post.quoted.as_ref().and_then(|it| it.reference.author_id);
         Described {
             original_id: MessageId::Post(post.original_id()),
             relations,
-            own: self.context.registry().is_ours(post.message.author.id),
+            own: registry.is_ours(post.message.author.id),
             in_reply_to: post.replied_to.as_ref().map(|parent| InReplyTo {
                 id: parent.id,
                 author_id: parent.author_id,
             }),
             quoted: post.quoted.clone(),
+            quoted_own: quoted_author.is_some_and(|author| registry.is_ours(author)),
             edit_history: post.edit_history.clone(),
             message: post.message.clone(),
         }
