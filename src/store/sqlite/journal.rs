@@ -291,6 +291,18 @@ impl Tx<'_> {
         .map(drop)
     }
 
+    /// The lane of what was never confirmed that a row waits in.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn waits_in(&self, sequence: u64) -> Result<Option<Lane>, StoreError> {
+        let sql = "SELECT kind FROM lane WHERE sequence = ?1 AND kind <> 'republish'";
+        let kind: Option<String> = self.row(sql, [stored(sequence)], |row| row.get(0))?;
+        Ok(Lane::ALL
+            .into_iter()
+            .find(|lane| kind.as_deref() == Some(lane.name())))
+    }
+
     /// The oldest row of a lane for each routing key that waits there.
     ///
     /// # Errors

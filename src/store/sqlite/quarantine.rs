@@ -146,6 +146,14 @@ impl Tx<'_> {
         Ok(asked > 0)
     }
 
+    /// As [`Tx::request_retry`], of every kept delivery; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn request_retry_of_all(&self) -> Result<usize, StoreError> {
+        self.execute("UPDATE quarantine SET retry = 1", [])
+    }
+
     /// Kept deliveries that a person asked to try again.
     ///
     /// # Errors
