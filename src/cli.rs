@@ -9,14 +9,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
 use twitter_channel::app::App;
-use twitter_channel::config::{self, ConfigFaults, Settings};
+use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::store::Store;
-use twitter_channel::telemetry::{self, LogFormat, LogSettings};
+use twitter_channel::telemetry;
 
 /// Bad configuration, as sysexits.h has it for bad input (contract 7).
 const EXIT_CONFIGURATION: u8 = 64;
@@ -91,7 +91,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    telemetry::start_logs(&log_settings(&settings.log)?)?;
+    telemetry::start_logs(&settings.log)?;
     // Before the first start-up step: from here on a signal ends the service in order.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -108,16 +108,6 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!("the service stops");
     app.stop().await;
     Ok(())
-}
-
-fn log_settings(log: &config::Log) -> anyhow::Result<LogSettings> {
-    Ok(LogSettings {
-        format: match log.format {
-            config::LogFormat::Json => LogFormat::Json,
-            config::LogFormat::Text => LogFormat::Text,
-        },
-        level: log.level.parse().context("log.level")?,
-    })
 }
 
 /// Opens the store of a service that has run before: a wrong path must not make an empty one.

@@ -3,9 +3,14 @@
 
 // Says to clippy that the helpers are tests too.
 #![cfg(test)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tasks of a test end with its runtime"
+)]
 
 mod broker;
 mod contract;
 mod layers;
 mod normalize;
+mod store;
 mod support;

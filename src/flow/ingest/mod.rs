@@ -111,8 +111,7 @@ impl Ingest {
         let refusals = Arc::clone(&self.refusals);
         let limit = self.store.settings().ingest_limit();
         let app = app.to_owned();
-        let stored = self
-            .store
+        self.store
             .write_within(COMMIT_WITHIN, move |tx| {
                 let used = tx.used_bytes()?;
                 if used > limit {
@@ -121,8 +120,7 @@ impl Ingest {
                 refusals.write(tx)?;
                 store_delivery(tx, &context, &app, &delivery, &body, at).map(Ok)
             })
-            .await?;
-        stored
+            .await?
     }
 
     /// What is committed is counted, and what goes past the journal is passed on.

@@ -7,6 +7,8 @@ use super::tx::{Tx, millis, number, timestamp};
 use crate::store::StoreError;
 
 const ALIVE_AT: &str = "alive_at";
+/// Gaps nearer to each other than this are one: a refusal each second is one outage.
+const TOUCHING_MILLIS: i64 = 60_000;
 
 /// What opened a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,8 @@ pub struct Gap {
 }
 
 impl Tx<'_> {
-    /// Opens a gap. One that touches the last open gap of the same app and reason extends it.
+    /// Opens a gap. Open ones of the same app and reason that it touches, or misses by less than a
+    /// minute, become one with it.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -49,19 +52,22 @@ impl Tx<'_> {
         until: Timestamp,
         reason: GapReason,
     ) -> Result<(), StoreError> {
-        let times = params![app, reason.name(), millis(from), millis(until)];
-        let extended = self.execute(
-            "UPDATE gaps SET until = max(until, ?4)
+        let (mut opened, mut closes) = (millis(from), millis(until));
+        let touching = self.rows(
+            "SELECT id, opened, until FROM gaps
              WHERE app = ?1 AND reason = ?2 AND closed IS NULL
-               AND opened <= ?3 AND until >= ?3 - 60000",
-            times,
+               AND opened <= ?4 + ?5 AND until >= ?3 - ?5 ORDER BY id",
+            params![app, reason.name(), opened, closes, TOUCHING_MILLIS],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
-        if extended > 0 {
-            return Ok(());
+        let id: Option<i64> = touching.first().map(|(id, _, _)| *id);
+        for (id, from, until) in touching {
+            (opened, closes) = (opened.min(from), closes.max(until));
+            self.execute("DELETE FROM gaps WHERE id = ?1", [id])?;
         }
         self.execute(
-            "INSERT INTO gaps (app, reason, opened, until) VALUES (?1, ?2, ?3, ?4)",
-            times,
+            "INSERT INTO gaps (id, app, reason, opened, until) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![id, app, reason.name(), opened, closes],
         )
         .map(drop)
     }

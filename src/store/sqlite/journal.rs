@@ -362,9 +362,10 @@ impl Tx<'_> {
         at: Timestamp,
     ) -> Result<usize, StoreError> {
         self.execute(
+            // Times by the small rows' index: the journal has none, and is all bodies.
             "INSERT OR IGNORE INTO lane (kind, sequence, routing_key, since)
-             SELECT 'republish', sequence, routing_key, ?3 FROM journal
-             WHERE at >= ?1 AND at < ?2",
+             SELECT 'republish', sequence, routing_key, ?3 FROM seen JOIN journal USING (sequence)
+             WHERE seen.at >= ?1 AND seen.at < ?2",
             params![millis(from), millis(until), millis(at)],
         )
     }
@@ -405,12 +406,15 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn prune_bodies(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let cursor = stored(self.cursor()?);
+        // Looks at no more than `limit` rows: to search for an old one would read every body.
         self.execute(
             "DELETE FROM journal WHERE sequence IN (
-               SELECT sequence FROM journal
-               WHERE sequence <= ?1 AND at < ?2
-                 AND sequence NOT IN (SELECT sequence FROM lane)
-               ORDER BY sequence LIMIT ?3)",
+               SELECT sequence FROM (
+                 SELECT sequence, at FROM journal
+                 WHERE sequence <= ?1
+                   AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.sequence = journal.sequence)
+                 ORDER BY sequence LIMIT ?3)
+               WHERE at < ?2)",
             params![cursor, millis(before), stored(limit as u64)],
         )
     }
@@ -425,8 +429,8 @@ impl Tx<'_> {
             "DELETE FROM seen WHERE sequence IN (
                SELECT sequence FROM seen
                WHERE at < ?1 AND sequence < (SELECT max(sequence) FROM seen)
-                 AND sequence NOT IN (SELECT sequence FROM journal)
-               ORDER BY sequence LIMIT ?2)",
+                 AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.sequence = seen.sequence)
+               ORDER BY at LIMIT ?2)",
             params![millis(before), stored(limit as u64)],
         )
     }

@@ -19,6 +19,13 @@ pub enum QuarantineReason {
 }
 
 impl QuarantineReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [
+        Self::UnknownShape,
+        Self::MalformedEvent,
+        Self::AccountNotLinked,
+    ];
+
     /// As stored, listed and in metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -80,12 +87,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
 const COLUMNS: &str = "id, at, app, reason, detail, account, body";
 
 impl Tx<'_> {
-    /// Keeps a delivery; false when the very same body is kept already.
+    /// Keeps a delivery; false when the app's very same body is kept already.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn quarantine(&self, new: &NewQuarantined, at: Timestamp) -> Result<bool, StoreError> {
-        let hash: [u8; 32] = Sha256::digest(&new.body).into();
+        let hash: [u8; 32] = Sha256::new()
+            .chain_update(&new.app)
+            .chain_update([0])
+            .chain_update(&new.body)
+            .finalize()
+            .into();
         let added = self.execute(
             "INSERT OR IGNORE INTO quarantine (hash, at, app, reason, detail, account, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -196,7 +208,7 @@ impl Tx<'_> {
                SELECT id FROM (
                  SELECT id, sum(length(body)) OVER (ORDER BY id DESC) AS total FROM quarantine
                ) WHERE total > ?1)",
-            [stored(max_bytes)],
+            [i64::try_from(max_bytes).unwrap_or(i64::MAX)],
         )?;
         Ok(old + over)
     }

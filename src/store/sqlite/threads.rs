@@ -35,6 +35,19 @@ pub struct ConversationRow {
     pub tags: Vec<String>,
 }
 
+const PRUNE: [&str; 3] = [
+    "DELETE FROM posts WHERE (account, id) IN
+       (SELECT account, id FROM posts WHERE at < ?1 LIMIT ?2)",
+    "DELETE FROM conversations WHERE (account, id) IN
+       (SELECT account, id FROM conversations AS old
+        WHERE at < ?1 AND NOT EXISTS
+          (SELECT 1 FROM conversations AS kept
+           WHERE kept.account = old.account AND kept.id = old.survivor AND kept.at >= ?1)
+        LIMIT ?2)",
+    "DELETE FROM cases WHERE (account, customer, conversation) IN
+       (SELECT account, customer, conversation FROM cases WHERE at < ?1 LIMIT ?2)",
+];
+
 fn user(stored: Option<i64>) -> Option<UserId> {
     stored.and_then(|id| UserId::from_number(number(id)))
 }
@@ -179,7 +192,8 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Makes `merged` a part of `survivor`, with all that was merged into it before.
+    /// Makes `merged` a part of `survivor` (or of what that was merged into), with all that was
+    /// merged into it before.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -190,6 +204,10 @@ impl Tx<'_> {
         survivor: &ConversationId,
         at: Timestamp,
     ) -> Result<(), StoreError> {
+        let survivor = self.survivor(account, survivor)?;
+        if *merged == survivor {
+            return Ok(());
+        }
         let names = (merged.to_string(), survivor.to_string());
         self.execute(
             "UPDATE conversations SET survivor = ?3 WHERE account = ?1 AND survivor = ?2",
@@ -200,10 +218,20 @@ impl Tx<'_> {
              ON CONFLICT (account, id) DO UPDATE SET survivor = excluded.survivor",
             params![account_key(account), names.0, names.1, millis(at)],
         )?;
+        self.move_cases(account, &names.0, &names.1)
+    }
+
+    fn move_cases(&self, account: AccountId, from: &str, to: &str) -> Result<(), StoreError> {
+        // A customer of both keeps the newer time.
         self.execute(
-            "UPDATE OR REPLACE cases SET conversation = ?3
-             WHERE account = ?1 AND conversation = ?2",
-            params![account_key(account), names.0, names.1],
+            "INSERT INTO cases (account, customer, conversation, at)
+             SELECT account, customer, ?3, at FROM cases WHERE account = ?1 AND conversation = ?2
+             ON CONFLICT (account, customer, conversation) DO UPDATE SET at = max(at, excluded.at)",
+            params![account_key(account), from, to],
+        )?;
+        self.execute(
+            "DELETE FROM cases WHERE account = ?1 AND conversation = ?2",
+            params![account_key(account), from],
         )
         .map(drop)
     }
@@ -259,24 +287,15 @@ impl Tx<'_> {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Forgets at most `limit` posts, conversations and cases untouched since `before`; how many.
+    /// Forgets at most `limit` each of posts, conversations and cases untouched since `before`; how
+    /// many in all. A merged conversation stays as long as its survivor: posts still name it.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn prune_threads(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let mut removed = 0;
-        for table in ["posts", "conversations", "cases"] {
-            let keys = match table {
-                "posts" => "account, id",
-                "conversations" => "account, id",
-                _ => "account, customer, conversation",
-            };
-            let sql = format!(
-                "DELETE FROM {table} WHERE ({keys}) IN
-                   (SELECT {keys} FROM {table} WHERE at < ?1 LIMIT ?2)"
-            );
-            removed += self.execute(&sql, params![millis(before), stored(limit as u64)])?;
-        }
-        Ok(removed)
+        PRUNE.iter().try_fold(0, |removed, sql| {
+            let more = self.execute(sql, params![millis(before), stored(limit as u64)])?;
+            Ok(removed + more)
+        })
     }
 }

@@ -11,6 +11,8 @@ CREATE TABLE seen (
   wanted INTEGER NOT NULL            -- 0: no filter wanted it; a later delivery may know more
 );
 
+CREATE INDEX seen_at ON seen (at);
+
 -- What is published, in this order; a row never changes once it was handed to the broker.
 CREATE TABLE journal (
   sequence INTEGER PRIMARY KEY,
@@ -34,6 +36,9 @@ CREATE TABLE lane (
   PRIMARY KEY (kind, sequence)
 ) WITHOUT ROWID;
 
+CREATE INDEX lane_routing_key ON lane (kind, routing_key, sequence);
+CREATE INDEX lane_sequence ON lane (sequence);
+
 -- Posts known by id, for each account: those delivered and those only pointed to.
 CREATE TABLE posts (
   account INTEGER NOT NULL,
@@ -48,6 +53,8 @@ CREATE TABLE posts (
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
 
+CREATE INDEX posts_at ON posts (at);
+
 CREATE TABLE conversations (
   account INTEGER NOT NULL,
   id TEXT NOT NULL,
@@ -60,6 +67,7 @@ CREATE TABLE conversations (
   at INTEGER NOT NULL,
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
+CREATE INDEX conversations_at ON conversations (at);
 CREATE INDEX conversations_survivor ON conversations (account, survivor) WHERE survivor IS NOT NULL;
 
 -- Which conversations a customer has with an account: `related`.
@@ -70,6 +78,7 @@ CREATE TABLE cases (
   at INTEGER NOT NULL,
   PRIMARY KEY (account, customer, conversation)
 ) WITHOUT ROWID;
+CREATE INDEX cases_at ON cases (at);
 
 -- Deliveries, whole, of which a part was not understood or has no account yet.
 CREATE TABLE quarantine (

@@ -1,0 +1,8 @@
+//! The store, through its public API only: a second backend runs the same cases.
+
+mod disk;
+mod journal;
+mod side;
+mod support;
+mod tail;
+mod writer;

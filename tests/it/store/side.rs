@@ -1,0 +1,409 @@
+//! Quarantine, gaps, threads and facts.
+
+use jiff::Timestamp;
+use twitter_channel::domain::ids::{AccountId, ConversationId, TweetId, UserId};
+use twitter_channel::store::{
+    ConversationRow, GapReason, NewQuarantined, PostRow, QuarantineReason, Store,
+};
+
+use super::support::{Database, account, at, event, fresh, read, write};
+
+/// Above 2^63: more than a signed column holds as a positive number.
+const LARGE: u64 = 9_999_999_999_999_999_999;
+
+fn tweet(id: u64) -> TweetId {
+    TweetId::from_number(id).unwrap()
+}
+
+fn user(id: u64) -> UserId {
+    UserId::from_number(id).unwrap()
+}
+
+fn thread(id: u64) -> ConversationId {
+    ConversationId::Thread(tweet(id))
+}
+
+fn post(thread: u64) -> PostRow {
+    PostRow {
+        thread: tweet(thread),
+        author: None,
+        customer: None,
+        original: None,
+        latest: None,
+        event: None,
+    }
+}
+
+fn delivery(body: &str) -> NewQuarantined {
+    NewQuarantined {
+        app: "acme".to_owned(),
+        reason: QuarantineReason::UnknownShape,
+        detail: "no known form".to_owned(),
+        account: None,
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+async fn quarantine(store: &Store, new: NewQuarantined, second: i64) -> bool {
+    write(store, move |tx| tx.quarantine(&new, at(second))).await
+}
+
+async fn kept(store: &Store) -> Vec<String> {
+    let kept = read(store, |tx| tx.quarantined(0, 100)).await;
+    kept.into_iter()
+        .map(|one| String::from_utf8(one.body).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_same_body_is_kept_once_for_an_app() {
+    let (_database, store) = fresh();
+    assert!(quarantine(&store, delivery("{}"), 1).await);
+    assert!(!quarantine(&store, delivery("{}"), 2).await);
+    let other_app = NewQuarantined {
+        app: "other".to_owned(),
+        ..delivery("{}")
+    };
+    assert!(quarantine(&store, other_app, 3).await);
+    assert_eq!(kept(&store).await.len(), 2);
+}
+
+#[tokio::test]
+async fn quarantined_deliveries_are_found_by_page_id_and_account() {
+    let (_database, store) = fresh();
+    let waiting = NewQuarantined {
+        account: Some(account(LARGE)),
+        reason: QuarantineReason::AccountNotLinked,
+        ..delivery("waits")
+    };
+    quarantine(&store, delivery("a"), 1).await;
+    quarantine(&store, waiting, 2).await;
+    quarantine(&store, delivery("b"), 3).await;
+
+    let page = read(&store, |tx| tx.quarantined(1, 1)).await;
+    assert_eq!(
+        (page.len(), page[0].id, page[0].body.as_slice()),
+        (1, 2, b"waits".as_slice())
+    );
+    let found = read(&store, |tx| tx.waiting_for(account(LARGE), 10)).await;
+    assert_eq!((found.len(), found[0].account), (1, Some(account(LARGE))));
+    let one = read(&store, |tx| tx.quarantined_one(3)).await.unwrap();
+    assert_eq!(
+        (one.at, one.app.as_str(), one.reason.as_str()),
+        (at(3), "acme", "unknown_shape")
+    );
+    let mut counts = read(&store, |tx| tx.quarantine_counts()).await;
+    counts.sort();
+    assert_eq!(
+        counts,
+        [
+            ("account_not_linked".to_owned(), 1),
+            ("unknown_shape".to_owned(), 2)
+        ]
+    );
+
+    write(&store, |tx| tx.release_quarantined(2)).await;
+    assert_eq!(kept(&store).await, ["a", "b"]);
+    assert!(read(&store, |tx| tx.quarantined_one(2)).await.is_none());
+}
+
+#[tokio::test]
+async fn quarantine_is_pruned_by_age_then_oldest_first_by_size() {
+    let (_database, store) = fresh();
+    for (second, body) in [
+        (1, "old"),
+        (2, "1111111111"),
+        (3, "2222222222"),
+        (4, "3333333333"),
+    ] {
+        quarantine(&store, delivery(body), second).await;
+    }
+    assert_eq!(
+        write(&store, |tx| tx.prune_quarantine(at(2), u64::MAX)).await,
+        1
+    );
+    assert_eq!(write(&store, |tx| tx.prune_quarantine(at(2), 25)).await, 1);
+    assert_eq!(kept(&store).await, ["2222222222", "3333333333"]);
+}
+
+async fn open_gap(store: &Store, app: &'static str, from: i64, until: i64, reason: GapReason) {
+    write(store, move |tx| {
+        tx.open_gap(app, at(from), at(until), reason)
+    })
+    .await;
+}
+
+async fn gaps(store: &Store) -> Vec<(String, Timestamp, Timestamp)> {
+    let gaps = read(store, |tx| tx.open_gaps()).await;
+    gaps.into_iter()
+        .map(|gap| (gap.app, gap.from, gap.until))
+        .collect()
+}
+
+fn gap(app: &str, from: i64, until: i64) -> (String, Timestamp, Timestamp) {
+    (app.to_owned(), at(from), at(until))
+}
+
+#[tokio::test]
+async fn gaps_that_touch_become_one() {
+    let (_database, store) = fresh();
+    open_gap(&store, "a", 1000, 1010, GapReason::Refused).await;
+    open_gap(&store, "a", 1011, 1020, GapReason::Refused).await;
+    open_gap(&store, "a", 1005, 1006, GapReason::Refused).await;
+    assert_eq!(gaps(&store).await, [gap("a", 1000, 1020)]);
+    // Later by more than a minute, of another app, of another reason: apart.
+    open_gap(&store, "a", 1200, 1210, GapReason::Refused).await;
+    open_gap(&store, "b", 1000, 1020, GapReason::Refused).await;
+    open_gap(&store, "a", 1001, 1020, GapReason::Downtime).await;
+    assert_eq!(gaps(&store).await.len(), 4);
+    // One between the two joins them.
+    open_gap(&store, "a", 1050, 1150, GapReason::Refused).await;
+    let expected = [
+        gap("a", 1000, 1210),
+        gap("b", 1000, 1020),
+        gap("a", 1001, 1020),
+    ];
+    assert_eq!(gaps(&store).await, expected);
+}
+
+#[tokio::test]
+async fn a_gap_noted_out_of_order_grows_backwards() {
+    let (_database, store) = fresh();
+    open_gap(&store, "a", 1000, 1000, GapReason::Refused).await;
+    open_gap(&store, "a", 999, 999, GapReason::Refused).await;
+    assert_eq!(gaps(&store).await, [gap("a", 999, 1000)]);
+}
+
+#[tokio::test]
+async fn facts_and_the_sign_of_life_survive_a_restart() {
+    let database = Database::new();
+    let store = database.open();
+    assert_eq!(read(&store, |tx| tx.alive_at()).await, None);
+    write(&store, |tx| {
+        tx.set_meta("k", "1")?;
+        tx.set_meta("k", "2")?;
+        tx.note_alive(at(77))
+    })
+    .await;
+    drop(store);
+    let store = database.open();
+    let (fact, alive) = read(&store, |tx| Ok((tx.meta("k")?, tx.alive_at()?))).await;
+    assert_eq!((fact.as_deref(), alive), (Some("2"), Some(at(77))));
+}
+
+#[tokio::test]
+async fn ids_above_two_to_the_sixty_third_survive() {
+    let (_database, store) = fresh();
+    let row = PostRow {
+        author: Some(user(LARGE)),
+        customer: Some(user(LARGE - 1)),
+        original: Some(tweet(LARGE - 2)),
+        latest: Some(tweet(LARGE - 3)),
+        event: Some(event(LARGE)),
+        ..post(LARGE - 4)
+    };
+    let stored = row.clone();
+    write(&store, move |tx| {
+        tx.put_post(account(LARGE), tweet(LARGE), &stored, at(1))?;
+        tx.touch_case(account(LARGE), user(LARGE), &thread(LARGE), at(1))
+    })
+    .await;
+    assert_eq!(
+        read(&store, |tx| tx.post(account(LARGE), tweet(LARGE))).await,
+        Some(row)
+    );
+    assert_eq!(
+        related(&store, account(LARGE), LARGE, 1, 0).await,
+        [thread(LARGE)]
+    );
+}
+
+#[tokio::test]
+async fn a_post_is_replaced_for_its_account_only() {
+    let (_database, store) = fresh();
+    let known = PostRow {
+        author: Some(user(5)),
+        ..post(2)
+    };
+    let newer = known.clone();
+    write(&store, move |tx| {
+        tx.put_post(account(1), tweet(3), &post(1), at(1))?;
+        tx.put_post(account(2), tweet(3), &post(1), at(1))?;
+        tx.put_post(account(1), tweet(3), &newer, at(2))
+    })
+    .await;
+    let of = |owner: u64| {
+        let store = store.clone();
+        async move { read(&store, move |tx| tx.post(account(owner), tweet(3))).await }
+    };
+    assert_eq!(of(1).await, Some(known));
+    assert_eq!(of(2).await, Some(post(1)));
+    assert_eq!(of(3).await, None);
+}
+
+fn conversation(sequence: u64) -> ConversationRow {
+    ConversationRow {
+        first_sequence: Some(sequence),
+        received_at: Some(at(3)),
+        group: "support".to_owned(),
+        filter: "mentions".to_owned(),
+        tags: vec!["public".to_owned(), "a \"b\"".to_owned()],
+    }
+}
+
+async fn survivor(store: &Store, id: u64) -> ConversationId {
+    read(store, move |tx| tx.survivor(account(1), &thread(id))).await
+}
+
+async fn merge(store: &Store, merged: u64, into: u64) {
+    write(store, move |tx| {
+        tx.merge_conversation(account(1), &thread(merged), &thread(into), at(5))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_conversation_reads_back_and_keeps_its_merge_when_stored_again() {
+    let (_database, store) = fresh();
+    assert_eq!(
+        read(&store, |tx| tx.conversation(account(1), &thread(1))).await,
+        None
+    );
+    write(&store, |tx| {
+        tx.put_conversation(account(1), &thread(1), &conversation(4), at(1))
+    })
+    .await;
+    assert_eq!(
+        read(&store, |tx| tx.conversation(account(1), &thread(1))).await,
+        Some(conversation(4))
+    );
+    assert_eq!(survivor(&store, 1).await, thread(1));
+
+    merge(&store, 1, 2).await;
+    write(&store, |tx| {
+        tx.put_conversation(account(1), &thread(1), &conversation(9), at(6))
+    })
+    .await;
+    assert_eq!(survivor(&store, 1).await, thread(2));
+    assert_eq!(survivor(&store, 2).await, thread(2));
+    let elsewhere = read(&store, |tx| tx.survivor(account(2), &thread(1))).await;
+    assert_eq!(elsewhere, thread(1));
+}
+
+#[tokio::test]
+async fn merges_are_followed_in_whatever_order_they_come() {
+    let (_database, store) = fresh();
+    merge(&store, 1, 2).await;
+    merge(&store, 2, 3).await;
+    merge(&store, 4, 1).await;
+    // The reverse of what was decided, and a merge with itself, change nothing.
+    merge(&store, 3, 1).await;
+    merge(&store, 3, 3).await;
+    for id in 1..=4 {
+        assert_eq!(survivor(&store, id).await, thread(3), "thread {id}");
+    }
+}
+
+async fn related(
+    store: &Store,
+    of: AccountId,
+    customer: u64,
+    but: u64,
+    since: i64,
+) -> Vec<ConversationId> {
+    read(store, move |tx| {
+        tx.related(of, user(customer), &thread(but), at(since))
+    })
+    .await
+}
+
+async fn touch(store: &Store, customer: u64, id: u64, second: i64) {
+    write(store, move |tx| {
+        tx.touch_case(account(1), user(customer), &thread(id), at(second))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn related_are_the_customers_other_conversations_newest_first() {
+    let (_database, store) = fresh();
+    for (id, second) in [(1, 10), (2, 30), (3, 20), (4, 5)] {
+        touch(&store, 7, id, second).await;
+    }
+    touch(&store, 8, 9, 99).await;
+    assert_eq!(
+        related(&store, account(1), 7, 1, 6).await,
+        [thread(2), thread(3)]
+    );
+    assert!(related(&store, account(2), 7, 1, 0).await.is_empty());
+    touch(&store, 7, 3, 40).await;
+    assert_eq!(
+        related(&store, account(1), 7, 1, 6).await,
+        [thread(3), thread(2)]
+    );
+
+    for id in 100..130 {
+        touch(&store, 7, id, 50).await;
+    }
+    assert_eq!(related(&store, account(1), 7, 1, 6).await.len(), 20);
+}
+
+#[tokio::test]
+async fn cases_follow_a_merge_with_their_newest_time() {
+    let (_database, store) = fresh();
+    touch(&store, 7, 1, 10).await;
+    touch(&store, 7, 2, 30).await;
+    touch(&store, 7, 3, 20).await;
+    touch(&store, 8, 1, 10).await;
+    merge(&store, 1, 2).await;
+    assert_eq!(
+        related(&store, account(1), 7, 99, 0).await,
+        [thread(2), thread(3)]
+    );
+    assert_eq!(related(&store, account(1), 8, 99, 0).await, [thread(2)]);
+}
+
+#[tokio::test]
+async fn threads_are_forgotten_when_untouched_within_the_limit() {
+    let (_database, store) = fresh();
+    write(&store, |tx| {
+        for id in 1..=5 {
+            tx.put_post(account(1), tweet(id), &post(id), at(id.cast_signed()))?;
+            tx.put_conversation(
+                account(1),
+                &thread(id),
+                &conversation(id),
+                at(id.cast_signed()),
+            )?;
+            tx.touch_case(account(1), user(7), &thread(id), at(id.cast_signed()))?;
+        }
+        tx.put_post(account(1), tweet(1), &post(1), at(9))
+    })
+    .await;
+    assert_eq!(write(&store, |tx| tx.prune_threads(at(4), 2)).await, 6);
+    assert_eq!(write(&store, |tx| tx.prune_threads(at(4), 100)).await, 2);
+    assert_eq!(write(&store, |tx| tx.prune_threads(at(4), 100)).await, 0);
+    for (id, known) in [(1, true), (2, false), (3, false), (4, true), (5, true)] {
+        let post = read(&store, move |tx| tx.post(account(1), tweet(id))).await;
+        assert_eq!(post.is_some(), known, "post {id}");
+    }
+    assert_eq!(
+        related(&store, account(1), 7, 99, 0).await,
+        [thread(5), thread(4)]
+    );
+}
+
+#[tokio::test]
+async fn a_merge_is_known_as_long_as_its_survivor_is_in_use() {
+    let (_database, store) = fresh();
+    merge(&store, 1, 2).await;
+    write(&store, |tx| {
+        tx.put_conversation(account(1), &thread(2), &conversation(1), at(100))
+    })
+    .await;
+    write(&store, |tx| tx.prune_threads(at(50), 100)).await;
+    assert_eq!(survivor(&store, 1).await, thread(2));
+    write(&store, |tx| tx.prune_threads(at(101), 100)).await;
+    write(&store, |tx| tx.prune_threads(at(101), 100)).await;
+    assert_eq!(survivor(&store, 1).await, thread(1));
+}

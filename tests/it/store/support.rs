@@ -1,0 +1,132 @@
+//! A store on a database of its own, and rows to put into it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tempfile::TempDir;
+use twitter_channel::domain::ids::{AccountId, EventId};
+use twitter_channel::store::{JournalRow, NewRow, Store, StoreError, StoreSettings, Tx};
+
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A folder for one database, removed with the value.
+pub(super) struct Database {
+    dir: TempDir,
+}
+
+impl Database {
+    pub(super) fn new() -> Self {
+        Self {
+            dir: TempDir::new().unwrap(),
+        }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.dir.path().join("store.db")
+    }
+
+    pub(super) fn open(&self) -> Store {
+        Store::open(settings(&self.path())).unwrap()
+    }
+
+    /// Size of the write-ahead log.
+    pub(super) fn wal_bytes(&self) -> u64 {
+        std::fs::metadata(self.dir.path().join("store.db-wal")).map_or(0, |meta| meta.len())
+    }
+}
+
+pub(super) fn settings(path: &Path) -> StoreSettings {
+    StoreSettings {
+        path: path.to_owned(),
+        max_bytes: 1 << 30,
+        retention: Duration::from_secs(30 * 24 * 3600),
+    }
+}
+
+/// A new store and the folder that must outlive it.
+pub(super) fn fresh() -> (Database, Store) {
+    let database = Database::new();
+    let store = database.open();
+    (database, store)
+}
+
+pub(super) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+pub(super) fn account(id: u64) -> AccountId {
+    AccountId(id.to_string().parse().unwrap())
+}
+
+pub(super) fn event(number: u64) -> EventId {
+    EventId::new("1", "message.received", &number.to_string(), number)
+}
+
+pub(super) fn row_of(number: u64, body: impl Into<Bytes>) -> NewRow {
+    NewRow {
+        id: event(number),
+        event_type: "message.received",
+        routing_key: "message.received.post.1".to_owned(),
+        correlation_id: format!("post:{number}"),
+        subject: format!("post/{number}"),
+        time: at(number.cast_signed()),
+        mandatory: true,
+        body: body.into(),
+    }
+}
+
+pub(super) fn row(number: u64) -> NewRow {
+    row_of(number, format!("body {number}"))
+}
+
+pub(super) fn keyed(number: u64, routing_key: &str) -> NewRow {
+    NewRow {
+        routing_key: routing_key.to_owned(),
+        ..row(number)
+    }
+}
+
+/// Appends event `number`, written at second `number`.
+pub(super) async fn append(store: &Store, number: u64) -> u64 {
+    write(store, move |tx| {
+        tx.append(row(number), at(number.cast_signed()))
+    })
+    .await
+}
+
+pub(super) async fn append_all(store: &Store, numbers: impl IntoIterator<Item = u64>) {
+    let numbers: Vec<u64> = numbers.into_iter().collect();
+    write(store, move |tx| {
+        for number in numbers {
+            tx.append(row(number), at(number.cast_signed()))?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
+pub(super) async fn write<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> T {
+    store.write(work).await.unwrap()
+}
+
+pub(super) async fn read<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> T {
+    store.read(work).await.unwrap()
+}
+
+pub(super) fn sequences(rows: &[JournalRow]) -> Vec<u64> {
+    rows.iter().map(|row| row.sequence).collect()
+}
+
+/// All rows of the journal, in order.
+pub(super) async fn journal(store: &Store) -> Vec<u64> {
+    let rows = read(store, |tx| tx.journal_after(0, usize::MAX, usize::MAX)).await;
+    sequences(&rows)
+}
