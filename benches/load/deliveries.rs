@@ -7,6 +7,7 @@ use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use twitter_channel::domain::ids::{TweetId, UserId};
 
 /// Name of the app in the webhook's URL.
 pub(crate) const APP: &str = "bench";
@@ -54,15 +55,26 @@ impl Maker {
         })
     }
 
+    /// Number of the next post.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Leaves posts out that were made some other way.
+    pub(crate) fn skip(&mut self, count: u64) {
+        self.next += count;
+    }
+
     /// `count` new ones, written now.
     pub(crate) fn make(&mut self, count: usize) -> anyhow::Result<Deliveries> {
         let template = template(Timestamp::now())?;
         let mut requests = Vec::new();
         let mut size = 0;
         for _ in 0..count {
-            let (post, author) = ids(self.next);
+            let (post, author) = ids(self.next).context("no more ids")?;
             self.next += 1;
-            let body = template.replace(POST, &post).replace(AUTHOR, &author);
+            let body = template.replace(POST, &post.to_string());
+            let body = body.replace(AUTHOR, &author.to_string());
             let request = self.request(&body);
             size = request.len();
             if requests.is_empty() {
@@ -86,9 +98,9 @@ impl Maker {
 }
 
 /// Ids of the post with this number and of its author: posts in order, authors in none.
-pub(crate) fn ids(number: u64) -> (String, String) {
+pub(crate) fn ids(number: u64) -> Option<(TweetId, UserId)> {
     let author = 1_000_000_000 + number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 9_000_000_000;
-    ((FIRST_POST + number).to_string(), author.to_string())
+    TweetId::from_number(FIRST_POST + number).zip(UserId::from_number(author))
 }
 
 /// An Account Activity delivery of exactly [`BODY_BYTES`].
