@@ -93,7 +93,13 @@ impl Bare {
             .with_content_type("application/json".into());
         let sent = self
             .channel
-            .basic_publish(EXCHANGE.into(), ROUTING_KEY.into(), options, body, properties)
+            .basic_publish(
+                EXCHANGE.into(),
+                ROUTING_KEY.into(),
+                options,
+                body,
+                properties,
+            )
             .await?;
         let confirmation = sent.await?;
         Ok(confirmation.is_ack() && confirmation.take_message().is_none())

@@ -75,7 +75,10 @@ impl Broker {
             if found >= messages {
                 return Ok(now);
             }
-            ensure!(now < deadline, "{found} of {messages} messages were confirmed");
+            ensure!(
+                now < deadline,
+                "{found} of {messages} messages were confirmed"
+            );
             sleep(LOOK).await;
         }
     }
@@ -114,7 +117,10 @@ impl Management {
     /// Reads `http://user:password@host:port`.
     fn parse(url: &str) -> anyhow::Result<Self> {
         let rest = url.strip_prefix("http://").context("no http:// URL")?;
-        let (credentials, host) = rest.trim_end_matches('/').split_once('@').context("no user")?;
+        let (credentials, host) = rest
+            .trim_end_matches('/')
+            .split_once('@')
+            .context("no user")?;
         Ok(Self {
             address: host.parse().context("no address")?,
             credentials: STANDARD.encode(credentials),
@@ -124,7 +130,10 @@ impl Management {
     async fn send(&self, method: &str, path: &str) -> anyhow::Result<()> {
         let headers = format!("authorization: Basic {}\r\n", self.credentials);
         let request = request(method, &format!("/api/{path}"), &headers);
-        let status = Client::connect(self.address).await?.exchange(&request).await?;
+        let status = Client::connect(self.address)
+            .await?
+            .exchange(&request)
+            .await?;
         if !(200..300).contains(&status) {
             bail!("{method} {path} at the broker's management: {status}");
         }

@@ -108,7 +108,10 @@ async fn closed(path: &Path) -> anyhow::Result<()> {
     let log = path.with_extension("db-wal");
     let deadline = Instant::now() + PATIENCE;
     while log.exists() {
-        ensure!(Instant::now() < deadline, "the filled journal is not closed");
+        ensure!(
+            Instant::now() < deadline,
+            "the filled journal is not closed"
+        );
         sleep(Duration::from_millis(20)).await;
     }
     Ok(())

@@ -321,25 +321,22 @@ fn growth(rounds: &[Round]) -> Figure {
 
 fn latency(rounds: &[Round]) -> Figure {
     let at = |of: fn(&Round) -> &Histogram<u64>, quantile: f64| {
-        median(rounds.iter().map(|round| of(round).value_at_quantile(quantile) as f64)) as u64
+        let values = rounds.iter().map(of);
+        show(median(values.map(|latency| latency.value_at_quantile(quantile) as f64)) as u64)
     };
     let ratio = |round: &Round| {
         let [service, bare] = [&round.service_paced, &round.bare_paced]
             .map(|latency| latency.value_at_quantile(0.99) as f64);
         service / bare
     };
-    let (service, bare) = (
-        |round: &Round| -> &Histogram<u64> { &round.service_paced },
-        |round: &Round| -> &Histogram<u64> { &round.bare_paced },
-    );
     Figure {
         name: "p99 at a third of that / bare",
         absolute: format!(
             "{} (p50 {}) beside {} (p50 {})",
-            show(at(service, 0.99)),
-            show(at(service, 0.5)),
-            show(at(bare, 0.99)),
-            show(at(bare, 0.5))
+            at(|round| &round.service_paced, 0.99),
+            at(|round| &round.service_paced, 0.5),
+            at(|round| &round.bare_paced, 0.99),
+            at(|round| &round.bare_paced, 0.5)
         ),
         judged: median(rounds.iter().map(ratio)),
         required: Bound::AtMost(2.0),
