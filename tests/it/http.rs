@@ -1,6 +1,4 @@
 //! What X, ops and strangers are answered on both listeners (contract 1 and 2).
-//!
-//! Not yet a module of `main.rs`: it waits for `support::TestApp`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +8,9 @@ use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{APP, CONSUMER_SECRET, PRIVATE_TOKEN, TestApp};
+use crate::support::service::{APP, Setup, TestService, secret_of};
 
+const PRIVATE_TOKEN: &str = "let-me-in";
 const LIMIT: usize = 1024 * 1024;
 /// Signed and an object, but of no shape that anybody knows.
 const BODY: &str = r#"{"surprise":[]}"#;
@@ -51,12 +50,16 @@ async fn get(url: &str, path: &str) -> Answer {
 }
 
 fn hmac(signed: &str) -> String {
-    let mac = Hmac::<Sha256>::new_from_slice(CONSUMER_SECRET.as_bytes()).unwrap();
+    let mac = Hmac::<Sha256>::new_from_slice(secret_of(APP).as_bytes()).unwrap();
     let bytes = mac.chain_update(signed).finalize().into_bytes();
     format!("sha256={}", STANDARD.encode(bytes))
 }
 
-async fn deliver(app: &TestApp, name: &str, body: &str, signature: &str) -> Answer {
+async fn start() -> TestService {
+    TestService::start(Setup::new().set("PRIVATE__TOKEN", PRIVATE_TOKEN)).await
+}
+
+async fn deliver(app: &TestService, name: &str, body: &str, signature: &str) -> Answer {
     let head = format!(
         "POST /webhooks/twitter/{name}
          content-length: {}
@@ -66,7 +69,7 @@ async fn deliver(app: &TestApp, name: &str, body: &str, signature: &str) -> Answ
     send(&app.public_url(), &head, body.as_bytes()).await
 }
 
-async fn challenge(app: &TestApp, query: &str) -> Answer {
+async fn challenge(app: &TestService, query: &str) -> Answer {
     get(
         &app.public_url(),
         &format!("/webhooks/twitter/{APP}?{query}"),
@@ -76,7 +79,7 @@ async fn challenge(app: &TestApp, query: &str) -> Answer {
 
 #[tokio::test]
 async fn a_challenge_is_answered_with_the_hmac_of_the_decoded_token() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let answer = challenge(&app, "nonce=7&crc_token=a%2Bb%3D&x=y").await;
     assert_eq!(answer.status, 200);
     assert!(
@@ -90,7 +93,7 @@ async fn a_challenge_is_answered_with_the_hmac_of_the_decoded_token() {
 
 #[tokio::test]
 async fn a_challenge_never_signs_what_could_be_a_delivery() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let forged: String = BODY.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let long = "x".repeat(1025);
     for token in ["", "%20", "%0a", "%5b%5d", "%22", "%5c", &forged, &long] {
@@ -105,14 +108,14 @@ async fn a_challenge_never_signs_what_could_be_a_delivery() {
 
 #[tokio::test]
 async fn a_signed_object_is_taken_with_an_empty_answer() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let answer = deliver(&app, APP, BODY, &hmac(BODY)).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, ""));
 }
 
 #[tokio::test]
 async fn an_unsigned_delivery_is_refused() {
-    let app = TestApp::start().await;
+    let app = start().await;
     for signature in ["", "sha256=", "sha256=AAAA", &hmac("{}"), &hmac(BODY)[7..]] {
         let answer = deliver(&app, APP, BODY, signature).await;
         assert_eq!(answer.status, 401, "{signature}");
@@ -127,7 +130,7 @@ async fn an_unsigned_delivery_is_refused() {
 
 #[tokio::test]
 async fn what_is_no_json_object_is_a_bad_request() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let deep = format!("{}1{}", r#"{"a":"#.repeat(200), "}".repeat(200));
     for body in ["", "[]", "1", "null", "{", "{} {}", "\u{feff}{}", &deep] {
         let answer = deliver(&app, APP, body, &hmac(body)).await;
@@ -137,7 +140,7 @@ async fn what_is_no_json_object_is_a_bad_request() {
 
 #[tokio::test]
 async fn an_unknown_app_is_not_found_whatever_is_sent() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let large = " ".repeat(LIMIT + 1);
     for (body, signature) in [
         (BODY, hmac(BODY)),
@@ -150,7 +153,7 @@ async fn an_unknown_app_is_not_found_whatever_is_sent() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_whoever_signed_it() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let fits = format!("{}{BODY}", " ".repeat(LIMIT - BODY.len()));
     assert_eq!(deliver(&app, APP, &fits, &hmac(&fits)).await.status, 200);
     let large = format!(" {fits}");
@@ -165,7 +168,7 @@ async fn a_body_over_the_limit_is_refused_whoever_signed_it() {
 
 #[tokio::test]
 async fn other_methods_and_paths_are_refused_without_a_redirect() {
-    let app = TestApp::start().await;
+    let app = start().await;
     for (head, status) in [
         (format!("PUT /webhooks/twitter/{APP}"), 405),
         (format!("DELETE /webhooks/twitter/{APP}"), 405),
@@ -185,7 +188,7 @@ async fn other_methods_and_paths_are_refused_without_a_redirect() {
 
 #[tokio::test]
 async fn probes_and_metrics_are_open_and_the_api_is_closed() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let url = app.private_url();
     for path in ["/livez", "/readyz", "/readyz?verbose", "/metrics"] {
         assert_eq!(get(&url, path).await.status, 200, "{path}");
@@ -205,7 +208,7 @@ async fn probes_and_metrics_are_open_and_the_api_is_closed() {
 
 #[tokio::test]
 async fn deliveries_and_refusals_are_counted() {
-    let app = TestApp::start().await;
+    let app = start().await;
     deliver(&app, APP, BODY, &hmac(BODY)).await;
     deliver(&app, APP, BODY, "sha256=AAAA").await;
     let metrics = get(&app.private_url(), "/metrics").await.body;

@@ -10,7 +10,10 @@
 
 mod broker;
 mod contract;
+mod http;
 mod layers;
 mod normalize;
+mod routing;
 mod store;
 mod support;
+mod threads;

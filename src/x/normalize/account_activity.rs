@@ -179,15 +179,19 @@ mod tests {
     }
 
     #[test]
-    fn a_block_may_stand_beside_the_posts() {
-        for name in ["user_has_blocked", "is_blocked_by"] {
-            let found = read(
-                json!({"for_user_id": "1", name: "true", "tweet_create_events": [post("20")]}),
-            );
+    fn a_block_stands_beside_the_posts_or_in_one() {
+        let mut marked = post("20");
+        marked["user_has_blocked"] = json!("true");
+        for delivery in [
+            json!({"for_user_id": "1", "user_has_blocked": "true", "tweet_create_events": [post("20")]}),
+            json!({"for_user_id": "1", "is_blocked_by": true, "tweet_create_events": [post("20")]}),
+            json!({"for_user_id": "1", "user_has_blocked": "false", "tweet_create_events": [marked]}),
+        ] {
+            let found = read(delivery);
             let event = &found.activities[0].event;
             assert!(
                 matches!(event, ActivityEvent::Post(post) if post.author_blocked),
-                "{name}"
+                "{event:?}"
             );
         }
     }

@@ -268,6 +268,12 @@ mod tests {
     }
 
     #[test]
+    fn a_quoted_post_tells_its_id_itself_if_need_be() {
+        let post = read(json!({"quoted_status": {"id_str": "5"}}));
+        assert_eq!(post.quoted.unwrap().reference.id.get(), 5);
+    }
+
+    #[test]
     fn a_reply_names_its_parent_and_whose_it_is() {
         let post = read(json!({"in_reply_to_status_id_str": "4", "in_reply_to_user_id_str": "9"}));
         let parent = post.replied_to.unwrap();

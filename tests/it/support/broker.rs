@@ -274,7 +274,7 @@ impl Drop for TestBroker {
 }
 
 /// Asks again and again until there is an answer; fails when that takes too long.
-async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
     let asking = async {
         loop {
             match ask().await {
@@ -310,7 +310,8 @@ impl Management {
     }
 }
 
-fn client() -> reqwest::Client {
+/// An HTTP client.
+pub(crate) fn client() -> reqwest::Client {
     // Needed even for plain HTTP: reqwest sets up TLS in any case. Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
