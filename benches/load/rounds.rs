@@ -60,6 +60,8 @@ const EVENT_BYTES: usize = 2_000;
 /// A run at full speed.
 struct Run {
     per_second: f64,
+    /// Processor time for each delivery, microseconds.
+    processor: f64,
     memory: u64,
 }
 
@@ -173,11 +175,14 @@ impl<'a> Bench<'a> {
     /// Deliveries answered 200 and confirmed by the broker, by the time to the last confirm.
     async fn full_speed(&mut self, subject: &Subject) -> anyhow::Result<Run> {
         let deliveries = Rc::new(self.maker.make(self.scale.deliveries)?);
+        let processor = subject.processor_time()?;
         let answers = send(subject.address, &deliveries, Pace::Full).await?;
         let confirmed = self.confirmed(&deliveries).await?.max(answers.ended);
-        let took = confirmed - answers.began;
+        let (took, count) = (confirmed - answers.began, deliveries.len() as f64);
+        let processor = subject.processor_time()? - processor;
         Ok(Run {
-            per_second: deliveries.len() as f64 / took.as_secs_f64(),
+            per_second: count / took.as_secs_f64(),
+            processor: processor.as_secs_f64() * 1e6 / count,
             memory: subject.peak_memory()?,
         })
     }
@@ -294,9 +299,11 @@ fn throughput(rounds: &[Round]) -> Figure {
     Figure {
         name: "throughput / bare",
         absolute: format!(
-            "{:.0}/s beside {:.0}/s",
+            "{:.0}/s beside {:.0}/s; {:.0} us of processor each beside {:.0}",
             of(|round| round.service.per_second),
-            of(|round| round.bare.per_second)
+            of(|round| round.bare.per_second),
+            of(|round| round.service.processor),
+            of(|round| round.bare.processor)
         ),
         judged: of(|round| round.service.per_second / round.bare.per_second),
         required: Bound::AtLeast(0.8),
@@ -375,9 +382,12 @@ fn start(starts: &[Duration]) -> Figure {
 
 fn print_round(number: usize, round: &Round) {
     println!(
-        "round {number}: bare {:.0}/s, service {:.0}/s, full journal {:.0}/s; p99 {} beside {}",
+        "round {number}: bare {:.0}/s ({:.0} us), service {:.0}/s ({:.0} us), full journal {:.0}/s; \
+         p99 {} beside {}",
         round.bare.per_second,
+        round.bare.processor,
         round.service.per_second,
+        round.service.processor,
         round.full.per_second,
         show(round.service_paced.value_at_quantile(0.99)),
         show(round.bare_paced.value_at_quantile(0.99)),

@@ -80,6 +80,19 @@ impl Subject {
         Ok(kilobytes.context("no VmHWM")?.parse::<u64>()? * 1024)
     }
 
+    /// Processor time it has used.
+    pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
+        // USER_HZ, which is the same everywhere Linux runs.
+        const TICK: Duration = Duration::from_millis(10);
+        let pid = self.process.id().context("it has ended")?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name before it may hold blanks.
+        let (_, fields) = stat.rsplit_once(") ").context("no name")?;
+        let times = fields.split(' ').skip(11).take(2);
+        let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+        Ok(TICK * ticks)
+    }
+
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         Ok(self.process.kill().await?)
     }
