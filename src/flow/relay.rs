@@ -372,8 +372,9 @@ fn attributes(account: &str, event_type: &str, subject: &str, time: Timestamp) -
     }
 }
 
+/// AMQP knows no time before 1970.
 fn seconds(at: Timestamp) -> u64 {
-    at.as_second().unsigned_abs()
+    u64::try_from(at.as_second()).unwrap_or(0)
 }
 
 /// W3C trace context; the event's id is the trace, so that any repeat continues the same one.

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use simulator::{Clock, Form, NewMedia, NewMessage, NewPost, NewUser, PostId, UserId};
 use twitter_channel::domain::ids::{AccountId, ConversationId};
-use twitter_channel::store::Lane;
+use twitter_channel::store::{Lane, NewQuarantined, QuarantineReason};
 
 use crate::support::service::{ACME, APP, Event, Setup, TestService};
 
@@ -35,8 +35,10 @@ impl TestService {
     /// Delivers a post as the app's filtered stream brings it.
     async fn stream(&self, post: PostId) {
         let form = Form::FilteredStream;
-        for body in self.simulator.bodies_of(post, APP, ACME, form).unwrap() {
-            assert_eq!(self.deliver(body).await, 200);
+        let bodies = self.simulator.bodies_of(post, APP, ACME, form).unwrap();
+        assert!(!bodies.is_empty(), "no rule of the app fits");
+        for body in bodies {
+            assert_eq!(self.deliver(body.body).await, 200);
         }
     }
 }
@@ -161,7 +163,9 @@ async fn a_post_that_only_fits_a_term_comes_by_the_stream() {
     let setup =
         Setup::unfiltered().filter(&filter("acme", "term", "field", "term = \"#acmehelp\""));
     let mut service = TestService::start(setup.forms(&[])).await;
-    service.simulator.add_rule(APP, "acmehelp", "").unwrap();
+    for rule in ["acmehelp", "#acmehelp"] {
+        service.simulator.add_rule(APP, rule, "").unwrap();
+    }
     let jane = service.user("jane");
     service
         .stream(service.says(jane, "acmehelp without the sign"))
@@ -235,19 +239,25 @@ async fn replies_follow_a_conversation_also_after_it_was_merged() {
         ..NewPost::by(joe, "yes, why").replying_to(named)
     };
     let unnamed = service.simulator.post(unnamed).unwrap();
-    // Ours first, then what names us two levels below it, then what joins the two.
+    // Ours first, then what names us two levels below it, then what joins the two: no filter wants
+    // it, but it follows the part that names us.
     for post in [news, named, aside] {
         let bodies = service
             .simulator
             .bodies_of(post, APP, ACME, Form::AccountActivityV1);
         for body in bodies.unwrap() {
-            assert_eq!(service.deliver(body).await, 200);
+            assert_eq!(service.deliver(body.body).await, 200);
         }
     }
     let events = service.events().await;
     assert_eq!(
         types(&events),
-        ["message.sent", "message.received", "conversation.merged"]
+        [
+            "message.sent",
+            "message.received",
+            "conversation.merged",
+            "message.received"
+        ]
     );
     service
         .simulator
@@ -379,6 +389,41 @@ async fn deliveries_for_an_account_wait_until_it_is_linked() {
 }
 
 #[tokio::test]
+async fn what_waited_for_its_account_for_hours_is_marked() {
+    let then = Timestamp::now() - SignedDuration::from_hours(2);
+    let clock = Clock::Stepping {
+        start: then,
+        step: Duration::from_millis(1),
+    };
+    let mut service = TestService::start(Setup::new().clock(clock).forms(&[])).await;
+    let beta = service.add_user(NewUser::named("beta").with_id(BETA.0));
+    let post = service.says(service.user("jane"), "@beta hello");
+    let bodies = service
+        .simulator
+        .bodies_of(post, APP, beta, Form::AccountActivity);
+    let kept = NewQuarantined {
+        app: APP.to_owned(),
+        reason: QuarantineReason::AccountNotLinked,
+        detail: String::new(),
+        account: Some(AccountId(BETA.to_string().parse().unwrap())),
+        body: bodies.unwrap().remove(0).body.into(),
+    };
+    let keep = service.store.write(move |tx| tx.quarantine(&kept, then));
+    assert!(keep.await.unwrap());
+
+    service.stop().await;
+    let mentions = filter("beta", "mentions", "b", "");
+    service
+        .start_again(|setup| with_beta(setup).filter(&mentions))
+        .await;
+    service.wait_for_quarantine(0).await;
+    let event = service.only_event().await;
+    assert_eq!(event.at("/event/backfilled"), true);
+    assert_eq!(event.text("/delivery/received_at"), format!("{then:.3}"));
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn an_edit_is_told_with_what_was_before() {
     for form in [Form::AccountActivity, Form::Activity] {
         let mut service = TestService::start(Setup::new().forms(&[form])).await;
@@ -411,7 +456,7 @@ async fn versions_out_of_order_are_one_message() {
         for form in [Form::Activity, Form::AccountActivity] {
             let bodies = service.simulator.bodies_of(post, APP, ACME, form).unwrap();
             for body in bodies {
-                assert_eq!(service.deliver(body).await, 200);
+                assert_eq!(service.deliver(body.body).await, 200);
             }
         }
     }

@@ -22,7 +22,7 @@ impl TestService {
     /// The first delivery by which X tells our account of a post.
     fn body(&self, post: PostId, form: Form) -> Vec<u8> {
         let bodies = self.simulator.bodies_of(post, APP, ACME, form).unwrap();
-        bodies.into_iter().next().unwrap()
+        bodies.into_iter().next().unwrap().body.into()
     }
 
     /// Delivers many series of bodies at once, each series in its order.

@@ -117,7 +117,7 @@ impl Ingest {
                     return Ok(Err(StoreError::Full { used, limit }));
                 }
                 refusals.write(tx)?;
-                store_delivery(tx, &context, &app, &delivery, &body, at).map(Ok)
+                store_delivery(tx, &context, &app, &delivery, &body, at, at).map(Ok)
             })
             .await?
     }

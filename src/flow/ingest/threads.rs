@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::domain::ids::{AccountId, ConversationId, TweetId, UserId};
 use crate::domain::message::Post;
 use crate::domain::registry::Registry;
-use crate::store::{PostRow, StoreError, Tx};
+use crate::store::{ConversationRow, PostRow, StoreError, Tx};
 
 /// A post's place.
 pub(super) struct Place {
@@ -32,8 +32,7 @@ pub(super) fn place(
     let mut merged = Vec::new();
     for thread in known.into_iter().filter(|thread| *thread != chosen) {
         let other = ConversationId::Thread(thread);
-        tx.merge_conversation(account, &other, &conversation, at)?;
-        if first_sequence(tx, account, thread)?.is_some() {
+        if merge(tx, account, &other, &conversation, at)? {
             merged.push(other);
         }
     }
@@ -43,6 +42,29 @@ pub(super) fn place(
         customer: customer(tx, registry, account, post)?,
         root: chosen,
     })
+}
+
+/// Makes `other` a part of `survivor`; whether it was published.
+fn merge(
+    tx: &Tx<'_>,
+    account: AccountId,
+    other: &ConversationId,
+    survivor: &ConversationId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let part = tx.conversation(account, other)?.unwrap_or_default();
+    let mut whole = tx.conversation(account, survivor)?.unwrap_or_default();
+    tx.merge_conversation(account, other, survivor, at)?;
+    let published = part.first_sequence.is_some();
+    // Replies follow what was received last in any part of it.
+    if part.received_at > whole.received_at {
+        whole = ConversationRow {
+            first_sequence: whole.first_sequence,
+            ..part
+        };
+        tx.put_conversation(account, survivor, &whole, at)?;
+    }
+    Ok(published)
 }
 
 /// The posts that are of one thread with `post` by what it says itself.
