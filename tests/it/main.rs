@@ -10,6 +10,7 @@
 
 mod broker;
 mod contract;
+mod faults;
 mod http;
 mod layers;
 mod normalize;

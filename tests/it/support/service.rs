@@ -39,7 +39,7 @@ pub(crate) struct Setup {
     apps: Vec<(String, String)>,
     accounts: Vec<OurAccount>,
     filters: Vec<String>,
-    variables: Vec<(String, String)>,
+    pub(super) variables: Vec<(String, String)>,
     toml: String,
     forms: Vec<Form>,
     clock: Clock,
@@ -140,7 +140,8 @@ impl Setup {
         self
     }
 
-    fn file(&self) -> String {
+    /// The configuration file.
+    pub(super) fn file(&self) -> String {
         let mut file = self.toml.clone();
         for (name, more) in &self.apps {
             let secret = secret_of(name);
