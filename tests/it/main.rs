@@ -11,6 +11,7 @@
 mod broker;
 mod contract;
 mod faults;
+mod hostile;
 mod http;
 mod layers;
 mod normalize;
