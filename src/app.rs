@@ -1,1 +1,365 @@
-//! app
+//! Wiring: who gets which handle, and in which order things start and stop.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use metrics_exporter_prometheus::BuildError;
+use rand::RngCore;
+use secrecy::{ExposeSecret, SecretSlice};
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::inbox::InboxMonitor;
+use crate::broker::publisher::Publisher;
+use crate::config::Settings;
+use crate::domain::account::App as XApp;
+use crate::domain::registry::Registry;
+use crate::flow::ingest::{Context, Ingest};
+use crate::flow::media_link::MediaLinks;
+use crate::flow::relay::{Relay, RelaySettings, RelayState};
+use crate::flow::upkeep;
+use crate::flow::watch::Watch;
+use crate::http::private::{Part, Private, Readiness};
+use crate::http::public::{AppSecrets, Webhooks};
+use crate::http::{Server, ServerSettings, private, public};
+use crate::store::{Lane, Store, StoreError};
+use crate::telemetry::metrics;
+use crate::x::signature::WebhookSecret;
+
+/// How long requests under way may take once the service stops.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often events that nobody had bound are tried again.
+const LANE_RETRY: Duration = Duration::from_secs(2);
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot listen on {listener} {address}: {source}")]
+    Listen {
+        listener: &'static str,
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("metrics cannot be collected: {0}")]
+    Metrics(#[from] BuildError),
+}
+
+/// The running service.
+pub struct App {
+    /// Where X reaches it; tells the port where 0 was asked for.
+    pub public_address: SocketAddr,
+    /// Where ops reach it.
+    pub private_address: SocketAddr,
+    readiness: Readiness,
+    public: ServerHandle,
+    private: ServerHandle,
+    servers: TaskTracker,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Starts everything. The broker may be away; the store may not.
+    ///
+    /// # Errors
+    /// [`StartError`], with nothing left running.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let store = Store::open_exclusive(settings.store.clone())?;
+        let registry = Arc::new(Registry::new(
+            settings.apps.clone(),
+            settings.accounts.clone(),
+            settings.filters.clone(),
+        ));
+        upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
+        let media = media_links(&store, &settings).await?;
+        let context = Context::new(Arc::clone(&registry), settings.prices.clone(), media);
+        let (ingest, typing) = Ingest::new(store.clone(), Arc::new(context));
+        let ingest = Arc::new(ingest);
+        let broker = Arc::new(settings.broker.clone());
+        let relay = Relay::new(
+            store.clone(),
+            Publisher::new(Arc::clone(&broker)),
+            RelaySettings {
+                window: broker.publish_window,
+                lane_retry: LANE_RETRY,
+            },
+            typing,
+        )
+        .await?;
+
+        let readiness = Readiness::default();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let private = serve_private(&settings, &store, relay.state(), readiness.clone())?;
+        let secrets = secrets_of_apps(&store, &registry, &tasks).await?;
+        let public = serve_public(&settings, secrets, Arc::clone(&ingest))?;
+        let watch = Watch::new(store.clone(), registry, InboxMonitor::new(broker));
+        let servers = TaskTracker::new();
+        let (public_handle, private_handle) = (public.handle, private.handle);
+        servers.spawn(public.running);
+        servers.spawn(private.running);
+        tasks.spawn(relay.run(stop.clone()));
+        tasks.spawn(watch.run(stop.clone()));
+        tasks.spawn(upkeep::run(store, ingest, stop.clone()));
+        readiness.set(true);
+        Ok(Self {
+            public_address: public.address,
+            private_address: private.address,
+            readiness,
+            public: public_handle,
+            private: private_handle,
+            servers,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Stops in order: no more traffic, what is held is finished, flushed and closed.
+    pub async fn stop(self) {
+        self.readiness.set(false);
+        self.public.stop(true).await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.private.stop(true).await;
+        self.servers.close();
+        self.servers.wait().await;
+    }
+}
+
+fn listen(listener: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| StartError::Listen {
+        listener,
+        address,
+        source,
+    })
+}
+
+fn server(
+    name: &'static str,
+    listener: TcpListener,
+    workers: usize,
+    routes: impl Fn(&mut actix_web::web::ServiceConfig) + Clone + Send + 'static,
+) -> Result<Server, StartError> {
+    let address = listener
+        .local_addr()
+        .unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
+    let settings = ServerSettings {
+        workers,
+        grace: GRACE,
+    };
+    Server::start(listener, &settings, routes).map_err(|source| StartError::Listen {
+        listener: name,
+        address,
+        source,
+    })
+}
+
+fn serve_public(
+    settings: &Settings,
+    secrets: HashMap<String, AppSecrets>,
+    ingest: Arc<Ingest>,
+) -> Result<Server, StartError> {
+    let webhooks = Arc::new(Webhooks::new(secrets, settings.public.max_body_bytes));
+    let listener = listen("public.listen", settings.public.listen)?;
+    let cores = available_parallelism().map_or(1, usize::from);
+    let workers = settings.public.workers.map_or(cores, usize::from);
+    server(
+        "public.listen",
+        listener,
+        workers,
+        public::routes(webhooks, ingest),
+    )
+}
+
+async fn secrets_of_apps(
+    store: &Store,
+    registry: &Registry,
+    tasks: &TaskTracker,
+) -> Result<HashMap<String, AppSecrets>, StoreError> {
+    let mut secrets = HashMap::new();
+    for app in registry.apps() {
+        secrets.insert(app.name.clone(), app_secrets(store, app, tasks).await?);
+    }
+    Ok(secrets)
+}
+
+/// The app's secrets; which of them answers challenges is remembered over restarts.
+async fn app_secrets(
+    store: &Store,
+    app: &XApp,
+    tasks: &TaskTracker,
+) -> Result<AppSecrets, StoreError> {
+    let secret = |secret: &secrecy::SecretString| WebhookSecret::new(secret.clone());
+    let previous = app.previous_consumer_secret.as_ref();
+    let prints: Vec<_> = [Some(&app.consumer_secret), previous]
+        .into_iter()
+        .flatten()
+        .map(|secret| fingerprint(secret.expose_secret()))
+        .collect();
+    let key = format!("crc_secret.{}", app.name);
+    let (of, store, tasks) = (key.clone(), store.clone(), tasks.clone());
+    let remembered = store.read(move |tx| tx.meta(&of)).await?;
+    let answering = prints
+        .iter()
+        .position(|print| Some(print) == remembered.as_ref());
+    let on_switch = move |index: usize| {
+        let (store, key, print) = (store.clone(), key.clone(), prints.get(index).cloned());
+        tracing::info!(
+            index,
+            "challenges are answered with another consumer secret now"
+        );
+        tasks.spawn(async move {
+            let write = store.write(move |tx| tx.set_meta(&key, &print.unwrap_or_default()));
+            if let Err(error) = write.await {
+                tracing::warn!(%error, "which consumer secret answers is not remembered");
+            }
+        });
+    };
+    Ok(AppSecrets::new(
+        secret(&app.consumer_secret),
+        previous.map(secret),
+        answering.unwrap_or(0),
+        on_switch,
+    ))
+}
+
+/// Tells secrets apart without keeping them.
+fn fingerprint(secret: &str) -> String {
+    STANDARD.encode(
+        Sha256::new()
+            .chain_update("crc secret:")
+            .chain_update(secret)
+            .finalize(),
+    )
+}
+
+fn serve_private(
+    settings: &Settings,
+    store: &Store,
+    relay: RelayState,
+    readiness: Readiness,
+) -> Result<Server, StartError> {
+    let (shown, gauged) = (store.clone(), store.clone());
+    let private = Private {
+        token: settings.private.token.clone(),
+        readiness,
+        parts: Box::new(move || Box::pin(parts(shown.clone(), relay.clone()))),
+        metrics: metrics::install()?,
+        refresh: Box::new(move || Box::pin(refresh(gauged.clone()))),
+    };
+    let listener = listen("private.listen", settings.private.listen)?;
+    server(
+        "private.listen",
+        listener,
+        1,
+        private::routes(Arc::new(private)),
+    )
+}
+
+/// The lines of `/readyz?verbose`.
+async fn parts(store: Store, relay: RelayState) -> Vec<Part> {
+    let read = store
+        .read(|tx| {
+            Ok((
+                tx.journal_summary()?,
+                tx.open_gaps()?,
+                tx.quarantine_counts()?,
+            ))
+        })
+        .await;
+    let part = |name, state| Part { name, state };
+    let broker = if relay.is_connected() {
+        "connected"
+    } else {
+        "away"
+    };
+    let mut parts = vec![part("broker", broker.to_owned())];
+    match read {
+        Err(error) => parts.push(part("store", error.to_string())),
+        Ok((summary, gaps, quarantine)) => {
+            let kept: u64 = quarantine.iter().map(|(_, count)| count).sum();
+            parts.push(part("store", "open".to_owned()));
+            parts.push(part(
+                "journal",
+                format!("{} unpublished", summary.unpublished),
+            ));
+            parts.push(part("quarantine", format!("{kept} kept")));
+            for gap in gaps {
+                let state = format!("{} {} to {} ({})", gap.app, gap.from, gap.until, gap.reason);
+                parts.push(part("gap", state));
+            }
+        }
+    }
+    parts
+}
+
+/// Brings the gauges of the store up to date; a store that cannot be read keeps the last ones.
+async fn refresh(store: Store) {
+    let limit = store.settings().max_bytes;
+    let read = store
+        .read(move |tx| {
+            metrics::set_store(tx.used_bytes()?, limit);
+            let summary = tx.journal_summary()?;
+            let age = summary
+                .oldest
+                .map(|at| Timestamp::now().duration_since(at).unsigned_abs());
+            metrics::set_journal(summary.unpublished, age.unwrap_or_default());
+            for lane in Lane::ALL {
+                metrics::set_lane(lane.name(), tx.lane_depth(lane)?);
+            }
+            for (reason, count) in tx.quarantine_counts()? {
+                metrics::set_quarantine(&reason, count);
+            }
+            let mut gaps: HashMap<String, u64> = HashMap::new();
+            for gap in tx.open_gaps()? {
+                *gaps.entry(gap.app).or_default() += 1;
+            }
+            for (app, open) in gaps {
+                metrics::set_gaps(&app, open);
+            }
+            Ok(())
+        })
+        .await;
+    if let Err(error) = read {
+        tracing::warn!(%error, "the store's gauges are old");
+    }
+}
+
+/// Links to media are signed with `secrets.key`, else with a key that the store keeps: bodies with
+/// links outlive a restart.
+async fn media_links(store: &Store, settings: &Settings) -> Result<MediaLinks, StoreError> {
+    const KEY: &str = "media_link_key";
+    let key: SecretSlice<u8> = match &settings.secrets.key {
+        Some(key) => key.expose_secret().to_vec().into(),
+        None => {
+            let mut fresh = [0; 32];
+            rand::rng().fill_bytes(&mut fresh);
+            let fresh = STANDARD.encode(fresh);
+            let kept = store
+                .write(move |tx| match tx.meta(KEY)? {
+                    Some(kept) => Ok(kept),
+                    None => tx.set_meta(KEY, &fresh).map(|()| fresh),
+                })
+                .await?;
+            kept.into_bytes().into()
+        }
+    };
+    let default = format!("http://{}", settings.private.listen);
+    let base = settings
+        .private
+        .url
+        .as_ref()
+        .map_or(default.as_str(), |url| url.as_str());
+    Ok(MediaLinks::new(base, key))
+}

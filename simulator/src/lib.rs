@@ -1,1 +1,43 @@
-//! sim
+//! An X that runs on this machine.
+//!
+//! It has accounts, posts and messages, and tells subscribed apps of what happens as X does: in
+//! four delivery forms, signed, with repeats and faults. It is driven from Rust
+//! ([`Simulator`]), by JSON (`/control`) and by a small web page (`/`).
+//!
+//! ```text
+//! actions, control, page ─▶ simulator ─▶ model (what happens)
+//!                                          │ Event
+//!                                          ▼
+//!                       dispatch (who is told) ─▶ forms (in which words)
+//!                                          │ Letter
+//!                                          ▼
+//!                       outbox (order, copies) ─▶ deliver (attempts) ─▶ record
+//! ```
+
+mod actions;
+mod control;
+mod crc;
+mod deliver;
+mod dispatch;
+mod forms;
+mod model;
+mod outbox;
+mod page;
+mod photo;
+mod record;
+mod server;
+mod settings;
+mod shared;
+mod signature;
+mod simulator;
+mod text;
+
+pub use crc::{CrcError, CrcFailure, CrcReport};
+pub use model::{
+    Clock, Form, Includes, MediaKind, MessageId, NewApp, NewMedia, NewMessage, NewPost, NewUser,
+    PostId, ProfileField, Refused, SigningSecret, UserId, Vocabulary,
+};
+pub use record::{Attempt, AttemptResult, Delivery, DeliveryState};
+pub use settings::{CutPoint, Disturbances, MediaBase, Settings};
+pub use signature::{SIGNATURE_HEADER, sign};
+pub use simulator::{RawSignature, Simulator, StartError};

@@ -1,1 +1,13 @@
-//! broker
+//! RabbitMQ: what the service declares there, how it publishes and looks, the contract's messages.
+//!
+//! Every part owns a connection of its own, visible by name in the broker's management page: a
+//! connection the broker blocks for publishing must not hold up the consumer. Nothing here retries
+//! or waits without limit; the callers decide when to try again.
+
+pub mod connection;
+pub mod inbox;
+pub mod messages;
+pub mod proto;
+pub mod publisher;
+pub mod settings;
+pub mod topology;

@@ -1,5 +1,14 @@
 //! What the service talks about. No I/O, no clock: time is an argument.
 
+pub mod account;
 pub mod activity;
+pub mod event;
+pub mod filter;
 pub mod ids;
 pub mod message;
+pub mod money;
+pub mod price;
+pub mod registry;
+pub mod reply;
+pub mod term;
+pub mod text;

@@ -1,1 +1,7 @@
-//! http
+//! What is served over HTTP: a public listener for X and a private one for ops.
+
+pub mod private;
+pub mod public;
+mod server;
+
+pub use server::{Server, ServerSettings};

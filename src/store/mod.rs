@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 pub use sqlite::gaps::{Gap, GapReason};
-pub use sqlite::journal::{JournalRow, Lane, LaneRow, NewRow, Seen, Summary};
+pub use sqlite::journal::{JournalRow, Lane, NewRow, Seen, Summary};
 pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
 pub use sqlite::threads::{ConversationRow, PostRow};
 pub use sqlite::tx::Tx;

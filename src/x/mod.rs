@@ -1,1 +1,5 @@
-//! x
+//! All that is particular to X: its signatures, its JSON, its ways.
+
+pub mod normalize;
+pub mod signature;
+mod wire;

@@ -4,4 +4,9 @@
 // Says to clippy that the helpers are tests too.
 #![cfg(test)]
 
+mod broker;
+mod contract;
+mod layers;
+mod normalize;
 mod store;
+mod support;

@@ -75,13 +75,6 @@ impl Lane {
     }
 }
 
-/// A row of a lane, with its event.
-#[derive(Clone, Debug)]
-pub struct LaneRow {
-    pub lane: Lane,
-    pub row: JournalRow,
-}
-
 /// The journal in figures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -302,13 +295,13 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn lane_heads(&self, lane: Lane) -> Result<Vec<LaneRow>, StoreError> {
+    pub fn lane_heads(&self, lane: Lane) -> Result<Vec<JournalRow>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM journal JOIN (
                SELECT min(sequence) AS head FROM lane WHERE kind = ?1 GROUP BY routing_key
              ) ON journal.sequence = head ORDER BY sequence LIMIT 500"
         );
-        self.lane_rows(lane, &sql, params![lane.name()])
+        self.rows(&sql, params![lane.name()], read_row)
     }
 
     /// The oldest rows of a lane, of one routing key where given.
@@ -320,31 +313,30 @@ impl Tx<'_> {
         lane: Lane,
         routing_key: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<LaneRow>, StoreError> {
+    ) -> Result<Vec<JournalRow>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM lane JOIN journal USING (sequence)
              WHERE kind = ?1 AND (?2 IS NULL OR lane.routing_key = ?2)
              ORDER BY sequence LIMIT ?3"
         );
-        self.lane_rows(
-            lane,
+        self.rows(
             &sql,
             params![lane.name(), routing_key, stored(limit as u64)],
+            read_row,
         )
     }
 
-    fn lane_rows(
-        &self,
-        lane: Lane,
-        sql: &str,
-        params: impl rusqlite::Params,
-    ) -> Result<Vec<LaneRow>, StoreError> {
-        self.rows(sql, params, |row| {
-            Ok(LaneRow {
-                lane,
-                row: read_row(row)?,
-            })
-        })
+    /// How many rows wait in a lane.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn lane_depth(&self, lane: Lane) -> Result<u64, StoreError> {
+        let count = self.row(
+            "SELECT count(*) FROM lane WHERE kind = ?1",
+            [lane.name()],
+            |row| row.get(0),
+        )?;
+        Ok(count.map_or(0, number))
     }
 
     /// Puts every stored event written in `from..until` into the republish lane; how many.

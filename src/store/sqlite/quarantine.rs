@@ -5,6 +5,7 @@ use rusqlite::{Row, params};
 use sha2::{Digest, Sha256};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
+use crate::domain::activity::RejectReason;
 use crate::domain::ids::{AccountId, UserId};
 use crate::store::StoreError;
 
@@ -24,6 +25,15 @@ impl QuarantineReason {
             Self::UnknownShape => "unknown_shape",
             Self::MalformedEvent => "malformed_event",
             Self::AccountNotLinked => "account_not_linked",
+        }
+    }
+}
+
+impl From<RejectReason> for QuarantineReason {
+    fn from(reason: RejectReason) -> Self {
+        match reason {
+            RejectReason::UnknownShape => Self::UnknownShape,
+            RejectReason::MalformedEvent => Self::MalformedEvent,
         }
     }
 }
@@ -127,6 +137,27 @@ impl Tx<'_> {
         let sql =
             format!("SELECT {COLUMNS} FROM quarantine WHERE account = ?1 ORDER BY id LIMIT ?2");
         self.rows(&sql, [stored(account.0.get()), stored(limit as u64)], read)
+    }
+
+    /// Asks the running service to try a kept delivery again; false when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn request_retry(&self, id: u64) -> Result<bool, StoreError> {
+        let asked = self.execute(
+            "UPDATE quarantine SET retry = 1 WHERE id = ?1",
+            [stored(id)],
+        )?;
+        Ok(asked > 0)
+    }
+
+    /// Kept deliveries that a person asked to try again.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn retry_requested(&self, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM quarantine WHERE retry = 1 ORDER BY id LIMIT ?1");
+        self.rows(&sql, [stored(limit as u64)], read)
     }
 
     /// Lets a kept delivery go.

@@ -1,0 +1,32 @@
+# Commands for people and for CI; `make help` lists them.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean bootstrap
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: bootstrap ## The whole channel on this machine, X included (SMOKE=1: check it and end)
+	cargo build --locked --package twitter-channel --package simulator
+	scripts/demo
+
+test: bootstrap ## All tests, beside a private RabbitMQ
+	scripts/broker run .run/broker/test -- cargo test --workspace --locked
+
+lint: bootstrap ## Format, clippy, documentation and shell scripts, warnings refused
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
+	shellcheck scripts/* .ci/run
+
+bench: bootstrap ## Load on the service, release build
+	cargo build --release --locked --workspace
+	scripts/broker run .run/broker/bench -- target/release/load
+
+clean: ## Remove what was built and what demo, tests and benchmarks left
+	for dir in .run/broker/*/; do scripts/broker kill "$$dir"; done
+	rm -rf .run
+	cargo clean
+
+bootstrap:
+	@scripts/bootstrap

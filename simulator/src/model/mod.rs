@@ -1,0 +1,31 @@
+//! What X knows: apps, accounts, posts and messages. No form of delivery is known here.
+
+mod app;
+mod event;
+mod ids;
+mod media;
+mod message;
+mod post;
+mod rule;
+mod time;
+mod user;
+mod world;
+
+pub use app::{Form, Includes, NewApp, SigningSecret, Vocabulary};
+pub use ids::{MessageId, PostId, UserId};
+pub use media::{MediaKind, NewMedia};
+pub use message::NewMessage;
+pub use post::NewPost;
+pub use time::Clock;
+pub use user::{NewUser, ProfileField};
+pub use world::Refused;
+
+pub(crate) use app::App;
+pub(crate) use event::{Event, Like, Relation};
+pub(crate) use media::{Media, MediaHosts};
+pub(crate) use message::{ChatMessage, DirectMessage};
+pub(crate) use post::Post;
+pub(crate) use rule::Candidate;
+pub(crate) use time::format;
+pub(crate) use user::User;
+pub(crate) use world::World;

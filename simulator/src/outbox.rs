@@ -1,0 +1,117 @@
+//! Between what happened and its delivery: the place where order gets lost and copies are made.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use tokio::sync::mpsc;
+
+use crate::deliver::Parcel;
+use crate::dispatch::{Letter, merge};
+use crate::record::{Delivery, DeliveryState, Record};
+use crate::settings::Disturbances;
+
+/// Takes letters and passes them to the courier, disturbed as wished.
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    record: Arc<Record>,
+    courier: mpsc::UnboundedSender<Parcel>,
+}
+
+struct State {
+    always: Disturbances,
+    /// For the next thing that happens, in place of `always`.
+    next: Option<Disturbances>,
+    held: Vec<Letter>,
+    random: StdRng,
+}
+
+impl Outbox {
+    pub(crate) fn new(
+        always: Disturbances,
+        seed: u64,
+        record: Arc<Record>,
+        courier: mpsc::UnboundedSender<Parcel>,
+    ) -> Self {
+        Self {
+            state: Mutex::new(State {
+                always,
+                next: None,
+                held: Vec::new(),
+                random: StdRng::seed_from_u64(seed),
+            }),
+            record,
+            courier,
+        }
+    }
+
+    pub(crate) fn disturb(&self, always: Disturbances) {
+        self.lock().always = always;
+    }
+
+    pub(crate) fn disturb_next(&self, next: Disturbances) {
+        self.lock().next = Some(next);
+    }
+
+    /// Takes what one thing that happened gives rise to.
+    pub(crate) fn put(&self, letters: Vec<Letter>) {
+        let mut state = self.lock();
+        let disturbances = state.next.take().unwrap_or_else(|| state.always.clone());
+        if disturbances.gather == 0 {
+            self.send(letters, &disturbances);
+            return;
+        }
+        state.held.extend(letters);
+        if state.held.len() >= disturbances.gather {
+            self.send_held(&mut state);
+        }
+    }
+
+    /// Sends what is held back.
+    pub(crate) fn release(&self) {
+        self.send_held(&mut self.lock());
+    }
+
+    fn send_held(&self, state: &mut State) {
+        let mut letters = std::mem::take(&mut state.held);
+        let disturbances = state.always.clone();
+        if disturbances.merge {
+            letters = merge(letters);
+        }
+        if disturbances.shuffle {
+            letters.shuffle(&mut state.random);
+        }
+        self.send(letters, &disturbances);
+    }
+
+    fn send(&self, letters: Vec<Letter>, disturbances: &Disturbances) {
+        for letter in letters {
+            let body = Bytes::from(letter.body.json.to_string());
+            for _ in 0..=disturbances.copies {
+                let id = self.record.open(delivery(&letter, body.clone()));
+                let parcel = Parcel::new(id, letter.app.clone(), body.clone(), disturbances);
+                // The courier is gone only when the simulator has stopped.
+                let _ = self.courier.send(parcel);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn delivery(letter: &Letter, body: Bytes) -> Delivery {
+    Delivery {
+        id: 0,
+        app: letter.app.clone(),
+        account: Some(letter.account),
+        form: Some(letter.form),
+        events: letter.body.events.clone(),
+        body,
+        attempts: Vec::new(),
+        state: DeliveryState::Pending,
+    }
+}

@@ -1,0 +1,37 @@
+//! The listener: page, control API, pictures.
+
+use std::io;
+use std::net::TcpListener;
+
+use actix_web::dev::Server;
+use actix_web::web::{Data, get, post, scope};
+use actix_web::{App, HttpServer};
+
+use crate::simulator::Simulator;
+use crate::{control, page, photo};
+
+/// All routes; the server runs once it is polled.
+pub(crate) fn build(simulator: Simulator, listener: TcpListener) -> io::Result<Server> {
+    let simulator = Data::new(simulator);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(simulator.clone())
+            .route("/", get().to(page::show))
+            .route("/actions/{action}", post().to(page::act))
+            .service(
+                scope("/control")
+                    .route("/deliveries", get().to(control::deliveries))
+                    .route("/apps", get().to(control::apps))
+                    .route("/users", get().to(control::users))
+                    .route("/disturbances", post().to(control::disturb))
+                    .route("/{action}", post().to(control::act)),
+            )
+            .route("/{path:.+\\.png}", get().to(photo::show))
+    });
+    Ok(server
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen(listener)?
+        .run())
+}

@@ -1,0 +1,102 @@
+//! Watching the inboxes: how much waits in them, and whether anybody reads.
+
+use std::sync::Arc;
+
+use lapin::Channel;
+use lapin::protocol::AMQPSoftError;
+use tokio::time::timeout;
+
+use super::connection::{ConnectError, Session, channel_fault};
+use super::settings::BrokerSettings;
+use super::topology::look_at_queue;
+
+/// One inbox at the moment of a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxState {
+    /// Name of the queue.
+    pub queue: String,
+    /// What was seen; `None` when there is no such queue.
+    pub seen: Option<InboxDepth>,
+}
+
+/// What is in an inbox, and who reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InboxDepth {
+    /// Messages waiting, those handed out but not acknowledged aside.
+    pub messages: u32,
+    /// Consumers attached.
+    pub consumers: u32,
+}
+
+/// Why nothing could be seen.
+#[derive(Debug, thiserror::Error)]
+pub enum InboxError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The broker did not answer in time.
+    #[error("the broker did not tell the depth of the inboxes in time")]
+    Late,
+    /// The connection ended, or the user may not look.
+    #[error("the connection for watching the inboxes ended")]
+    Lost(#[source] lapin::Error),
+}
+
+/// Looks at the inboxes over a connection of its own, which it keeps between looks.
+pub struct InboxMonitor {
+    settings: Arc<BrokerSettings>,
+    session: Option<Session>,
+}
+
+impl InboxMonitor {
+    /// A monitor that connects with its first look.
+    pub fn new(settings: Arc<BrokerSettings>) -> Self {
+        Self {
+            settings,
+            session: None,
+        }
+    }
+
+    /// The state of each inbox of the settings, in their order.
+    pub async fn observe(&mut self) -> Result<Vec<InboxState>, InboxError> {
+        // Held here until the look has gone well: every other way out drops it.
+        let session = match self.session.take() {
+            Some(session) if session.is_connected() => session,
+            _ => Session::connect(&self.settings, "monitor").await?,
+        };
+        let seen = timeout(self.settings.connect_timeout, self.look(&session))
+            .await
+            .map_err(|_elapsed| InboxError::Late)?
+            .map_err(InboxError::Lost)?;
+        self.session = Some(session);
+        Ok(seen)
+    }
+
+    async fn look(&self, session: &Session) -> lapin::Result<Vec<InboxState>> {
+        let mut channel = session.channel().await?;
+        let mut states = Vec::with_capacity(self.settings.inboxes.len());
+        for inbox in &self.settings.inboxes {
+            let seen = depth(&channel, &inbox.queue).await?;
+            if seen.is_none() {
+                // The broker closed the channel along with its answer.
+                channel = session.channel().await?;
+            }
+            states.push(InboxState {
+                queue: inbox.queue.clone(),
+                seen,
+            });
+        }
+        Ok(states)
+    }
+}
+
+async fn depth(channel: &Channel, queue: &str) -> lapin::Result<Option<InboxDepth>> {
+    match look_at_queue(channel, queue.into()).await {
+        Ok(queue) => Ok(Some(InboxDepth {
+            messages: queue.message_count(),
+            consumers: queue.consumer_count(),
+        })),
+        Err(error) if channel_fault(&error) == Some(&AMQPSoftError::NOTFOUND) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,130 @@
+//! Settings of the adapters: broker, store and the two listeners.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use secrecy::SecretString;
+
+use super::reader::Reader;
+use super::value::{self, BaseUrl};
+use crate::broker::settings::{BrokerSettings, Inbox, Names, TopologyMode};
+use crate::store::StoreSettings;
+
+/// The listener for X.
+#[derive(Clone, Debug)]
+pub struct PublicConfig {
+    pub listen: SocketAddr,
+    /// How X reaches it.
+    pub url: Option<BaseUrl>,
+    pub max_body_bytes: usize,
+    /// `None`: one for each processor.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// The listener for ops, administrators and the core.
+#[derive(Clone, Debug)]
+pub struct PrivateConfig {
+    pub listen: SocketAddr,
+    /// How browsers and the core reach it.
+    pub url: Option<BaseUrl>,
+    /// `None`: nobody may use the API.
+    pub token: Option<SecretString>,
+}
+
+pub(super) fn broker(r: &mut Reader<'_>) -> Option<BrokerSettings> {
+    let modes = [
+        ("declare", TopologyMode::Declare),
+        ("check", TopologyMode::Check),
+    ];
+    let url = r.required_secret_as("url", value::amqp_url);
+    let ca_file = r.optional("ca_file", value::path);
+    let topology = r.required("topology", value::one_of(&modes));
+    let publish_window = r.required("publish_window", value::positive_count);
+    let confirm_timeout = r.required("confirm_timeout", value::duration);
+    let connect_timeout = r.required("connect_timeout", value::duration);
+    let heartbeat = r.required("heartbeat", value::whole_seconds);
+    let mut queues = HashSet::new();
+    let inboxes = r.tables("inboxes", |r| inbox(r, &mut queues));
+    let names = r.section("names", names);
+    Some(BrokerSettings {
+        url: url?,
+        ca_file,
+        topology: topology?,
+        inboxes,
+        names: names?,
+        publish_window: publish_window?,
+        confirm_timeout: confirm_timeout?,
+        connect_timeout: connect_timeout?,
+        heartbeat: heartbeat?,
+    })
+}
+
+fn inbox(r: &mut Reader<'_>, seen: &mut HashSet<String>) -> Option<Inbox> {
+    let queue = r.required("queue", value::amqp_name);
+    let bind = r.values("bind", value::text);
+    if bind.is_empty() {
+        r.fault(
+            "bind",
+            None,
+            "expected at least one routing pattern, e.g. [\"#\"]",
+        );
+    }
+    let queue = queue?;
+    if !seen.insert(queue.clone()) {
+        r.fault(
+            "queue",
+            Some(format!("{queue:?}")),
+            "expected each queue once",
+        );
+    }
+    Some(Inbox { queue, bind })
+}
+
+fn names(r: &mut Reader<'_>) -> Option<Names> {
+    let events = r.required("events", value::amqp_name);
+    let commands = r.required("commands", value::amqp_name);
+    let dead = r.required("dead", value::amqp_name);
+    Some(Names {
+        events: events?,
+        commands: commands?,
+        dead: dead?,
+    })
+}
+
+pub(super) fn store(r: &mut Reader<'_>) -> Option<StoreSettings> {
+    let path = r.required_secret_as("url", value::store_url);
+    let max_bytes = r.required("max_bytes", value::size);
+    let retention = r.required("retention", value::duration);
+    Some(StoreSettings {
+        path: path?,
+        max_bytes: max_bytes?,
+        retention: retention?,
+    })
+}
+
+pub(super) fn public(r: &mut Reader<'_>) -> Option<PublicConfig> {
+    let listen = r.required("listen", value::socket_addr);
+    let url = r.optional("url", value::base_url);
+    let max_body_bytes = r.required("max_body_bytes", value::memory_size);
+    let workers = r.required("workers", value::count_or_zero);
+    Some(PublicConfig {
+        listen: listen?,
+        url,
+        max_body_bytes: max_body_bytes?,
+        workers: workers?,
+    })
+}
+
+pub(super) fn private(r: &mut Reader<'_>) -> Option<PrivateConfig> {
+    let listen = r.required("listen", value::socket_addr);
+    let url = r.optional("url", value::base_url);
+    let has_token = r.has_secret("token");
+    let token = r.secret_as("token", value::bearer_token);
+    let listen = listen?;
+    if !listen.ip().is_loopback() && !has_token {
+        let expected = "missing, expected a token: private.listen is open to other machines";
+        r.fault("token", None, expected);
+    }
+    Some(PrivateConfig { listen, url, token })
+}

@@ -1,0 +1,141 @@
+//! The configuration: compiled-in defaults, then a file, then the environment, read into types
+//! that later code cannot trip over. All faults are reported at once.
+//!
+//! `config/default.toml` is the reference of all keys.
+
+mod accounts;
+mod adapters;
+mod fault;
+mod prices;
+mod reader;
+mod service;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::path::Path;
+
+pub use adapters::{PrivateConfig, PublicConfig};
+pub use fault::{ConfigFaults, Fault};
+pub use service::{AttachmentSource, Commands, Log, LogFormat, Reconcile, Secrets, XApi};
+pub use source::DEFAULTS;
+pub use value::{BaseUrl, SecretKey};
+
+use crate::broker::settings::BrokerSettings;
+use crate::domain::account::{Account, App};
+use crate::domain::filter::Filter;
+use crate::domain::price::Prices;
+use crate::store::StoreSettings;
+use fault::Faults;
+use reader::Reader;
+
+/// Everything that can be set. Its `Debug` shows no secret.
+#[derive(Debug)]
+pub struct Settings {
+    pub apps: Vec<App>,
+    pub accounts: Vec<Account>,
+    /// In the order in which they are asked.
+    pub filters: Vec<Filter>,
+    pub attachment_sources: Vec<AttachmentSource>,
+    pub public: PublicConfig,
+    pub private: PrivateConfig,
+    pub broker: BrokerSettings,
+    pub store: StoreSettings,
+    pub secrets: Secrets,
+    pub x_api: XApi,
+    pub reconcile: Reconcile,
+    pub commands: Commands,
+    pub log: Log,
+    pub prices: Prices,
+}
+
+impl Settings {
+    /// Reads defaults, file and environment variables; of these only `TWITTER_CHANNEL__...`.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigFaults> {
+        let faults = Faults::default();
+        let tree = source::tree(file, env, &faults);
+        let settings = tree.and_then(|tree| Reader::read("", tree, &faults, Self::read));
+        match (settings, faults.into_vec()) {
+            (Some(settings), faults) if faults.is_empty() => Ok(settings),
+            (_, faults) => Err(ConfigFaults(faults)),
+        }
+    }
+
+    fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let declared = accounts::declared(r);
+        let attachment_sources = r.tables("attachment_sources", service::attachment_source);
+        let public = r.section("public", adapters::public);
+        let private = r.section("private", adapters::private);
+        let broker = r.section("broker", adapters::broker);
+        let store = r.section("store", adapters::store);
+        let secrets = r.section("secrets", service::secrets);
+        let x_api = r.section("x_api", service::x_api);
+        let reconcile = r.section("reconcile", service::reconcile);
+        let commands = r.section("commands", service::commands);
+        let log = r.section("log", service::log);
+        let prices = r.section("prices", prices::prices);
+        if let (Some(public), Some(private)) = (&public, &private) {
+            check_listeners(r, public, private);
+        }
+        if let (Some(public), Some(x_api)) = (&public, &x_api) {
+            check_public_url(r, public, x_api, &declared.apps);
+        }
+        Some(Self {
+            apps: declared.apps,
+            accounts: declared.accounts,
+            filters: declared.filters,
+            attachment_sources,
+            public: public?,
+            private: private?,
+            broker: broker?,
+            store: store?,
+            secrets: secrets?,
+            x_api: x_api?,
+            reconcile: reconcile?,
+            commands: commands?,
+            log: log?,
+            prices: prices?,
+        })
+    }
+}
+
+fn check_listeners(r: &Reader<'_>, public: &PublicConfig, private: &PrivateConfig) {
+    // Port 0 is a free one for each.
+    if public.listen == private.listen && private.listen.port() != 0 {
+        let shown = format!("\"{}\"", private.listen);
+        r.fault(
+            "private.listen",
+            Some(shown),
+            "expected another address than public.listen",
+        );
+    }
+}
+
+/// X's rules for webhooks; they do not hold on this machine, nor before what stands in for X.
+fn check_public_url(r: &Reader<'_>, public: &PublicConfig, x_api: &XApi, apps: &[App]) {
+    const LONGEST_WEBHOOK: usize = 200;
+    let Some(url) = public.url.as_ref().filter(|url| !url.is_loopback()) else {
+        return;
+    };
+    if x_api.base_url.host() != "api.x.com" {
+        return;
+    }
+    let fault = |expected: String| r.fault("public.url", Some(format!("\"{url}\"")), expected);
+    if !url.has_https_and_no_port() {
+        fault("expected https:// and no port: X calls no other webhook".to_owned());
+    }
+    let webhook = |app: &App| format!("{url}/webhooks/twitter/{}", app.name);
+    if let Some(long) = apps
+        .iter()
+        .map(webhook)
+        .find(|url| url.len() > LONGEST_WEBHOOK)
+    {
+        fault(format!(
+            "expected webhook URLs of at most {LONGEST_WEBHOOK} characters, not {long}"
+        ));
+    }
+}

@@ -1,0 +1,118 @@
+//! Settings of what the service does between its adapters.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::accounts::sending;
+use super::reader::Reader;
+use super::value::{self, BaseUrl, SecretKey};
+use crate::domain::account::Sending;
+
+/// Keys of our own.
+#[derive(Debug)]
+pub struct Secrets {
+    /// Encrypts credentials at rest; `None`: none can be kept.
+    pub key: Option<SecretKey>,
+}
+
+/// How X is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XApi {
+    pub base_url: BaseUrl,
+    /// After it, whether X did it is uncertain.
+    pub call_timeout: Duration,
+}
+
+/// When an uncertain post is looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconcile {
+    /// After the call ended.
+    pub first_read: Duration,
+    /// After the first read.
+    pub second_read: Duration,
+}
+
+/// What holds for commands that do not say otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commands {
+    pub expire_after: Duration,
+    /// The stop switch of the service; see [`Sending::and`] for that of an account.
+    pub sending: Sending,
+}
+
+/// A private host that attachments of commands may be fetched from.
+#[derive(Clone, Debug)]
+pub struct AttachmentSource {
+    /// `host` or `host:port`.
+    pub host: String,
+    /// The `Authorization` header it asks for.
+    pub authorization: Option<SecretString>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A level, also for parts of the program: `info,lapin=warn`.
+    pub level: String,
+}
+
+pub(super) fn secrets(r: &mut Reader<'_>) -> Option<Secrets> {
+    Some(Secrets {
+        key: r.secret_as("key", value::secret_key),
+    })
+}
+
+pub(super) fn x_api(r: &mut Reader<'_>) -> Option<XApi> {
+    let base_url = r.required("base_url", value::base_url);
+    let call_timeout = r.required("call_timeout", value::duration);
+    Some(XApi {
+        base_url: base_url?,
+        call_timeout: call_timeout?,
+    })
+}
+
+pub(super) fn reconcile(r: &mut Reader<'_>) -> Option<Reconcile> {
+    let first_read = r.required("first_read", value::duration);
+    let second_read = r.required("second_read", value::duration);
+    Some(Reconcile {
+        first_read: first_read?,
+        second_read: second_read?,
+    })
+}
+
+pub(super) fn commands(r: &mut Reader<'_>) -> Option<Commands> {
+    let expire_after = r.required("expire_after", value::duration);
+    let sending = r.required("sending", sending);
+    Some(Commands {
+        expire_after: expire_after?,
+        sending: sending?,
+    })
+}
+
+pub(super) fn attachment_source(r: &mut Reader<'_>) -> Option<AttachmentSource> {
+    let host = r.required("host", value::host);
+    let authorization = r.secret("authorization");
+    Some(AttachmentSource {
+        host: host?,
+        authorization,
+    })
+}
+
+pub(super) fn log(r: &mut Reader<'_>) -> Option<Log> {
+    let formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
+    let format = r.required("format", value::one_of(&formats));
+    let level = r.required("level", value::log_level);
+    Some(Log {
+        format: format?,
+        level: level?,
+    })
+}

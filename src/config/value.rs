@@ -1,0 +1,498 @@
+//! Parsers of single values into final types. What each expects is the text of its refusal.
+//!
+//! The environment has strings only, so numbers and booleans are taken as strings too; never the
+//! other way round: an id given as a number has lost digits by the time it is read.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::civil::Date;
+use reqwest::Url;
+use secrecy::{SecretBox, SecretString};
+use serde_json::Value;
+
+use crate::domain::ids::UserId;
+use crate::domain::money::{InvalidUsd, Usd};
+use crate::domain::term::Term;
+
+/// A value, or the sentence that says what is expected.
+pub(super) type Parsed<T> = Result<T, String>;
+
+/// An `http` or `https` address that paths are appended to: no `/` at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    url: Url,
+    written: String,
+}
+
+impl BaseUrl {
+    /// The address without a `/` at its end.
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    pub(super) fn has_https_and_no_port(&self) -> bool {
+        self.url.scheme() == "https" && self.url.port().is_none()
+    }
+
+    pub(super) fn is_loopback(&self) -> bool {
+        let host = self.host().trim_matches(['[', ']']);
+        host == "localhost"
+            || host
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback())
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+/// The key that credentials are encrypted with.
+pub type SecretKey = SecretBox<[u8; 32]>;
+
+fn string<'v>(value: &'v Value, expected: &str) -> Result<&'v str, String> {
+    value.as_str().ok_or_else(|| expected.to_owned())
+}
+
+/// Parses a string; the parser's own error is dropped for the sentence.
+fn parsed<T>(value: &Value, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Parsed<T> {
+    parse(string(value, expected)?).ok_or_else(|| expected.to_owned())
+}
+
+pub(super) fn text(value: &Value) -> Parsed<String> {
+    parsed(value, "expected a string", |raw| Some(raw.to_owned()))
+}
+
+pub(super) fn path(value: &Value) -> Parsed<PathBuf> {
+    text(value).map(PathBuf::from)
+}
+
+pub(super) fn boolean(value: &Value) -> Parsed<bool> {
+    let read = value.as_bool().or_else(|| value.as_str()?.parse().ok());
+    read.ok_or_else(|| "expected true or false".to_owned())
+}
+
+pub(super) fn count(value: &Value) -> Parsed<u32> {
+    let expected = "expected a whole number from 0 to 4294967295";
+    let read = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    read.and_then(|n| n.try_into().ok())
+        .ok_or_else(|| expected.to_owned())
+}
+
+/// `None` for 0.
+pub(super) fn count_or_zero(value: &Value) -> Parsed<Option<NonZeroUsize>> {
+    count(value).map(|n| NonZeroUsize::new(n as usize))
+}
+
+pub(super) fn positive_count(value: &Value) -> Parsed<usize> {
+    let expected = "expected a whole number from 1 to 4294967295";
+    let read = count_or_zero(value).ok().flatten();
+    read.map(NonZeroUsize::get)
+        .ok_or_else(|| expected.to_owned())
+}
+
+pub(super) fn size(value: &Value) -> Parsed<u64> {
+    let read = value.as_u64().or_else(|| parse_size(value.as_str()?));
+    read.filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "expected a number of bytes or a size, e.g. \"1MiB\"".to_owned())
+}
+
+fn parse_size(raw: &str) -> Option<u64> {
+    let (number, unit) = split_number(raw)?;
+    let factor: u64 = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+/// A size that must fit into memory.
+pub(super) fn memory_size(value: &Value) -> Parsed<usize> {
+    let bytes = size(value)?;
+    usize::try_from(bytes).map_err(|e| format!("expected less: {e}"))
+}
+
+pub(super) fn duration(value: &Value) -> Parsed<Duration> {
+    parsed(
+        value,
+        "expected a duration with its unit, e.g. \"500ms\", \"20s\", \"24h\" or \"30d\"",
+        parse_duration,
+    )
+}
+
+/// What AMQP's heartbeat can say.
+pub(super) fn whole_seconds(value: &Value) -> Parsed<Duration> {
+    let expected = "expected whole seconds, from \"1s\" to \"65535s\"";
+    let read = duration(value).ok();
+    let fits = |d: &Duration| d.subsec_nanos() == 0 && d.as_secs() <= u64::from(u16::MAX);
+    read.filter(fits).ok_or_else(|| expected.to_owned())
+}
+
+fn parse_duration(raw: &str) -> Option<Duration> {
+    let mut left = raw;
+    let mut total = Duration::ZERO;
+    while !left.is_empty() {
+        let (number, behind) = split_number(left)?;
+        let end = behind
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(behind.len());
+        let (unit, next) = behind.split_at_checked(end)?;
+        let millis: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
+        left = next;
+    }
+    (!total.is_zero()).then_some(total)
+}
+
+fn split_number(raw: &str) -> Option<(u64, &str)> {
+    let end = raw.find(|c: char| !c.is_ascii_digit()).unwrap_or(raw.len());
+    let (digits, behind) = raw.split_at_checked(end)?;
+    Some((digits.parse().ok()?, behind))
+}
+
+pub(super) fn socket_addr(value: &Value) -> Parsed<SocketAddr> {
+    parsed(
+        value,
+        "expected an IP address and a port, e.g. \"127.0.0.1:8081\"",
+        |raw| raw.parse().ok(),
+    )
+}
+
+pub(super) fn base_url(value: &Value) -> Parsed<BaseUrl> {
+    parsed(
+        value,
+        "expected http:// or https:// with a host, without user, query or fragment",
+        |raw| {
+            let url = Url::parse(raw).ok()?;
+            let plain = url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none();
+            let usable = plain && matches!(url.scheme(), "http" | "https") && url.has_host();
+            let written = url.as_str().trim_end_matches('/').to_owned();
+            usable.then_some(BaseUrl { url, written })
+        },
+    )
+}
+
+/// `host` or `host:port`, as in a URL.
+pub(super) fn host(value: &Value) -> Parsed<String> {
+    let expected = "expected a host, with a port if it has one, e.g. \"helpdesk.internal:8080\"";
+    parsed(value, expected, |raw| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+        let usable = raw.chars().all(plain) && Url::parse(&format!("https://{raw}/")).is_ok();
+        usable.then(|| raw.to_ascii_lowercase())
+    })
+}
+
+pub(super) fn amqp_url(value: &Value) -> Parsed<SecretString> {
+    let expected = "expected amqp:// or amqps:// with user, password, host and virtual host";
+    parsed(value, expected, |raw| {
+        let uri: Result<lapin::uri::AMQPUri, _> = raw.parse();
+        uri.ok().map(|_| SecretString::from(raw))
+    })
+}
+
+/// A name of an exchange or queue.
+pub(super) fn amqp_name(value: &Value) -> Parsed<String> {
+    parsed(
+        value,
+        "expected a name of 1 to 255 bytes that does not begin with \"amq.\"",
+        |raw| {
+            let usable = raw.len() <= 255 && !raw.starts_with("amq.");
+            usable.then(|| raw.to_owned())
+        },
+    )
+}
+
+/// The path of the database file.
+pub(super) fn store_url(value: &Value) -> Parsed<PathBuf> {
+    let expected = "expected sqlite:// and the path of a file, e.g. \"sqlite:///var/lib/twitter-channel/channel.db\"";
+    let raw = string(value, expected)?;
+    if raw.starts_with("postgres://") || raw.starts_with("postgresql://") {
+        return Err(
+            "PostgreSQL is not built yet, expected sqlite:// and the path of a file".to_owned(),
+        );
+    }
+    let path = raw.strip_prefix("sqlite://").unwrap_or_default();
+    // What other programs have to say to create the file; this one always does.
+    let path = path.strip_suffix("?mode=rwc").unwrap_or(path);
+    let usable = !path.is_empty() && !path.ends_with('/') && !path.contains([':', '?']);
+    usable
+        .then(|| PathBuf::from(path))
+        .ok_or_else(|| expected.to_owned())
+}
+
+pub(super) fn user_id(value: &Value) -> Parsed<UserId> {
+    let expected = "expected an id as a string of 1 to 19 digits without leading zeros (a number would lose digits)";
+    parsed(value, expected, |raw| raw.parse().ok())
+}
+
+/// A handle without `@`.
+pub(super) fn username(value: &Value) -> Parsed<String> {
+    parsed(
+        value,
+        "expected a handle without @: letters, digits and _",
+        |raw| {
+            let usable = raw.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            usable.then(|| raw.to_owned())
+        },
+    )
+}
+
+/// A segment of a URL's path.
+pub(super) fn app_name(value: &Value) -> Parsed<String> {
+    parsed(
+        value,
+        "expected 1 to 64 letters, digits, `.`, `_` or `-` (it is part of a URL), the first a letter or digit",
+        |raw| {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            let usable = raw.len() <= 64
+                && raw.bytes().all(plain)
+                && raw.starts_with(|c: char| c.is_ascii_alphanumeric());
+            usable.then(|| raw.to_owned())
+        },
+    )
+}
+
+/// Visible ASCII: what can stand in a header.
+pub(super) fn bearer_token(value: &Value) -> Parsed<SecretString> {
+    parsed(
+        value,
+        "expected visible ASCII signs without blanks",
+        |raw| {
+            raw.bytes()
+                .all(|b| b.is_ascii_graphic())
+                .then(|| SecretString::from(raw))
+        },
+    )
+}
+
+pub(super) fn secret_key(value: &Value) -> Parsed<SecretKey> {
+    parsed(
+        value,
+        "expected 32 bytes in base64 (openssl rand -base64 32)",
+        |raw| {
+            let bytes: [u8; 32] = STANDARD.decode(raw).ok()?.try_into().ok()?;
+            Some(SecretBox::new(Box::new(bytes)))
+        },
+    )
+}
+
+pub(super) fn term(value: &Value) -> Parsed<Term> {
+    Term::parse(string(value, "expected #tag, @name, a word or a phrase")?)
+        .map_err(|e| e.to_string())
+}
+
+pub(super) fn usd(value: &Value) -> Parsed<Usd> {
+    let read: Result<Usd, InvalidUsd> = value.as_str().unwrap_or_default().parse();
+    read.map_err(|error| error.to_string())
+}
+
+pub(super) fn date(value: &Value) -> Parsed<Date> {
+    parsed(value, "expected a date, e.g. \"2026-08-22\"", |raw| {
+        raw.parse().ok()
+    })
+}
+
+/// Levels, one alone or for parts of the program, separated by commas.
+pub(super) fn log_level(value: &Value) -> Parsed<String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    parsed(
+        value,
+        "expected error, warn, info, debug or trace, also as \"info,lapin=warn\"",
+        |raw| {
+            let known = |directive: &str| {
+                let level = directive
+                    .rsplit_once('=')
+                    .map_or(directive, |(_, level)| level);
+                LEVELS.contains(&level)
+            };
+            raw.split(',').all(known).then(|| raw.to_owned())
+        },
+    )
+}
+
+/// One of a few words.
+pub(super) fn one_of<T: Clone>(choices: &[(&str, T)]) -> impl Fn(&Value) -> Parsed<T> {
+    move |value| {
+        let chosen = choices
+            .iter()
+            .find(|(word, _)| value.as_str() == Some(word));
+        chosen.map(|(_, meaning)| meaning.clone()).ok_or_else(|| {
+            let words: Vec<String> = choices
+                .iter()
+                .map(|(word, _)| format!("{word:?}"))
+                .collect();
+            format!("expected {}", words.join(" or "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case("500ms", 500)]
+    #[case("20s", 20_000)]
+    #[case("1h30m", 5_400_000)]
+    #[case("30d", 2_592_000_000)]
+    fn durations_have_units(#[case] raw: &str, #[case] millis: u64) {
+        assert_eq!(duration(&json!(raw)), Ok(Duration::from_millis(millis)));
+    }
+
+    #[rstest]
+    #[case(json!("20"))]
+    #[case(json!(20))]
+    #[case(json!("0s"))]
+    #[case(json!("-1s"))]
+    #[case(json!("s"))]
+    #[case(json!("1 s"))]
+    #[case(json!("1.5h"))]
+    #[case(json!("99999999999999999999s"))]
+    #[case(json!("18446744073709551615d"))]
+    #[case(json!("20s "))]
+    fn what_is_no_duration_is_refused(#[case] value: Value) {
+        assert!(duration(&value).is_err(), "{value}");
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_have_binary_units() {
+        assert_eq!(size(&json!(7)), Ok(7));
+        assert_eq!(size(&json!("7")), Ok(7));
+        assert_eq!(size(&json!("2GiB")), Ok(2 << 30));
+        for value in [
+            json!(0),
+            json!("1MB"),
+            json!("-1"),
+            json!(1.5),
+            json!("18446744073709551615GiB"),
+        ] {
+            assert!(size(&value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_base_url_has_no_slash_at_its_end() {
+        assert_eq!(
+            base_url(&json!("https://x.example/")).unwrap().as_str(),
+            "https://x.example"
+        );
+        assert_eq!(
+            base_url(&json!("https://x.example/a/")).unwrap().as_str(),
+            "https://x.example/a"
+        );
+        for raw in [
+            "x.example",
+            "ftp://x.example",
+            "https://",
+            "https://u:p@x.example",
+            "https://x.example?a",
+            "https://x.example/#a",
+        ] {
+            assert!(base_url(&json!(raw)).is_err(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_told_by_name_and_by_number() {
+        for raw in ["http://localhost:1", "http://127.0.0.2", "http://[::1]:80"] {
+            assert!(base_url(&json!(raw)).unwrap().is_loopback(), "{raw}");
+        }
+        assert!(
+            !base_url(&json!("http://127.0.0.1.example"))
+                .unwrap()
+                .is_loopback()
+        );
+    }
+
+    #[rstest]
+    #[case("sqlite:///var/lib/x.db", "/var/lib/x.db")]
+    #[case("sqlite://x.db", "x.db")]
+    #[case("sqlite://x.db?mode=rwc", "x.db")]
+    fn a_store_is_a_file(#[case] url: &str, #[case] path: &str) {
+        assert_eq!(store_url(&json!(url)), Ok(PathBuf::from(path)));
+    }
+
+    #[rstest]
+    #[case("sqlite://")]
+    #[case("sqlite://:memory:")]
+    #[case("sqlite://data/")]
+    #[case("sqlite://x.db?mode=ro")]
+    #[case("/var/lib/x.db")]
+    #[case("mysql://x")]
+    fn what_is_no_file_is_no_store(#[case] url: &str) {
+        assert!(store_url(&json!(url)).unwrap_err().contains("sqlite://"));
+    }
+
+    #[test]
+    fn postgres_is_refused_with_the_reason() {
+        assert!(
+            store_url(&json!("postgres://h/db"))
+                .unwrap_err()
+                .contains("not built yet")
+        );
+    }
+
+    #[test]
+    fn hosts_have_no_path_and_no_user() {
+        assert_eq!(
+            host(&json!("Helpdesk.internal:8080")).unwrap(),
+            "helpdesk.internal:8080"
+        );
+        assert_eq!(
+            host(&json!("helpdesk.internal")).unwrap(),
+            "helpdesk.internal"
+        );
+        for raw in ["https://h", "h/path", "u@h", "h:0x", "h h", "h:99999"] {
+            assert!(host(&json!(raw)).is_err(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn log_levels_may_name_parts_of_the_program() {
+        for raw in [
+            "info",
+            "info,lapin=warn",
+            "off,twitter_channel::broker=trace",
+        ] {
+            assert_eq!(log_level(&json!(raw)).as_deref(), Ok(raw));
+        }
+        for raw in ["verbose", "info,", "info,lapin=loud"] {
+            assert!(log_level(&json!(raw)).is_err(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_broker_is_an_amqp_address() {
+        assert!(amqp_url(&json!("amqp://u:p@h:5672/%2f")).is_ok());
+        assert!(amqp_url(&json!("amqps://h")).is_ok());
+        assert!(amqp_url(&json!("http://h")).is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! The apps registered at X and our accounts that are linked through them.
+
+use std::collections::BTreeSet;
+
+use secrecy::SecretString;
+
+use super::ids::{AccountId, UserId};
+
+/// Which subscriptions we keep at X. Any app's webhook takes every form of delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// X Activity API.
+    Activity,
+    /// Account Activity v2.
+    AccountActivity,
+    /// Account Activity v1.1 premium, which names its webhooks by dev environment.
+    AccountActivityV1 { environment: String },
+}
+
+/// Which of X's rules and prices hold for an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    SelfServe,
+    Enterprise,
+}
+
+/// An app of X's developer console.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The `{app}` of the webhook URL.
+    pub name: String,
+    pub consumer_key: String,
+    /// Signs CRC answers and is what deliveries are signed with.
+    pub consumer_secret: SecretString,
+    /// While rotating: deliveries signed with this one are still taken.
+    pub previous_consumer_secret: Option<SecretString>,
+    /// `None`: obtained from X with key and secret.
+    pub bearer_token: Option<SecretString>,
+    /// OAuth 2.0, where the app has it.
+    pub client_id: Option<String>,
+    pub client_secret: Option<SecretString>,
+    pub delivery: Delivery,
+    pub tier: Tier,
+}
+
+/// The stop switch for what leaves for X; ordered from the most to the least that goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sending {
+    #[default]
+    Live,
+    /// Commands are accepted and wait.
+    Hold,
+    /// Commands fail at once.
+    Refuse,
+}
+
+impl Sending {
+    /// What holds where the service and an account are switched apart: the stricter.
+    pub fn and(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+/// OAuth 1.0a user context.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    pub token: SecretString,
+    pub secret: SecretString,
+}
+
+/// One of our accounts at X.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Name of the [`App`] that it is linked through.
+    pub app: String,
+    pub id: AccountId,
+    /// Without `@`.
+    pub username: String,
+    pub access_token: Option<AccessToken>,
+    /// Seeds the rotated OAuth 2.0 pairs, which live in the store.
+    pub oauth2_refresh_token: Option<SecretString>,
+    pub sending: Sending,
+    /// People of whom this account wants nothing, whatever X's own block list says.
+    pub blocked: BTreeSet<UserId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stricter_of_two_stop_switches_holds() {
+        assert_eq!(Sending::Live.and(Sending::Hold), Sending::Hold);
+        assert_eq!(Sending::Refuse.and(Sending::Hold), Sending::Refuse);
+        assert_eq!(Sending::Live.and(Sending::Live), Sending::Live);
+    }
+}

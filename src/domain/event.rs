@@ -1,0 +1,364 @@
+//! What the helpdesk core hears: one event for each account and thing that happened.
+
+use jiff::Timestamp;
+
+use super::activity::Via;
+use super::filter::{Relation, Route};
+use super::ids::{AccountId, ConversationId, DirectMessageId, EventId, MessageId, TweetId, UserId};
+use super::message::{Message, MessageKind, Quoted};
+use super::money::Usd;
+
+/// An account as events name it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountRef {
+    pub id: AccountId,
+    pub username: String,
+}
+
+/// One event, before it has its place in the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub account: AccountRef,
+    /// When it happened at X, as far as X says.
+    pub time: Timestamp,
+    /// Came by replay, search or look-up, or is over an hour old: no automatic answers to it.
+    pub backfilled: bool,
+    pub payload: Payload,
+}
+
+/// The event types of this service, with what each carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payload {
+    MessageReceived(Box<Incoming>),
+    MessageSent(Box<Outgoing>),
+    MessageEdited(Box<Edited>),
+    MessageDeleted(Deleted),
+    ConversationRead {
+        conversation: Conversation,
+        reader_id: UserId,
+        last_read: DirectMessageId,
+        at: Timestamp,
+    },
+    ConversationTyping {
+        conversation: Conversation,
+        author_id: UserId,
+        at: Timestamp,
+    },
+    ConversationMerged {
+        survivor: Conversation,
+        merged: ConversationId,
+    },
+    AccountRevoked {
+        app: String,
+        reason: String,
+        at: Timestamp,
+    },
+    AccountHealth(Health),
+}
+
+/// Somebody wrote to, about or below the account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incoming {
+    pub route: Route,
+    pub conversation: Conversation,
+    pub message: Described,
+    pub reply: ReplyAdvice,
+    pub delivery: Delivery,
+}
+
+/// The account wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outgoing {
+    pub conversation: Conversation,
+    pub message: Described,
+    pub delivery: Delivery,
+}
+
+/// A published message has a new version; route and reply where it is not the account's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edited {
+    pub incoming: Option<(Route, ReplyAdvice)>,
+    pub conversation: Conversation,
+    pub message: Described,
+    pub delivery: Delivery,
+    pub previous_id: TweetId,
+    /// Empty when its body is no longer kept.
+    pub previous_text: String,
+}
+
+/// A message is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deleted {
+    pub conversation: Conversation,
+    pub id: TweetId,
+    pub original_id: TweetId,
+    pub author_id: UserId,
+    /// By when its content has to be out of the helpdesk.
+    pub redact_by: Timestamp,
+}
+
+/// The exchange that an event belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conversation {
+    pub id: ConversationId,
+    /// Whose exchange in it; `None` for our own post that answers nobody.
+    pub customer: Option<Customer>,
+    /// Other conversations of the same customer and account in the last 30 days.
+    pub related: Vec<ConversationId>,
+}
+
+/// The person on the other side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Customer {
+    pub id: UserId,
+    /// Empty where the delivery does not show it.
+    pub username: String,
+}
+
+impl Conversation {
+    /// One customer's exchange in a thread; for messages, and where there is no customer, the
+    /// conversation itself.
+    pub fn case_id(&self) -> String {
+        match (&self.id, &self.customer) {
+            (ConversationId::Thread(_), Some(customer)) => format!("{}:{}", self.id, customer.id),
+            _ => self.id.to_string(),
+        }
+    }
+
+    fn kind(&self) -> MessageKind {
+        match self.id {
+            ConversationId::Thread(_) => MessageKind::Post,
+            ConversationId::DirectMessage(_) | ConversationId::DirectMessageGroup(_) => {
+                MessageKind::DirectMessage
+            }
+            ConversationId::Encrypted(_) | ConversationId::EncryptedGroup(_) => {
+                MessageKind::EncryptedMessage
+            }
+        }
+    }
+}
+
+/// A message with what only its place among our accounts and versions tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    pub message: Message,
+    pub original_id: MessageId,
+    /// In the contract's order; the first one is *the* relation.
+    pub relations: Vec<Relation>,
+    /// By one of our linked accounts.
+    pub own: bool,
+    pub in_reply_to: Option<InReplyTo>,
+    pub quoted: Option<Quoted>,
+    /// Versions, oldest first; empty for messages that cannot be edited.
+    pub edit_history: Vec<TweetId>,
+}
+
+/// The post that a post answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InReplyTo {
+    pub id: TweetId,
+    pub author_id: Option<UserId>,
+}
+
+/// How a message came here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    pub via: Via,
+    pub received_at: Timestamp,
+    pub cost: Usd,
+}
+
+/// Whether X lets the account answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    Allowed,
+    Refused(RefusedBecause),
+    /// X's rule cannot be decided from what we hold.
+    Unknown(Option<RefusedBecause>),
+}
+
+/// Why X would refuse an answer; the names are the contract's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedBecause {
+    NotSummoned,
+    RepliesRestricted,
+    Blocked,
+    Encrypted,
+}
+
+impl RefusedBecause {
+    /// As in `reply.reason`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotSummoned => "NOT_SUMMONED",
+            Self::RepliesRestricted => "REPLIES_RESTRICTED",
+            Self::Blocked => "BLOCKED",
+            Self::Encrypted => "ENCRYPTED",
+        }
+    }
+}
+
+/// Whether and how a message can be answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplyAdvice {
+    pub permission: Permission,
+    /// Weighted characters for posts, code points for direct messages; 0 where none can be sent.
+    pub max_length: u32,
+    pub estimated_cost: Usd,
+}
+
+/// How an account fares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    pub state: HealthState,
+    pub can_receive: bool,
+    pub can_send: bool,
+    /// `None`: nothing is known to be complete.
+    pub complete_until: Option<Timestamp>,
+    /// The whole state was asked for or is due, nothing changed.
+    pub snapshot: bool,
+    pub at: Timestamp,
+    pub faults: Vec<Fault>,
+}
+
+/// The worst of an account's faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthState {
+    Ok,
+    Degraded,
+}
+
+/// One thing that is wrong, in a sentence, with what mends it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    pub code: &'static str,
+    pub since: Timestamp,
+    pub sentence: String,
+    pub fix: String,
+    pub fix_url: String,
+}
+
+impl Payload {
+    /// CloudEvents type; also the first two words of the routing key.
+    pub fn event_type(&self) -> &'static str {
+        match self {
+            Self::MessageReceived(_) => "message.received",
+            Self::MessageSent(_) => "message.sent",
+            Self::MessageEdited(_) => "message.edited",
+            Self::MessageDeleted(_) => "message.deleted",
+            Self::ConversationRead { .. } => "conversation.read",
+            Self::ConversationTyping { .. } => "conversation.typing",
+            Self::ConversationMerged { .. } => "conversation.merged",
+            Self::AccountRevoked { .. } => "account.revoked",
+            Self::AccountHealth(_) => "account.health",
+        }
+    }
+
+    /// The conversation it belongs to, where it has one.
+    pub fn conversation(&self) -> Option<&Conversation> {
+        match self {
+            Self::MessageReceived(incoming) => Some(&incoming.conversation),
+            Self::MessageSent(outgoing) => Some(&outgoing.conversation),
+            Self::MessageEdited(edited) => Some(&edited.conversation),
+            Self::MessageDeleted(deleted) => Some(&deleted.conversation),
+            Self::ConversationRead { conversation, .. }
+            | Self::ConversationTyping { conversation, .. } => Some(conversation),
+            Self::ConversationMerged { survivor, .. } => Some(survivor),
+            Self::AccountRevoked { .. } | Self::AccountHealth(_) => None,
+        }
+    }
+
+    /// Third word of the routing key.
+    pub fn kind(&self) -> &'static str {
+        self.conversation()
+            .map_or("account", |conversation| conversation.kind().name())
+    }
+
+    /// False for what nobody has to have bound.
+    pub fn mandatory(&self) -> bool {
+        !matches!(
+            self,
+            Self::ConversationRead { .. } | Self::ConversationTyping { .. }
+        )
+    }
+
+    /// What the event is about, apart from account and type, and its number for ordering.
+    fn object(&self) -> (String, u64) {
+        match self {
+            Self::MessageReceived(incoming) => message_object(&incoming.message.original_id),
+            Self::MessageSent(outgoing) => message_object(&outgoing.message.original_id),
+            Self::MessageEdited(edited) => message_object(&edited.message.message.id),
+            Self::MessageDeleted(deleted) => (deleted.id.to_string(), deleted.id.get()),
+            Self::ConversationRead {
+                conversation,
+                reader_id,
+                last_read,
+                ..
+            } => (
+                format!("{}/{reader_id}/{last_read}", conversation.id),
+                last_read.get(),
+            ),
+            Self::ConversationTyping {
+                conversation,
+                author_id,
+                at,
+            } => (format!("{}/{author_id}/{at}", conversation.id), order(*at)),
+            Self::ConversationMerged { survivor, merged } => {
+                (format!("{}/{merged}", survivor.id), 0)
+            }
+            Self::AccountRevoked { app, at, .. } => (format!("{app}/{at}"), order(*at)),
+            Self::AccountHealth(health) => (health.at.to_string(), order(health.at)),
+        }
+    }
+}
+
+fn message_object(id: &MessageId) -> (String, u64) {
+    let number = match id {
+        MessageId::Post(id) => id.get(),
+        MessageId::DirectMessage(id) => id.get(),
+        MessageId::Encrypted(_) => 0,
+    };
+    (id.to_string(), number)
+}
+
+fn order(at: Timestamp) -> u64 {
+    at.as_millisecond().unsigned_abs()
+}
+
+/// The id that the message event of this object has, before there is such an event.
+pub fn message_event_id(account: AccountId, event_type: &str, id: &MessageId) -> EventId {
+    let (object, number) = message_object(id);
+    EventId::new(&account.to_string(), event_type, &object, number)
+}
+
+impl Event {
+    /// The same for every repeat of X.
+    pub fn id(&self) -> EventId {
+        let (object, number) = self.payload.object();
+        let account = self.account.id.to_string();
+        EventId::new(&account, self.payload.event_type(), &object, number)
+    }
+
+    /// `<event type>.<kind>.<account id>`.
+    pub fn routing_key(&self) -> String {
+        format!(
+            "{}.{}.{}",
+            self.payload.event_type(),
+            self.payload.kind(),
+            self.account.id
+        )
+    }
+
+    /// The conversation's id, where there is one.
+    pub fn correlation_id(&self) -> String {
+        self.payload
+            .conversation()
+            .map(|conversation| conversation.id.to_string())
+            .unwrap_or_default()
+    }
+
+    /// CloudEvents subject: the object the event is about.
+    pub fn subject(&self) -> String {
+        self.payload.object().0
+    }
+}

@@ -1,0 +1,70 @@
+//! Whether X lets an account answer a message, as far as what was delivered tells.
+
+use super::account::Tier;
+use super::event::{Permission, RefusedBecause, ReplyAdvice};
+use super::filter::Relation;
+use super::message::{Message, MessageKind, Post, ReplySettings};
+use super::price::CallPrices;
+
+/// Weighted characters of a post by an account without Premium.
+/// Source: X's "Counting characters".
+const POST_LENGTH: u32 = 280;
+/// Code points of a direct message, as the contract sets it.
+const DIRECT_MESSAGE_LENGTH: u32 = 10_000;
+
+/// Advice on replying to a post. `named` tells whether its author names the account explicitly.
+pub fn to_post(
+    tier: Tier,
+    named: bool,
+    post: &Post,
+    relations: &[Relation],
+    prices: &CallPrices,
+) -> ReplyAdvice {
+    let summoned = named || relations.contains(&Relation::Quote);
+    ReplyAdvice {
+        permission: post_permission(tier, summoned, post, relations),
+        max_length: POST_LENGTH,
+        estimated_cost: if summoned {
+            prices.summoned_reply
+        } else {
+            prices.post
+        },
+    }
+}
+
+/// Source: "Summoned replies" in X's "Manage posts": since 2026-02-23 a self-serve app may answer
+/// only who mentions the account or quotes one of its posts in that very post.
+fn post_permission(tier: Tier, summoned: bool, post: &Post, relations: &[Relation]) -> Permission {
+    if post.author_blocked {
+        return Permission::Refused(RefusedBecause::Blocked);
+    }
+    let restricted = post.reply_settings == ReplySettings::Restricted;
+    match (tier, summoned) {
+        // Whom the author lets reply is not told with the post; a mention usually does.
+        (Tier::Enterprise, false) if restricted => {
+            Permission::Unknown(Some(RefusedBecause::RepliesRestricted))
+        }
+        (Tier::Enterprise, _) | (Tier::SelfServe, true) => Permission::Allowed,
+        // X does not say whether the mention that a reply inherits counts as one.
+        (Tier::SelfServe, false) if relations.contains(&Relation::Mention) => {
+            Permission::Unknown(Some(RefusedBecause::NotSummoned))
+        }
+        (Tier::SelfServe, false) => Permission::Refused(RefusedBecause::NotSummoned),
+    }
+}
+
+/// Advice on answering a direct or encrypted message.
+pub fn to_direct(message: &Message, prices: &CallPrices) -> ReplyAdvice {
+    match message.kind() {
+        MessageKind::EncryptedMessage => ReplyAdvice {
+            permission: Permission::Refused(RefusedBecause::Encrypted),
+            max_length: 0,
+            estimated_cost: prices.direct_message,
+        },
+        MessageKind::Post | MessageKind::DirectMessage => ReplyAdvice {
+            permission: Permission::Allowed,
+            max_length: DIRECT_MESSAGE_LENGTH,
+            estimated_cost: prices.direct_message,
+        },
+    }
+}

@@ -1,0 +1,184 @@
+//! Direct and encrypted messages, and what is around them: read, typing.
+
+use jiff::Timestamp;
+
+use super::work::{Outcome, Work};
+use crate::domain::account::Account;
+use crate::domain::activity::DirectMessage;
+use crate::domain::event::{Customer, Described, Incoming, Outgoing, Payload, message_event_id};
+use crate::domain::filter::{Candidate, Decision, Relation, Route, decide};
+use crate::domain::ids::{ConversationId, DirectMessageId, UserId};
+use crate::domain::reply;
+use crate::store::StoreError;
+
+impl Work<'_, '_> {
+    /// A direct or encrypted message in either direction.
+    pub(super) fn direct(
+        &mut self,
+        account: &Account,
+        direct: &DirectMessage,
+    ) -> Result<Outcome, StoreError> {
+        let author = direct.message.author.id;
+        if author == account.id.0 {
+            return self.sent_direct(account, direct);
+        }
+        let candidate = Candidate {
+            account: account.id,
+            message: &direct.message,
+            relations: &[Relation::Direct],
+            explicit_mention: false,
+            is_repost: false,
+            own_author: self.context.registry().is_ours(author),
+            blocked: account.blocked.contains(&author),
+            message_request: direct.message_request,
+            followed: None,
+            now: self.at,
+        };
+        match decide(self.context.registry().filters(account.id), &candidate) {
+            Decision::Wanted {
+                route, relations, ..
+            } => {
+                let customer = Customer {
+                    id: author,
+                    username: direct.message.author.username.clone(),
+                };
+                let conversation =
+                    self.conversation(account.id, direct.conversation.clone(), Some(customer))?;
+                let payload = Payload::MessageReceived(Box::new(Incoming {
+                    route: route.clone(),
+                    conversation,
+                    reply: reply::to_direct(&direct.message, &self.context.prices().calls),
+                    delivery: self.delivery(account, &direct.message),
+                    message: self.describe_direct(account, direct, relations),
+                }));
+                self.publish_direct(account, direct, payload, Some(author), Some(route.clone()))
+            }
+            Decision::Unwanted(why) => self.unwanted(
+                message_event_id(account.id, "message.received", &direct.message.id),
+                why.name(),
+            ),
+        }
+    }
+
+    fn sent_direct(
+        &mut self,
+        account: &Account,
+        direct: &DirectMessage,
+    ) -> Result<Outcome, StoreError> {
+        let customer = direct
+            .recipient_id
+            .or_else(|| other_side(account, &direct.conversation));
+        let shown = customer.map(|id| Customer {
+            id,
+            username: String::new(),
+        });
+        let payload = Payload::MessageSent(Box::new(Outgoing {
+            conversation: self.conversation(account.id, direct.conversation.clone(), shown)?,
+            delivery: self.delivery(account, &direct.message),
+            message: self.describe_direct(account, direct, vec![Relation::Direct]),
+        }));
+        self.publish_direct(account, direct, payload, customer, None)
+    }
+
+    fn publish_direct(
+        &mut self,
+        account: &Account,
+        direct: &DirectMessage,
+        payload: Payload,
+        customer: Option<UserId>,
+        route: Option<Route>,
+    ) -> Result<Outcome, StoreError> {
+        let at = direct.message.created_at;
+        let Some(appended) = self.append_unless_seen(account, at, payload)? else {
+            return Ok(Outcome::Duplicate);
+        };
+        self.note_published(account.id, &direct.conversation, customer, route, &appended)?;
+        Ok(Outcome::Published)
+    }
+
+    fn describe_direct(
+        &self,
+        account: &Account,
+        direct: &DirectMessage,
+        relations: Vec<Relation>,
+    ) -> Described {
+        let mut message = direct.message.clone();
+        for attachment in &mut message.attachments {
+            if attachment.requires_auth {
+                attachment.url = self.context.media().link(account.id, &attachment.url);
+            }
+        }
+        Described {
+            original_id: message.id.clone(),
+            relations,
+            own: self.context.registry().is_ours(message.author.id),
+            in_reply_to: None,
+            quoted: None,
+            edit_history: Vec::new(),
+            message,
+        }
+    }
+
+    /// Somebody has read a conversation up to a message.
+    pub(super) fn read(
+        &mut self,
+        account: &Account,
+        conversation: &ConversationId,
+        reader_id: UserId,
+        last_read: DirectMessageId,
+        at: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        let customer = customer_of(account, conversation, reader_id);
+        let payload = Payload::ConversationRead {
+            conversation: self.conversation(account.id, conversation.clone(), customer)?,
+            reader_id,
+            last_read,
+            at,
+        };
+        self.append_new(account, at, payload)
+    }
+
+    /// Somebody is typing: told at once or not at all, so it is not journaled.
+    pub(super) fn typing(
+        &mut self,
+        account: &Account,
+        conversation: &ConversationId,
+        author_id: UserId,
+        at: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        let customer = customer_of(account, conversation, author_id);
+        let payload = Payload::ConversationTyping {
+            conversation: self.conversation(account.id, conversation.clone(), customer)?,
+            author_id,
+            at,
+        };
+        let event = self.event(account, at, payload);
+        self.report.typing.push(event);
+        Ok(Outcome::Published)
+    }
+}
+
+fn other_side(account: &Account, conversation: &ConversationId) -> Option<UserId> {
+    match conversation {
+        ConversationId::DirectMessage(pair) | ConversationId::Encrypted(pair) => {
+            pair.other(account.id.0)
+        }
+        _ => None,
+    }
+}
+
+fn customer_of(
+    account: &Account,
+    conversation: &ConversationId,
+    actor: UserId,
+) -> Option<Customer> {
+    let id = if actor == account.id.0 {
+        other_side(account, conversation)?
+    } else {
+        actor
+    };
+    Some(Customer {
+        id,
+        username: String::new(),
+    })
+}

@@ -1,0 +1,158 @@
+//! From a delivery of X to the journal: normalized, given its conversation, routed, and on disk
+//! before X hears 200.
+
+mod directs;
+mod posts;
+mod quarantine;
+mod refusals;
+mod threads;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tracing::Span;
+
+use crate::domain::activity::Normalized;
+use crate::domain::event::Event;
+use crate::store::{Store, StoreError};
+use crate::telemetry::metrics;
+use crate::x::normalize::{NotADelivery, normalize};
+use refusals::Refusals;
+pub use work::Context;
+pub(crate) use work::append;
+use work::{Report, store_delivery};
+
+/// A commit not done by then is answered 503. X waits 10 s by its present pages, 3 s by older
+/// ones; a commit that lands later is recognised as a duplicate.
+const COMMIT_WITHIN: Duration = Duration::from_millis(2500);
+/// Typing notices that may wait for the relay; more are dropped, they are worth nothing later.
+const TYPING_QUEUE: usize = 256;
+
+/// A delivery is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// It held something that was not known before and is not old.
+    pub new: bool,
+}
+
+/// Why a delivery was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// Not a JSON object: X never sends that.
+    #[error(transparent)]
+    NotADelivery(#[from] NotADelivery),
+    /// The store cannot take it now; X will send it again, or a gap is noted.
+    #[error("the delivery cannot be stored: {0}")]
+    Unavailable(#[from] StoreError),
+}
+
+/// Takes deliveries.
+pub struct Ingest {
+    store: Store,
+    context: Arc<Context>,
+    typing: mpsc::Sender<Event>,
+    refusals: Arc<Refusals>,
+}
+
+impl Ingest {
+    /// Also returns where typing notices come out, for the relay.
+    pub fn new(store: Store, context: Arc<Context>) -> (Self, mpsc::Receiver<Event>) {
+        let (typing, notices) = mpsc::channel(TYPING_QUEUE);
+        let ingest = Self {
+            store,
+            context,
+            typing,
+            refusals: Arc::default(),
+        };
+        (ingest, notices)
+    }
+
+    /// Takes a delivery to `app` whose signature was checked. Returns once it is on disk.
+    ///
+    /// # Errors
+    /// [`IngestError`]; after `Unavailable` it may still land, and is then known.
+    pub async fn accept(
+        &self,
+        app: &str,
+        body: Bytes,
+        received_at: Timestamp,
+    ) -> Result<Accepted, IngestError> {
+        let delivery = normalize(&body)?;
+        for kind in &delivery.ignored {
+            metrics::count_ignored(kind);
+        }
+        if delivery.activities.is_empty() && delivery.rejected.is_empty() {
+            return Ok(Accepted { new: false });
+        }
+        match self.store(app, delivery, body, received_at).await {
+            Ok(report) => {
+                self.refusals.written();
+                Ok(self.note(report))
+            }
+            Err(error) => {
+                self.refusals.note(app, received_at);
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn store(
+        &self,
+        app: &str,
+        delivery: Normalized,
+        body: Bytes,
+        at: Timestamp,
+    ) -> Result<Report, StoreError> {
+        let context = Arc::clone(&self.context);
+        let refusals = Arc::clone(&self.refusals);
+        let limit = self.store.settings().ingest_limit();
+        let app = app.to_owned();
+        let stored = self
+            .store
+            .write_within(COMMIT_WITHIN, move |tx| {
+                let used = tx.used_bytes()?;
+                if used > limit {
+                    return Ok(Err(StoreError::Full { used, limit }));
+                }
+                refusals.write(tx)?;
+                store_delivery(tx, &context, &app, &delivery, &body, at).map(Ok)
+            })
+            .await?;
+        stored
+    }
+
+    /// What is committed is counted, and what goes past the journal is passed on.
+    fn note(&self, report: Report) -> Accepted {
+        for (_, event_type, kind) in &report.published {
+            metrics::count_event(event_type, kind);
+        }
+        for _ in 0..report.duplicates {
+            metrics::count_duplicate();
+        }
+        for why in report.unwanted {
+            metrics::count_unwanted(why);
+        }
+        if let Some(reason) = report.quarantined {
+            metrics::count_quarantined(reason);
+        }
+        for notice in report.typing {
+            metrics::count_event(notice.payload.event_type(), notice.payload.kind());
+            if self.typing.try_send(notice).is_err() {
+                tracing::debug!("a typing notice was dropped: the relay is busy");
+            }
+        }
+        if !report.published.is_empty() && !Span::current().is_disabled() {
+            let ids: Vec<_> = report
+                .published
+                .iter()
+                .map(|(id, ..)| id.to_string())
+                .collect();
+            Span::current().record("event.ids", ids.join(","));
+        }
+        Accepted { new: report.new }
+    }
+}

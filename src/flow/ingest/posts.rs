@@ -1,0 +1,363 @@
+//! Posts: whose they are, which version, whether a filter wants them, and the events they make.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::threads::{self, Place};
+use super::work::{Outcome, Work, route_of};
+use crate::domain::account::{Account, Tier};
+use crate::domain::event::{
+    Conversation, Customer, Deleted, Described, Edited, InReplyTo, Incoming, Outgoing, Payload,
+    message_event_id,
+};
+use crate::domain::filter::{Candidate, Decision, Relation, Route, decide};
+use crate::domain::ids::{ConversationId, EventId, MessageId, TweetId, UserId};
+use crate::domain::message::{Post, Reference};
+use crate::domain::reply;
+use crate::store::{ConversationRow, PostRow, StoreError};
+
+/// How long a core has to redact what its author deleted.
+/// Source: X's developer policy, 24 hours after a request.
+const REDACT_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a post is beside those we know.
+enum Version {
+    /// No version of it was published yet.
+    First,
+    /// This version or a newer one was published.
+    Old,
+    /// Follows a published version.
+    Newer { latest: TweetId, event: EventId },
+}
+
+/// A post of which it is decided that it is published.
+struct Wanted<'a> {
+    account: &'a Account,
+    post: &'a Post,
+    version: Version,
+    /// `None` for the account's own posts.
+    route: Option<Route>,
+    relations: Vec<Relation>,
+}
+
+impl Work<'_, '_> {
+    /// A post that was delivered for `account`.
+    pub(super) fn post(&mut self, account: &Account, post: &Post) -> Result<Outcome, StoreError> {
+        let version = self.version(account, post)?;
+        if matches!(version, Version::Old) {
+            return Ok(Outcome::Duplicate);
+        }
+        let place = threads::place(self.tx, self.context.registry(), account.id, post, self.at)?;
+        self.announce_merges(account, &place)?;
+        threads::remember(
+            self.tx,
+            self.context.registry(),
+            account.id,
+            post,
+            &place,
+            self.at,
+        )?;
+        let relations = self.relations(account, post)?;
+        let wanted = if post.message.author.id == account.id.0 {
+            Ok((None, relations))
+        } else {
+            let decision = self.decide_post(account, post, &place, relations, &version)?;
+            decision.map(|(route, relations)| (Some(route), relations))
+        };
+        match wanted {
+            Ok((route, relations)) => {
+                let wanted = Wanted {
+                    account,
+                    post,
+                    version,
+                    route,
+                    relations,
+                };
+                self.publish_post(wanted, &place)
+            }
+            Err(why) => {
+                let id = MessageId::Post(post.original_id());
+                self.unwanted(message_event_id(account.id, "message.received", &id), why)
+            }
+        }
+    }
+
+    fn version(&self, account: &Account, post: &Post) -> Result<Version, StoreError> {
+        let original = post.original_id();
+        let known = self.tx.post(account.id, original)?;
+        if let Some(PostRow {
+            latest: Some(latest),
+            event: Some(event),
+            ..
+        }) = known
+        {
+            return Ok(if post.id > latest {
+                Version::Newer { latest, event }
+            } else {
+                Version::Old
+            });
+        }
+        // The thread may be forgotten while the duplicate check still knows.
+        let own = post.message.author.id == account.id.0;
+        let event_type = if own {
+            "message.sent"
+        } else {
+            "message.received"
+        };
+        let id = message_event_id(account.id, event_type, &MessageId::Post(original));
+        let seen = self.tx.seen(id)?;
+        Ok(if seen.is_some_and(|seen| seen.wanted) {
+            Version::Old
+        } else {
+            Version::First
+        })
+    }
+
+    fn announce_merges(&mut self, account: &Account, place: &Place) -> Result<(), StoreError> {
+        for merged in &place.merged {
+            let payload = Payload::ConversationMerged {
+                survivor: Conversation {
+                    id: place.conversation.clone(),
+                    customer: None,
+                    related: Vec::new(),
+                },
+                merged: merged.clone(),
+            };
+            self.append(account, self.at, payload)?;
+        }
+        Ok(())
+    }
+
+    /// Ours by what the delivery says, by what the store knows, by the link, or by X's event kind.
+    fn is_of(&self, account: &Account, reference: &Reference) -> Result<bool, StoreError> {
+        if let Some(author) = reference.author_id {
+            return Ok(author == account.id.0);
+        }
+        let by_link = reference
+            .link_username
+            .as_ref()
+            .is_some_and(|name| name.eq_ignore_ascii_case(&account.username));
+        if reference.of_account || by_link {
+            return Ok(true);
+        }
+        let known = self.tx.post(account.id, reference.id)?;
+        Ok(known.is_some_and(|row| row.author == Some(account.id.0)))
+    }
+
+    fn relations(&self, account: &Account, post: &Post) -> Result<Vec<Relation>, StoreError> {
+        let quoted = post.quoted.as_ref().map(|quoted| &quoted.reference);
+        let references = [
+            (Relation::Repost, post.reposted.as_ref()),
+            (Relation::Reply, post.replied_to.as_ref()),
+            (Relation::Quote, quoted),
+        ];
+        let mut relations = Vec::new();
+        for (relation, reference) in references {
+            if let Some(reference) = reference
+                && self.is_of(account, reference)?
+            {
+                relations.push(relation);
+            }
+        }
+        if post
+            .message
+            .mentions
+            .iter()
+            .any(|it| names(account, it.id, &it.username))
+        {
+            relations.push(Relation::Mention);
+        }
+        Ok(relations)
+    }
+
+    /// Route and relations, or why nobody wants it.
+    fn decide_post(
+        &self,
+        account: &Account,
+        post: &Post,
+        place: &Place,
+        relations: Vec<Relation>,
+        version: &Version,
+    ) -> Result<Result<(Route, Vec<Relation>), &'static str>, StoreError> {
+        let conversation = self.tx.conversation(account.id, &place.conversation)?;
+        let published = conversation.filter(|row| row.received_at.is_some());
+        let route = published.as_ref().map(route_of);
+        let recent = published.is_some_and(|row| row.received_at >= Some(self.recent()));
+        let registry = self.context.registry();
+        let candidate = Candidate {
+            account: account.id,
+            message: &post.message,
+            relations: &relations,
+            explicit_mention: explicitly_named(account, post),
+            is_repost: post.reposted.is_some(),
+            own_author: registry.is_ours(post.message.author.id),
+            blocked: post.author_blocked || account.blocked.contains(&post.message.author.id),
+            message_request: None,
+            followed: route
+                .as_ref()
+                .filter(|_| recent && post.replied_to.is_some()),
+            now: self.at,
+        };
+        match decide(registry.filters(account.id), &candidate) {
+            Decision::Wanted {
+                route, relations, ..
+            } => Ok(Ok((route.clone(), relations))),
+            // The core knows an earlier version: it must hear of this one.
+            Decision::Unwanted(_) if matches!(version, Version::Newer { .. }) => Ok(Ok((
+                route.unwrap_or_else(|| route_of(&ConversationRow::default())),
+                relations,
+            ))),
+            Decision::Unwanted(why) => Ok(Err(why.name())),
+        }
+    }
+
+    fn publish_post(&mut self, wanted: Wanted<'_>, place: &Place) -> Result<Outcome, StoreError> {
+        let Wanted { account, post, .. } = wanted;
+        let conversation = self.post_conversation(account, post, place)?;
+        let route = wanted.route.clone();
+        let payload = self.post_payload(wanted, conversation)?;
+        let appended = self.append(account, post.message.created_at, payload)?;
+        let original = post.original_id();
+        if let Some(mut row) = self.tx.post(account.id, original)? {
+            row.latest = Some(post.id);
+            row.event = Some(appended.id);
+            self.tx.put_post(account.id, original, &row, self.at)?;
+        }
+        self.note_published(
+            account.id,
+            &place.conversation,
+            place.customer,
+            route,
+            &appended,
+        )?;
+        Ok(Outcome::Published)
+    }
+
+    fn post_conversation(
+        &self,
+        account: &Account,
+        post: &Post,
+        place: &Place,
+    ) -> Result<Conversation, StoreError> {
+        let customer = place.customer.map(|id| Customer {
+            id,
+            username: username_in(post, id),
+        });
+        self.conversation(account.id, place.conversation.clone(), customer)
+    }
+
+    fn post_payload(
+        &self,
+        wanted: Wanted<'_>,
+        conversation: Conversation,
+    ) -> Result<Payload, StoreError> {
+        let Wanted {
+            account,
+            post,
+            version,
+            route,
+            relations,
+        } = wanted;
+        let app = self.context.registry().app_of(account);
+        let tier = app.map_or(Tier::SelfServe, |app| app.tier);
+        let named = explicitly_named(account, post);
+        let advice = reply::to_post(tier, named, post, &relations, &self.context.prices().calls);
+        let delivery = self.delivery(account, &post.message);
+        let message = self.describe_post(post, relations);
+        Ok(match (version, route) {
+            (Version::Newer { latest, event }, route) => Payload::MessageEdited(Box::new(Edited {
+                incoming: route.map(|route| (route, advice)),
+                conversation,
+                message,
+                delivery,
+                previous_id: latest,
+                previous_text: self.published_text(event)?,
+            })),
+            (_, Some(route)) => Payload::MessageReceived(Box::new(Incoming {
+                route,
+                conversation,
+                message,
+                reply: advice,
+                delivery,
+            })),
+            (_, None) => Payload::MessageSent(Box::new(Outgoing {
+                conversation,
+                message,
+                delivery,
+            })),
+        })
+    }
+
+    fn describe_post(&self, post: &Post, relations: Vec<Relation>) -> Described {
+        Described {
+            original_id: MessageId::Post(post.original_id()),
+            relations,
+            own: self.context.registry().is_ours(post.message.author.id),
+            in_reply_to: post.replied_to.as_ref().map(|parent| InReplyTo {
+                id: parent.id,
+                author_id: parent.author_id,
+            }),
+            quoted: post.quoted.clone(),
+            edit_history: post.edit_history.clone(),
+            message: post.message.clone(),
+        }
+    }
+
+    /// The text of a published version; empty when its body is no longer kept.
+    fn published_text(&self, event: EventId) -> Result<String, StoreError> {
+        let row = self.tx.event(event)?;
+        let body: Option<serde_json::Value> =
+            row.and_then(|row| serde_json::from_slice(&row.body).ok());
+        let text = body
+            .as_ref()
+            .and_then(|body| body.pointer("/message/text")?.as_str());
+        Ok(text.unwrap_or_default().to_owned())
+    }
+
+    /// A post of the account that is gone.
+    pub(super) fn post_deleted(
+        &mut self,
+        account: &Account,
+        id: TweetId,
+        author_id: UserId,
+        at: Option<Timestamp>,
+    ) -> Result<Outcome, StoreError> {
+        let known = self.tx.post(account.id, id)?;
+        let thread = ConversationId::Thread(known.as_ref().map_or(id, |row| row.thread));
+        let thread = self.tx.survivor(account.id, &thread)?;
+        let customer = known.as_ref().and_then(|row| row.customer);
+        let customer = customer.map(|id| Customer {
+            id,
+            username: String::new(),
+        });
+        let at = at.unwrap_or(self.at);
+        let payload = Payload::MessageDeleted(Deleted {
+            conversation: self.conversation(account.id, thread, customer)?,
+            id,
+            original_id: known.and_then(|row| row.original).unwrap_or(id),
+            author_id,
+            redact_by: self.at.saturating_add(REDACT_WITHIN).unwrap_or(self.at),
+        });
+        self.append_new(account, at, payload)
+    }
+}
+
+fn names(account: &Account, id: Option<UserId>, username: &str) -> bool {
+    match id {
+        Some(id) => id == account.id.0,
+        None => username.eq_ignore_ascii_case(&account.username),
+    }
+}
+
+fn explicitly_named(account: &Account, post: &Post) -> bool {
+    let mut mentions = post.message.mentions.iter();
+    mentions.any(|it| it.explicit && names(account, it.id, &it.username))
+}
+
+fn username_in(post: &Post, id: UserId) -> String {
+    let author = &post.message.author;
+    if author.id == id {
+        return author.username.clone();
+    }
+    let mentioned = post.message.mentions.iter().find(|it| it.id == Some(id));
+    mentioned.map(|it| it.username.clone()).unwrap_or_default()
+}

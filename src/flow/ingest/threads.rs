@@ -1,0 +1,175 @@
+//! Which conversation a post belongs to, and which conversations it proves to be one.
+
+use jiff::Timestamp;
+
+use crate::domain::ids::{AccountId, ConversationId, TweetId, UserId};
+use crate::domain::message::Post;
+use crate::domain::registry::Registry;
+use crate::store::{PostRow, StoreError, Tx};
+
+/// A post's place.
+pub(super) struct Place {
+    pub conversation: ConversationId,
+    /// Published conversations that are part of it from now on.
+    pub merged: Vec<ConversationId>,
+    /// Whose exchange the post belongs to.
+    pub customer: Option<UserId>,
+    root: TweetId,
+}
+
+/// Finds the place of `post` and makes the merges that it proves. The post itself is not stored,
+/// see [`remember`].
+pub(super) fn place(
+    tx: &Tx<'_>,
+    registry: &Registry,
+    account: AccountId,
+    post: &Post,
+    at: Timestamp,
+) -> Result<Place, StoreError> {
+    let known = known_threads(tx, account, post)?;
+    let chosen = choose(tx, account, post, &known)?;
+    let conversation = ConversationId::Thread(chosen);
+    let mut merged = Vec::new();
+    for thread in known.into_iter().filter(|thread| *thread != chosen) {
+        let other = ConversationId::Thread(thread);
+        tx.merge_conversation(account, &other, &conversation, at)?;
+        if first_sequence(tx, account, thread)?.is_some() {
+            merged.push(other);
+        }
+    }
+    Ok(Place {
+        conversation,
+        merged,
+        customer: customer(tx, registry, account, post)?,
+        root: chosen,
+    })
+}
+
+/// The posts that are of one thread with `post` by what it says itself.
+fn nodes(post: &Post) -> impl Iterator<Item = TweetId> {
+    let parent = post.replied_to.as_ref().map(|parent| parent.id);
+    let versions = post.edit_history.iter().copied();
+    versions.chain([post.id]).chain(parent).chain(post.root)
+}
+
+fn known_threads(tx: &Tx<'_>, account: AccountId, post: &Post) -> Result<Vec<TweetId>, StoreError> {
+    let mut threads = Vec::new();
+    for id in nodes(post) {
+        let Some(row) = tx.post(account, id)? else {
+            continue;
+        };
+        let thread = survivor(tx, account, row.thread)?;
+        if !threads.contains(&thread) {
+            threads.push(thread);
+        }
+    }
+    Ok(threads)
+}
+
+fn survivor(tx: &Tx<'_>, account: AccountId, thread: TweetId) -> Result<TweetId, StoreError> {
+    match tx.survivor(account, &ConversationId::Thread(thread))? {
+        ConversationId::Thread(root) => Ok(root),
+        _ => Ok(thread),
+    }
+}
+
+fn first_sequence(
+    tx: &Tx<'_>,
+    account: AccountId,
+    thread: TweetId,
+) -> Result<Option<u64>, StoreError> {
+    let row = tx.conversation(account, &ConversationId::Thread(thread))?;
+    Ok(row.and_then(|row| row.first_sequence))
+}
+
+/// The id published first stays. While none is published the thread is named by its root as X
+/// says, else by the highest ancestor known.
+fn choose(
+    tx: &Tx<'_>,
+    account: AccountId,
+    post: &Post,
+    known: &[TweetId],
+) -> Result<TweetId, StoreError> {
+    let mut published = Vec::new();
+    for thread in known {
+        if let Some(sequence) = first_sequence(tx, account, *thread)? {
+            published.push((sequence, *thread));
+        }
+    }
+    if let Some((_, first)) = published.into_iter().min() {
+        return Ok(first);
+    }
+    if let Some(root) = post.root {
+        return Ok(root);
+    }
+    match &post.replied_to {
+        Some(parent) => match tx.post(account, parent.id)? {
+            Some(row) => survivor(tx, account, row.thread),
+            None => Ok(parent.id),
+        },
+        None => Ok(post.original_id()),
+    }
+}
+
+/// The author; for a message of ours the author of the nearest ancestor that is not ours.
+fn customer(
+    tx: &Tx<'_>,
+    registry: &Registry,
+    account: AccountId,
+    post: &Post,
+) -> Result<Option<UserId>, StoreError> {
+    let author = post.message.author.id;
+    if !registry.is_ours(author) {
+        return Ok(Some(author));
+    }
+    let Some(parent) = &post.replied_to else {
+        return Ok((author != account.0).then_some(author));
+    };
+    if let Some(author) = parent.author_id.filter(|id| !registry.is_ours(*id)) {
+        return Ok(Some(author));
+    }
+    let row = tx.post(account, parent.id)?;
+    Ok(row.and_then(|row| row.customer))
+}
+
+/// Stores the post and those it points to, so that what comes later finds its place.
+pub(super) fn remember(
+    tx: &Tx<'_>,
+    registry: &Registry,
+    account: AccountId,
+    post: &Post,
+    place: &Place,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let original = post.original_id();
+    for id in nodes(post) {
+        let known = tx.post(account, id)?;
+        let is_version = id == post.id || post.edit_history.contains(&id);
+        let author = if is_version {
+            Some(post.message.author.id)
+        } else {
+            let pointed = post.replied_to.as_ref().filter(|parent| parent.id == id);
+            pointed.and_then(|parent| parent.author_id)
+        };
+        let known_author = known.as_ref().and_then(|row| row.author);
+        let known_customer = known.as_ref().and_then(|row| row.customer);
+        let row = PostRow {
+            thread: place.root,
+            author: author.or(known_author),
+            customer: match author {
+                Some(_) if is_version => place.customer,
+                Some(author) if !registry.is_ours(author) => Some(author),
+                _ => known_customer,
+            },
+            original: (is_version && id != original)
+                .then_some(original)
+                .or(known.as_ref().and_then(|row| row.original)),
+            latest: known.as_ref().and_then(|row| row.latest),
+            event: known.as_ref().and_then(|row| row.event),
+        };
+        if known.as_ref() != Some(&row) {
+            tx.put_post(account, id, &row, at)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,386 @@
+//! One delivery inside the store's transaction.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::broker::messages;
+use crate::domain::account::Account;
+use crate::domain::activity::{Activity, ActivityEvent, Normalized, Recipient, Via};
+use crate::domain::event::{AccountRef, Conversation, Customer, Delivery, Event, Payload};
+use crate::domain::filter::{FOLLOWED_FOR, Route};
+use crate::domain::ids::{AccountId, ConversationId, EventId, UserId};
+use crate::domain::message::Message;
+use crate::domain::price::Prices;
+use crate::domain::registry::Registry;
+use crate::flow::media_link::MediaLinks;
+use crate::store::{ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx};
+
+/// An event older than this gets no automatic answers.
+const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// What does not change while the service runs.
+pub struct Context {
+    registry: Arc<Registry>,
+    prices: Prices,
+    media: MediaLinks,
+}
+
+impl Context {
+    pub fn new(registry: Arc<Registry>, prices: Prices, media: MediaLinks) -> Self {
+        Self {
+            registry,
+            prices,
+            media,
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
+    pub(super) fn media(&self) -> &MediaLinks {
+        &self.media
+    }
+}
+
+/// What became of one activity for one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Published,
+    Duplicate,
+    /// No filter wanted it; the name of why.
+    Unwanted(&'static str),
+}
+
+/// What became of a delivery, for metrics and logs; valid once the transaction is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub published: Vec<(EventId, &'static str, &'static str)>,
+    pub duplicates: u64,
+    pub unwanted: Vec<&'static str>,
+    pub quarantined: Option<&'static str>,
+    /// Told past the journal.
+    pub typing: Vec<Event>,
+    /// Holds something that was not known before and is not old.
+    pub new: bool,
+}
+
+/// An event that now has its place in the journal.
+pub(super) struct Appended {
+    pub id: EventId,
+    sequence: u64,
+}
+
+pub(crate) struct Work<'a, 'tx> {
+    pub(super) tx: &'a mut Tx<'tx>,
+    pub(super) context: &'a Context,
+    pub(super) via: Via,
+    /// When the delivery came in.
+    pub(super) at: Timestamp,
+    pub(super) report: Report,
+}
+
+/// Stores all that a delivery holds: events, and in quarantine what was not understood.
+pub(crate) fn store_delivery(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    app: &str,
+    delivery: &Normalized,
+    body: &Bytes,
+    at: Timestamp,
+) -> Result<Report, StoreError> {
+    let mut work = Work {
+        tx,
+        context,
+        via: delivery.via.unwrap_or(Via::AccountActivity),
+        at,
+        report: Report::default(),
+    };
+    let mut unlinked = None;
+    for activity in &delivery.activities {
+        unlinked = work.activity(app, activity)?.or(unlinked);
+    }
+    work.quarantine(app, delivery, unlinked, body)?;
+    Ok(work.report)
+}
+
+/// Nobody whom an activity is for is linked; the account it waits for, where it names one.
+struct Unlinked(Option<UserId>);
+
+impl Work<'_, '_> {
+    fn activity(&mut self, app: &str, activity: &Activity) -> Result<Option<Unlinked>, StoreError> {
+        if let ActivityEvent::ReplayEnded { complete, .. } = &activity.event {
+            tracing::info!(app, complete, "a replay job of X has ended");
+            return Ok(None);
+        }
+        let context = self.context;
+        let registry = context.registry();
+        let accounts: Vec<&Account> = match &activity.recipient {
+            Recipient::User(user) => registry.account(*user).into_iter().collect(),
+            Recipient::Participants(users) => users
+                .iter()
+                .filter_map(|user| registry.account(*user))
+                .collect(),
+            Recipient::App => registry.accounts_of(app).collect(),
+        };
+        if accounts.is_empty() {
+            return Ok(Some(Unlinked(match &activity.recipient {
+                Recipient::User(user) => Some(*user),
+                Recipient::Participants(users) => users.first().copied(),
+                Recipient::App => None,
+            })));
+        }
+        for account in accounts {
+            let outcome = self.event_for(app, account, &activity.event)?;
+            self.count(outcome);
+        }
+        Ok(None)
+    }
+
+    fn event_for(
+        &mut self,
+        app: &str,
+        account: &Account,
+        event: &ActivityEvent,
+    ) -> Result<Outcome, StoreError> {
+        match event {
+            ActivityEvent::Post(post) => self.post(account, post),
+            ActivityEvent::PostDeleted { id, author_id, at } => {
+                self.post_deleted(account, *id, *author_id, *at)
+            }
+            ActivityEvent::Direct(direct) => self.direct(account, direct),
+            ActivityEvent::Read {
+                conversation,
+                reader_id,
+                last_read,
+                at,
+            } => self.read(account, conversation, *reader_id, *last_read, *at),
+            ActivityEvent::Typing {
+                conversation,
+                author_id,
+                at,
+            } => self.typing(account, conversation, *author_id, *at),
+            ActivityEvent::Revoked { at, .. } => self.revoked(app, account, *at),
+            // Handled for the app as a whole.
+            ActivityEvent::ReplayEnded { .. } => Ok(Outcome::Duplicate),
+        }
+    }
+
+    fn revoked(
+        &mut self,
+        app: &str,
+        account: &Account,
+        at: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        let payload = Payload::AccountRevoked {
+            app: app.to_owned(),
+            reason: "The account's owner removed the app's access at X.".to_owned(),
+            at,
+        };
+        self.append_new(account, at, payload)
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Published => {}
+            Outcome::Duplicate => self.report.duplicates += 1,
+            Outcome::Unwanted(why) => self.report.unwanted.push(why),
+        }
+    }
+
+    /// Since when a thread is followed and `related` looks back.
+    pub(super) fn recent(&self) -> Timestamp {
+        self.at.saturating_sub(FOLLOWED_FOR).unwrap_or(self.at)
+    }
+
+    pub(super) fn delivery(&self, account: &Account, message: &Message) -> Delivery {
+        let own = message.author.id == account.id.0;
+        let prices = &self.context.prices.events;
+        Delivery {
+            via: self.via,
+            received_at: self.at,
+            cost: prices.of_message(self.via, message.kind(), own),
+        }
+    }
+
+    pub(super) fn conversation(
+        &self,
+        account: AccountId,
+        id: ConversationId,
+        customer: Option<Customer>,
+    ) -> Result<Conversation, StoreError> {
+        let related = match &customer {
+            Some(customer) => self.tx.related(account, customer.id, &id, self.recent())?,
+            None => Vec::new(),
+        };
+        Ok(Conversation {
+            id,
+            customer,
+            related,
+        })
+    }
+
+    pub(super) fn event(&self, account: &Account, time: Timestamp, payload: Payload) -> Event {
+        Event {
+            account: AccountRef {
+                id: account.id,
+                username: account.username.clone(),
+            },
+            time,
+            backfilled: self.at.duration_since(time) > BACKFILLED_AFTER,
+            payload,
+        }
+    }
+
+    /// Appends an event of which it is known that it was not published before.
+    pub(super) fn append(
+        &mut self,
+        account: &Account,
+        time: Timestamp,
+        payload: Payload,
+    ) -> Result<Appended, StoreError> {
+        let event = self.event(account, time, payload);
+        let id = event.id();
+        self.append_event(id, event)
+    }
+
+    fn append_event(&mut self, id: EventId, event: Event) -> Result<Appended, StoreError> {
+        self.report.new |= !event.backfilled;
+        self.report
+            .published
+            .push((id, event.payload.event_type(), event.payload.kind()));
+        let sequence = append(self.tx, id, event, self.at)?;
+        Ok(Appended { id, sequence })
+    }
+
+    /// Appends an event unless it was published before.
+    pub(super) fn append_unless_seen(
+        &mut self,
+        account: &Account,
+        time: Timestamp,
+        payload: Payload,
+    ) -> Result<Option<Appended>, StoreError> {
+        let event = self.event(account, time, payload);
+        let id = event.id();
+        if self.tx.seen(id)?.is_some_and(|seen| seen.wanted) {
+            return Ok(None);
+        }
+        self.append_event(id, event).map(Some)
+    }
+
+    /// As [`Work::append_unless_seen`], for events that touch no conversation.
+    pub(super) fn append_new(
+        &mut self,
+        account: &Account,
+        time: Timestamp,
+        payload: Payload,
+    ) -> Result<Outcome, StoreError> {
+        let appended = self.append_unless_seen(account, time, payload)?;
+        Ok(appended.map_or(Outcome::Duplicate, |_| Outcome::Published))
+    }
+
+    pub(super) fn unwanted(
+        &mut self,
+        id: EventId,
+        why: &'static str,
+    ) -> Result<Outcome, StoreError> {
+        let new = self.tx.remember_unwanted(id, self.at)?;
+        Ok(if new {
+            Outcome::Unwanted(why)
+        } else {
+            Outcome::Duplicate
+        })
+    }
+
+    /// Remembers that a message was published in a conversation, and where it went.
+    pub(super) fn note_published(
+        &mut self,
+        account: AccountId,
+        id: &ConversationId,
+        customer: Option<UserId>,
+        route: Option<Route>,
+        appended: &Appended,
+    ) -> Result<(), StoreError> {
+        let mut row = self.tx.conversation(account, id)?.unwrap_or_default();
+        row.first_sequence.get_or_insert(appended.sequence);
+        if let Some(route) = route {
+            row.received_at = Some(self.at);
+            row.group = route.group;
+            row.filter = route.filter;
+            row.tags = route.tags;
+        }
+        self.tx.put_conversation(account, id, &row, self.at)?;
+        if let Some(customer) = customer {
+            self.tx.touch_case(account, customer, id, self.at)?;
+        }
+        Ok(())
+    }
+
+    fn quarantine(
+        &mut self,
+        app: &str,
+        delivery: &Normalized,
+        unlinked: Option<Unlinked>,
+        body: &Bytes,
+    ) -> Result<(), StoreError> {
+        let rejected = delivery.rejected.first();
+        let (reason, detail) = match (rejected, &unlinked) {
+            (Some(rejected), _) => (rejected.reason.into(), rejected.detail.clone()),
+            (None, Some(Unlinked(user))) => (
+                QuarantineReason::AccountNotLinked,
+                user.map_or_else(
+                    || "no account of this app is linked".to_owned(),
+                    |user| format!("account {user} is not linked"),
+                ),
+            ),
+            (None, None) => return Ok(()),
+        };
+        let kept = NewQuarantined {
+            app: app.to_owned(),
+            reason,
+            detail,
+            account: unlinked.and_then(|Unlinked(user)| user).map(AccountId),
+            body: body.to_vec(),
+        };
+        if self.tx.quarantine(&kept, self.at)? {
+            self.report.quarantined = Some(kept.reason.name());
+            self.report.new = true;
+        }
+        Ok(())
+    }
+}
+
+/// Where a conversation's messages went.
+pub(super) fn route_of(row: &ConversationRow) -> Route {
+    Route {
+        group: row.group.clone(),
+        filter: row.filter.clone(),
+        tags: row.tags.clone(),
+    }
+}
+
+/// Gives an event its place in the journal.
+pub(crate) fn append(
+    tx: &mut Tx<'_>,
+    id: EventId,
+    event: Event,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    let row = NewRow {
+        id,
+        event_type: event.payload.event_type(),
+        routing_key: event.routing_key(),
+        correlation_id: event.correlation_id(),
+        subject: event.subject(),
+        time: event.time,
+        mandatory: event.payload.mandatory(),
+        body: messages::encode(id, event, tx.next_sequence()),
+    };
+    tx.append(row, at)
+}

@@ -1,0 +1,400 @@
+//! The journal to the bus: one cursor, windows of confirms, and lanes for what cannot go yet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::messages;
+use crate::broker::publisher::{Attributes, Fate, Outgoing, PublishError, Publisher};
+use crate::domain::event::Event;
+use crate::domain::ids::EventId;
+use crate::store::{JournalRow, Lane, Store, StoreError};
+use crate::telemetry::metrics;
+
+/// Most bodies of a window, bytes.
+const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+/// How often the store is asked for rows that another process wrote.
+const POLL: Duration = Duration::from_secs(1);
+/// A typing notice older than this is nobody's business; also its AMQP expiration.
+const TYPING_EXPIRES: Duration = Duration::from_secs(30);
+/// First and longest pause after a failure.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// How the relay runs.
+#[derive(Clone, Debug)]
+pub struct RelaySettings {
+    /// Most events of a window.
+    pub window: usize,
+    /// How often what nobody had bound is tried again.
+    pub lane_retry: Duration,
+}
+
+/// What others may ask of the relay.
+#[derive(Clone, Default)]
+pub struct RelayState {
+    connected: Arc<AtomicBool>,
+}
+
+impl RelayState {
+    /// Whether the last window reached the broker.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+}
+
+/// One cursor over the journal.
+pub struct Relay {
+    store: Store,
+    publisher: Publisher,
+    settings: RelaySettings,
+    state: RelayState,
+    typing: mpsc::Receiver<Event>,
+    /// Up to here every row is confirmed or in a lane; the store hears of it a window later.
+    cursor: u64,
+    /// Lane entries of windows that the store has not heard of yet.
+    aside: Vec<(Lane, u64, String)>,
+    next_lanes: Instant,
+}
+
+/// Why a round went wrong; the next one comes after a pause.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error("cannot publish: {0}")]
+    Publish(#[from] PublishError),
+    #[error("cannot read or mark the journal: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl Relay {
+    /// A relay that goes on where the store's cursor stands.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn new(
+        store: Store,
+        publisher: Publisher,
+        settings: RelaySettings,
+        typing: mpsc::Receiver<Event>,
+    ) -> Result<Self, StoreError> {
+        let cursor = store.read(|tx| tx.cursor()).await?;
+        Ok(Self {
+            store,
+            publisher,
+            settings,
+            state: RelayState::default(),
+            typing,
+            cursor,
+            aside: Vec::new(),
+            next_lanes: Instant::now(),
+        })
+    }
+
+    /// What others may ask of it.
+    pub fn state(&self) -> RelayState {
+        self.state.clone()
+    }
+
+    /// Runs until `stop`; then marks what is confirmed and closes the connection.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut pause = BACKOFF.0;
+        while !stop.is_cancelled() {
+            match self.round(&stop).await {
+                Ok(()) => pause = BACKOFF.0,
+                Err(error) => {
+                    self.note_failure(&error);
+                    tokio::select! {
+                        () = sleep(pause) => pause = (pause * 2).min(BACKOFF.1),
+                        () = stop.cancelled() => {}
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.mark().await {
+            tracing::warn!(%error, "the last window will be published again");
+        }
+        self.publisher.close().await;
+    }
+
+    fn note_failure(&self, error: &RelayError) {
+        if matches!(error, RelayError::Publish(_)) {
+            self.set_connected(false);
+        }
+        tracing::warn!(error = %chain(error), "the relay pauses");
+    }
+
+    fn set_connected(&self, connected: bool) {
+        self.state.connected.store(connected, Ordering::Relaxed);
+        metrics::set_broker_connected(connected);
+    }
+
+    /// Publishes what there is, or waits for more.
+    async fn round(&mut self, stop: &CancellationToken) -> Result<(), RelayError> {
+        if Instant::now() >= self.next_lanes {
+            self.lanes().await?;
+            self.next_lanes = Instant::now() + self.settings.lane_retry;
+        }
+        let window = self
+            .store
+            .after(self.cursor, self.settings.window, WINDOW_BYTES)
+            .await?;
+        if !window.is_empty() {
+            return self.publish_next(window).await;
+        }
+        self.mark().await?;
+        tokio::select! {
+            () = self.store.appended().notified() => {}
+            Some(event) = self.typing.recv() => self.publish_typing(event).await?,
+            () = sleep(POLL) => self.probe().await?,
+            () = stop.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    /// An idle relay keeps its connection (and the topology) in place.
+    async fn probe(&mut self) -> Result<(), RelayError> {
+        if !self.state.is_connected() {
+            self.publisher.publish_window(&[]).await?;
+            self.set_connected(true);
+        }
+        Ok(())
+    }
+
+    async fn publish_next(&mut self, window: Vec<JournalRow>) -> Result<(), RelayError> {
+        let fates = self.publish(&window, false).await?;
+        for (row, fate) in window.iter().zip(&fates) {
+            if let Some(lane) = lane_for(row, fate) {
+                self.aside
+                    .push((lane, row.sequence, row.routing_key.clone()));
+            }
+        }
+        if let Some(oldest) = window.first() {
+            let waited = Timestamp::now().duration_since(oldest.at);
+            metrics::observe_publish(waited.unsigned_abs());
+        }
+        if let Some(last) = window.last() {
+            self.cursor = last.sequence;
+        }
+        self.mark().await
+    }
+
+    async fn publish(
+        &mut self,
+        rows: &[JournalRow],
+        republished: bool,
+    ) -> Result<Vec<Fate>, RelayError> {
+        let outgoing: Vec<_> = rows.iter().map(|row| outgoing(row, republished)).collect();
+        let fates = self.publisher.publish_window(&outgoing).await?;
+        self.set_connected(true);
+        Ok(fates)
+    }
+
+    /// Tells the store how far the broker has confirmed.
+    async fn mark(&mut self) -> Result<(), RelayError> {
+        let (cursor, aside) = (self.cursor, self.aside.clone());
+        self.store
+            .write(move |tx| {
+                if cursor == tx.cursor()? && aside.is_empty() {
+                    return Ok(());
+                }
+                tx.advance_cursor(cursor, &aside, Timestamp::now())
+            })
+            .await?;
+        self.aside.clear();
+        Ok(())
+    }
+
+    /// Gives each lane a chance.
+    async fn lanes(&mut self) -> Result<(), RelayError> {
+        self.republish().await?;
+        for lane in [Lane::Unrouted, Lane::Nacked] {
+            // One of each routing key finds out whether there is a way by now.
+            let heads = self.store.read(move |tx| tx.lane_heads(lane)).await?;
+            for key in self.release(lane, heads).await? {
+                self.drain(lane, key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes rows of a lane; the routing keys of those that went out.
+    async fn release(
+        &mut self,
+        lane: Lane,
+        rows: Vec<JournalRow>,
+    ) -> Result<Vec<String>, RelayError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fates = self.publish(&rows, false).await?;
+        let (mut keys, mut done) = (Vec::new(), Vec::new());
+        for (row, fate) in rows.into_iter().zip(fates) {
+            if fate == Fate::Confirmed {
+                done.push(row.sequence);
+                keys.push(row.routing_key);
+            }
+        }
+        self.leave(lane, done).await?;
+        Ok(keys)
+    }
+
+    async fn drain(&mut self, lane: Lane, key: String) -> Result<(), RelayError> {
+        loop {
+            let (of, limit) = (key.clone(), self.settings.window);
+            let rows = self
+                .store
+                .read(move |tx| tx.lane(lane, Some(&of), limit))
+                .await?;
+            let expected = rows.len();
+            if self.release(lane, rows).await?.len() < expected || expected == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn leave(&self, lane: Lane, sequences: Vec<u64>) -> Result<(), RelayError> {
+        if sequences.is_empty() {
+            return Ok(());
+        }
+        self.store
+            .write(move |tx| {
+                let mut sequences = sequences.into_iter();
+                sequences.try_for_each(|sequence| tx.leave_lane(lane, sequence))
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Sends again what was asked for; what nobody has bound waits with the rest of its kind.
+    async fn republish(&mut self) -> Result<(), RelayError> {
+        loop {
+            let limit = self.settings.window;
+            let rows = self
+                .store
+                .read(move |tx| tx.lane(Lane::Republish, None, limit))
+                .await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let fates = self.publish(&rows, true).await?;
+            let mut done: VecDeque<_> = rows
+                .iter()
+                .zip(&fates)
+                .map(|(row, fate)| (row.sequence, row.routing_key.clone(), lane_for(row, fate)))
+                .collect();
+            self.store
+                .write(move |tx| {
+                    while let Some((sequence, key, lane)) = done.pop_front() {
+                        tx.leave_lane(Lane::Republish, sequence)?;
+                        if let Some(lane) = lane {
+                            tx.enter_lane(lane, sequence, &key, Timestamp::now())?;
+                        }
+                    }
+                    Ok(())
+                })
+                .await?;
+        }
+    }
+
+    /// A typing notice goes out now or never.
+    async fn publish_typing(&mut self, event: Event) -> Result<(), RelayError> {
+        let age = Timestamp::now().duration_since(event.time);
+        if age.unsigned_abs() > TYPING_EXPIRES {
+            return Ok(());
+        }
+        let notice = typing_notice(event);
+        self.publisher.publish_window(&[notice]).await?;
+        self.set_connected(true);
+        Ok(())
+    }
+}
+
+/// Where a row waits that was not confirmed; none for what nobody has to have bound.
+fn lane_for(row: &JournalRow, fate: &Fate) -> Option<Lane> {
+    match fate {
+        Fate::Confirmed => None,
+        Fate::Returned { .. } => row.mandatory.then_some(Lane::Unrouted),
+        Fate::Nacked => Some(Lane::Nacked),
+        Fate::Unsendable { property } => {
+            tracing::error!(event.id = %row.id, property, "an event does not fit into AMQP");
+            Some(Lane::Nacked)
+        }
+    }
+}
+
+fn outgoing(row: &JournalRow, republished: bool) -> Outgoing {
+    let account = row.routing_key.rsplit('.').next().unwrap_or("unknown");
+    Outgoing {
+        message_id: row.id.to_string(),
+        event_type: row.event_type.clone(),
+        routing_key: row.routing_key.clone(),
+        correlation_id: row.correlation_id.clone(),
+        timestamp: seconds(row.time),
+        attributes: attributes(account, &row.event_type, &row.subject, row.time),
+        traceparent: Some(traceparent(row.id)),
+        body: row.body.clone(),
+        mandatory: row.mandatory,
+        expiration_ms: None,
+        republished,
+    }
+}
+
+fn typing_notice(event: Event) -> Outgoing {
+    let id = event.id();
+    let event_type = event.payload.event_type();
+    let account = event.account.id.to_string();
+    Outgoing {
+        message_id: id.to_string(),
+        event_type: event_type.to_owned(),
+        routing_key: event.routing_key(),
+        correlation_id: event.correlation_id(),
+        timestamp: seconds(event.time),
+        attributes: attributes(&account, event_type, &event.subject(), event.time),
+        traceparent: Some(traceparent(id)),
+        mandatory: false,
+        expiration_ms: u32::try_from(TYPING_EXPIRES.as_millis()).ok(),
+        republished: false,
+        body: Bytes::from(messages::encode(id, event, 0)),
+    }
+}
+
+fn attributes(account: &str, event_type: &str, subject: &str, time: Timestamp) -> Attributes {
+    Attributes {
+        source: format!("/twitter-channel/accounts/{account}"),
+        time: format!("{time:.3}"),
+        subject: subject.to_owned(),
+        dataschema: format!("proto:helpdesk.twitter.v1/{event_type}"),
+    }
+}
+
+fn seconds(at: Timestamp) -> u64 {
+    at.as_second().unsigned_abs()
+}
+
+/// W3C trace context; the event's id is the trace, so that any repeat continues the same one.
+fn traceparent(id: EventId) -> String {
+    let id = id.to_string();
+    let span = id.get(16..).unwrap_or(&id);
+    format!("00-{id}-{span}-00")
+}
+
+/// An error with its causes, for one log line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

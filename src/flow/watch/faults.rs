@@ -1,0 +1,170 @@
+//! What can be wrong with the way to the core, each in a sentence with its fix.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::broker::inbox::InboxState;
+use crate::domain::event::Fault;
+
+/// A missing inbox may be declared yet: the relay does it when it connects.
+const MISSING_AFTER: SignedDuration = SignedDuration::from_mins(1);
+/// An inbox without a reader for this long is a fault.
+const UNREAD_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
+/// Faults with their beginnings, so that one that lasts is told once.
+#[derive(Default)]
+pub(super) struct Faults {
+    /// Since when an inbox has no consumer, or is missing.
+    unread: BTreeMap<String, Timestamp>,
+    missing: BTreeMap<String, Timestamp>,
+    unrouted_since: Option<Timestamp>,
+    unrouted: Vec<(String, u64)>,
+}
+
+impl Faults {
+    pub(super) fn observe_inboxes(&mut self, inboxes: &[InboxState], now: Timestamp) {
+        for inbox in inboxes {
+            let consumers = inbox.seen.as_ref().map(|depth| depth.consumers);
+            keep(&mut self.missing, &inbox.queue, consumers.is_none(), now);
+            keep(&mut self.unread, &inbox.queue, consumers == Some(0), now);
+        }
+    }
+
+    /// Events that wait because nobody has bound them. Health events do not count: telling of them
+    /// would make more of them.
+    pub(super) fn observe_unrouted(&mut self, unrouted: Vec<(String, u64)>, now: Timestamp) {
+        self.unrouted = unrouted;
+        self.unrouted
+            .retain(|(key, _)| !key.starts_with("account.health."));
+        self.unrouted_since = match self.unrouted.is_empty() {
+            true => None,
+            false => self.unrouted_since.or(Some(now)),
+        };
+    }
+
+    /// What is wrong now; the same list as long as nothing changes.
+    pub(super) fn list(&self, now: Timestamp) -> Vec<Fault> {
+        let lasting = |since: Timestamp, least| now.duration_since(since) >= least;
+        let missing = self.missing.iter();
+        let missing = missing.filter(|(_, since)| lasting(**since, MISSING_AFTER));
+        let unread = self.unread.iter();
+        let unread = unread.filter(|(_, since)| lasting(**since, UNREAD_AFTER));
+        missing
+            .map(|(queue, since)| missing_inbox(queue, *since))
+            .chain(unread.map(|(queue, since)| unread_inbox(queue, *since)))
+            .chain(self.unrouted_since.map(|since| self.unrouted(since)))
+            .collect()
+    }
+
+    fn unrouted(&self, since: Timestamp) -> Fault {
+        let keys: Vec<_> = self.unrouted.iter().map(|(key, _)| key.as_str()).collect();
+        Fault {
+            code: "EVENTS_UNROUTED",
+            since,
+            sentence: format!(
+                "Events wait because no queue is bound for them: {}.",
+                keys.join(", ")
+            ),
+            fix: "Bind a queue for these routing keys to the events exchange; they go out by \
+                  themselves then."
+                .to_owned(),
+            fix_url: String::new(),
+        }
+    }
+}
+
+fn keep(times: &mut BTreeMap<String, Timestamp>, queue: &str, holds: bool, now: Timestamp) {
+    if holds {
+        times.entry(queue.to_owned()).or_insert(now);
+    } else {
+        times.remove(queue);
+    }
+}
+
+fn missing_inbox(queue: &str, since: Timestamp) -> Fault {
+    Fault {
+        code: "INBOX_MISSING",
+        since,
+        sentence: format!("The inbox {queue} does not exist at the broker."),
+        fix: "Declare the queue, or take it out of broker.inboxes.".to_owned(),
+        fix_url: String::new(),
+    }
+}
+
+fn unread_inbox(queue: &str, since: Timestamp) -> Fault {
+    Fault {
+        code: "INBOX_UNREAD",
+        since,
+        sentence: format!("Nobody has read the inbox {queue} for five minutes or more."),
+        fix: "Start the consumer of the helpdesk core, and see its log.".to_owned(),
+        fix_url: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::inbox::InboxDepth;
+
+    fn inbox(consumers: Option<u32>) -> [InboxState; 1] {
+        [InboxState {
+            queue: "tickets".to_owned(),
+            seen: consumers.map(|consumers| InboxDepth {
+                messages: 1,
+                consumers,
+            }),
+        }]
+    }
+
+    fn minute(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    fn codes(faults: &Faults, at: i64) -> Vec<&'static str> {
+        faults
+            .list(minute(at))
+            .iter()
+            .map(|fault| fault.code)
+            .collect()
+    }
+
+    #[test]
+    fn an_inbox_without_a_reader_is_a_fault_after_five_minutes() {
+        let mut faults = Faults::default();
+        faults.observe_inboxes(&inbox(Some(0)), minute(0));
+        assert!(codes(&faults, 4).is_empty());
+        faults.observe_inboxes(&inbox(Some(0)), minute(5));
+        assert_eq!(codes(&faults, 5), ["INBOX_UNREAD"]);
+        faults.observe_inboxes(&inbox(Some(1)), minute(6));
+        assert!(codes(&faults, 60).is_empty());
+    }
+
+    #[test]
+    fn an_inbox_missing_for_a_minute_is_a_fault() {
+        let mut faults = Faults::default();
+        faults.observe_inboxes(&inbox(None), minute(0));
+        assert!(codes(&faults, 0).is_empty());
+        assert_eq!(codes(&faults, 1), ["INBOX_MISSING"]);
+    }
+
+    #[test]
+    fn health_events_that_nobody_bound_are_no_fault() {
+        let mut faults = Faults::default();
+        faults.observe_unrouted(vec![("account.health.account.1".to_owned(), 3)], minute(0));
+        assert!(codes(&faults, 0).is_empty());
+        faults.observe_unrouted(vec![("message.received.post.1".to_owned(), 1)], minute(1));
+        assert_eq!(codes(&faults, 1), ["EVENTS_UNROUTED"]);
+        faults.observe_unrouted(vec![], minute(2));
+        assert!(codes(&faults, 2).is_empty());
+    }
+
+    #[test]
+    fn a_fault_that_lasts_stays_the_same() {
+        let mut faults = Faults::default();
+        faults.observe_unrouted(vec![("message.received.post.1".to_owned(), 1)], minute(1));
+        let first = faults.list(minute(1));
+        faults.observe_unrouted(vec![("message.received.post.1".to_owned(), 9)], minute(2));
+        assert_eq!(faults.list(minute(2)), first);
+    }
+}

@@ -1,0 +1,244 @@
+//! The public listener: X's challenges (CRC) and its deliveries.
+//!
+//! A challenge is answered from memory, whatever else is down. A delivery is answered 200 only once
+//! the flow has made it durable. Nothing here ever redirects: X takes that for a broken webhook.
+
+mod delivery;
+mod refusal;
+mod secrets;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use jiff::Timestamp;
+use serde::Serialize;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
+use crate::flow::ingest::Ingest;
+use crate::telemetry::metrics;
+use crate::x::signature::{self, CrcToken};
+use delivery::SignedDelivery;
+use refusal::Refusal;
+pub use secrets::AppSecrets;
+
+/// How X reaches the webhook of an app.
+const WEBHOOK: &str = "/webhooks/twitter/{app}";
+
+/// The webhooks we answer for.
+pub struct Webhooks {
+    apps: HashMap<String, AppSecrets>,
+    max_body_bytes: usize,
+}
+
+impl Webhooks {
+    /// `apps` by the name in their URL; a larger body than `max_body_bytes` is refused unread.
+    pub fn new(apps: HashMap<String, AppSecrets>, max_body_bytes: usize) -> Self {
+        Self {
+            apps,
+            max_body_bytes,
+        }
+    }
+
+    fn app(&self, name: &str) -> Result<&AppSecrets, Refusal> {
+        self.apps.get(name).ok_or(Refusal::UnknownApp)
+    }
+
+    /// The app's name for logs and metrics: what strangers ask for is not repeated there.
+    fn label<'a>(&self, name: &'a str) -> &'a str {
+        if self.apps.contains_key(name) {
+            name
+        } else {
+            "unknown"
+        }
+    }
+}
+
+/// The routes of the public listener.
+pub fn routes(
+    webhooks: Arc<Webhooks>,
+    ingest: Arc<Ingest>,
+) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+    move |config| {
+        config
+            .app_data(Data::from(Arc::clone(&webhooks)))
+            .app_data(Data::from(Arc::clone(&ingest)))
+            .service(
+                web::resource(WEBHOOK)
+                    .get(answer_challenge)
+                    .post(take_delivery)
+                    .default_service(web::to(other_method)),
+            );
+    }
+}
+
+#[derive(Serialize)]
+struct ChallengeAnswer {
+    response_token: String,
+}
+
+async fn answer_challenge(
+    name: Path<String>,
+    request: HttpRequest,
+    webhooks: Data<Webhooks>,
+) -> Result<HttpResponse, Refusal> {
+    let app = webhooks.label(&name);
+    let token = webhooks
+        .app(&name)
+        .and_then(|secrets| respond(secrets, request.query_string()));
+    match &token {
+        Ok(_) => metrics::count_crc(app, Timestamp::now()),
+        Err(refusal) => note_refusal(app, refusal),
+    }
+    Ok(HttpResponse::Ok().json(ChallengeAnswer {
+        response_token: token?,
+    }))
+}
+
+fn respond(secrets: &AppSecrets, query: &str) -> Result<String, Refusal> {
+    let token = CrcToken::parse(query).map_err(Refusal::BadChallenge)?;
+    Ok(signature::crc_response(secrets.answering(), &token))
+}
+
+async fn take_delivery(
+    name: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+    webhooks: Data<Webhooks>,
+    ingest: Data<Ingest>,
+) -> HttpResponse {
+    let began = Instant::now();
+    let app = webhooks.label(&name);
+    // `event.ids` is filled by the flow.
+    let span = tracing::info_span!(
+        "delivery",
+        app,
+        http.status = Empty,
+        duration_ms = Empty,
+        event.ids = Empty
+    );
+    async {
+        let taken = take(&name, &request, payload, &webhooks, &ingest).await;
+        let response = match &taken {
+            Ok(()) => HttpResponse::Ok().finish(),
+            Err(refusal) => refusal.error_response(),
+        };
+        report(app, &taken, response.status().as_u16(), began.elapsed());
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+async fn take(
+    name: &str,
+    request: &HttpRequest,
+    payload: Payload,
+    webhooks: &Webhooks,
+    ingest: &Ingest,
+) -> Result<(), Refusal> {
+    let secrets = webhooks.app(name)?;
+    let received_at = Timestamp::now();
+    let delivery =
+        SignedDelivery::receive(request, payload, secrets, webhooks.max_body_bytes).await?;
+    let signer = delivery.signer();
+    let accepted = ingest
+        .accept(name, delivery.into_body(), received_at)
+        .await?;
+    if accepted.new {
+        secrets.answer_with(signer);
+    }
+    Ok(())
+}
+
+fn report(app: &str, taken: &Result<(), Refusal>, status: u16, took: Duration) {
+    let span = Span::current();
+    span.record("http.status", status);
+    span.record("duration_ms", took.as_secs_f64() * 1000.0);
+    metrics::count_delivery(app, status, took);
+    match taken {
+        Ok(()) => tracing::debug!("delivery accepted"),
+        Err(refusal) => note_refusal(app, refusal),
+    }
+}
+
+/// The only place where a refusal is logged and counted.
+fn note_refusal(app: &str, refusal: &Refusal) {
+    metrics::count_refusal(app, refusal.name());
+    let reason = refusal.name();
+    match refusal {
+        Refusal::Unavailable(detail) => tracing::warn!(app, reason, detail, "refused for now"),
+        // Anybody scanning for open doors makes these.
+        Refusal::UnknownApp => tracing::debug!(reason, "refused"),
+        _ => tracing::info!(app, reason, detail = %refusal, "refused"),
+    }
+}
+
+async fn other_method() -> HttpResponse {
+    HttpResponse::MethodNotAllowed()
+        .insert_header((ALLOW, HeaderValue::from_static("GET, POST")))
+        .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::App;
+    use actix_web::body::to_bytes;
+    use actix_web::dev::ServiceResponse;
+    use actix_web::http::header::CONTENT_TYPE;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::x::signature::WebhookSecret;
+
+    async fn challenge(uri: &str) -> ServiceResponse {
+        let secret = WebhookSecret::new(SecretString::from("secret"));
+        let secrets = AppSecrets::new(secret, None, 0, |_index| {});
+        let webhooks = Webhooks::new([("acme".to_owned(), secrets)].into(), 64);
+        let app = App::new()
+            .app_data(Data::new(webhooks))
+            .route(WEBHOOK, web::get().to(answer_challenge));
+        call_service(
+            &init_service(app).await,
+            TestRequest::get().uri(uri).to_request(),
+        )
+        .await
+    }
+
+    #[actix_web::test]
+    async fn a_challenge_is_answered_in_json() {
+        let response = challenge("/webhooks/twitter/acme?nonce=1&crc_token=challenge").await;
+        assert_eq!(response.status(), 200);
+        let content_type = response.headers().get(CONTENT_TYPE).unwrap();
+        assert_eq!(content_type, "application/json");
+        let body = to_bytes(response.into_body()).await.unwrap();
+        // printf %s challenge | openssl dgst -sha256 -hmac secret -binary | base64
+        let expected =
+            r#"{"response_token":"sha256=oeUF6Wxqoezggrue+wbIDxKRPSF6esKwizR2MHh9HaA="}"#;
+        assert_eq!(body, expected);
+    }
+
+    #[actix_web::test]
+    async fn a_challenge_that_could_be_a_delivery_or_is_for_nobody_is_refused() {
+        for (uri, status) in [
+            ("/webhooks/twitter/acme", 400),
+            ("/webhooks/twitter/acme?crc_token=", 400),
+            ("/webhooks/twitter/acme?crc_token=%7B%22a%22:1%7D", 400),
+            ("/webhooks/twitter/other?crc_token=challenge", 404),
+            ("/webhooks/twitter/other", 404),
+        ] {
+            assert_eq!(challenge(uri).await.status(), status, "{uri}");
+        }
+    }
+
+    #[test]
+    fn names_that_strangers_ask_for_are_no_labels() {
+        let webhooks = Webhooks::new(HashMap::new(), 64);
+        assert_eq!(webhooks.label("wp-admin"), "unknown");
+    }
+}

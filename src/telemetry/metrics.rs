@@ -1,0 +1,312 @@
+//! Every metric of the service: its name, its help and the function that moves it.
+//!
+//! Labels hold only what is bounded: names out of the configuration and of closed enums.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// What a metric's number means.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Only grows.
+    Counter,
+    /// As it is now.
+    Gauge,
+    /// Seconds, counted in buckets.
+    Histogram(&'static [f64]),
+}
+
+struct Metric {
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+}
+
+/// Defines the metrics and the list of all of them, so that none can miss its help.
+macro_rules! metrics {
+    ($($metric:ident: $kind:expr, $name:literal, $help:literal;)+) => {
+        $(const $metric: &str = concat!("twitter_channel_", $name);)+
+        const ALL: &[Metric] = &[$(Metric { name: $metric, kind: $kind, help: $help }),+];
+    };
+}
+
+/// X counts a delivery as failed after 3 s (older pages) or 10 s.
+const ANSWERS: Kind = Kind::Histogram(&[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]);
+const CONFIRMS: Kind =
+    Kind::Histogram(&[0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 10.0]);
+
+metrics! {
+    DELIVERIES: Kind::Counter, "deliveries_total", "Deliveries of X by app and HTTP status of the answer.";
+    REFUSALS: Kind::Counter, "refusals_total", "Requests of X that were refused, by app and reason.";
+    DELIVERY_DURATION: ANSWERS, "delivery_duration_seconds", "Time from a delivery's headers to its answer.";
+    CRC: Kind::Counter, "crc_total", "Challenges (CRC) of X answered, by app.";
+    CRC_LAST: Kind::Gauge, "crc_last_timestamp_seconds", "When a challenge (CRC) was last answered, by app.";
+    EVENTS: Kind::Counter, "events_total", "Events written to the journal, by type and kind.";
+    DUPLICATES: Kind::Counter, "duplicates_total", "Events of X that were known already.";
+    UNWANTED: Kind::Counter, "unwanted_total", "Events that no filter wanted, by why.";
+    IGNORED: Kind::Counter, "ignored_total", "Events of X that are not for a helpdesk, by X's name.";
+    QUARANTINED: Kind::Counter, "quarantined_total", "Deliveries put into quarantine, by reason.";
+    QUARANTINE: Kind::Gauge, "quarantine_deliveries", "Deliveries kept in quarantine now, by reason.";
+    JOURNAL_DEPTH: Kind::Gauge, "journal_unpublished_events", "Events in the journal that the broker has not confirmed.";
+    JOURNAL_AGE: Kind::Gauge, "journal_oldest_unpublished_age_seconds", "Age of the oldest of them; 0 when there is none.";
+    LANE_DEPTH: Kind::Gauge, "side_lane_events", "Events that wait beside the journal's cursor, by lane.";
+    PUBLISH_DURATION: CONFIRMS, "publish_duration_seconds", "Time from handing events to the broker to its confirm.";
+    BROKER_CONNECTED: Kind::Gauge, "broker_connected", "1 while the connection to the broker is up.";
+    INBOX_MESSAGES: Kind::Gauge, "inbox_messages", "Messages ready in an inbox, by queue.";
+    INBOX_CONSUMERS: Kind::Gauge, "inbox_consumers", "Consumers of an inbox, by queue.";
+    STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
+    STORE_LIMIT: Kind::Gauge, "store_limit_bytes", "Most bytes the store may use; ingest ends at 90 %.";
+    GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
+}
+
+/// A delivery was answered.
+pub fn count_delivery(app: &str, status: u16, took: Duration) {
+    let labels = [("app", app.to_owned()), ("status", status.to_string())];
+    counter!(DELIVERIES, &labels).increment(1);
+    histogram!(DELIVERY_DURATION).record(took);
+}
+
+/// A delivery or challenge was refused.
+pub fn count_refusal(app: &str, reason: &'static str) {
+    counter!(REFUSALS, "app" => app.to_owned(), "reason" => reason).increment(1);
+}
+
+/// A challenge was answered.
+pub fn count_crc(app: &str, at: Timestamp) {
+    counter!(CRC, "app" => app.to_owned()).increment(1);
+    gauge!(CRC_LAST, "app" => app.to_owned()).set(at.as_second() as f64);
+}
+
+/// An event was written to the journal; `kind` as in its routing key.
+pub fn count_event(event_type: &'static str, kind: &'static str) {
+    counter!(EVENTS, "type" => event_type, "kind" => kind).increment(1);
+}
+
+/// An event of X was known already.
+pub fn count_duplicate() {
+    counter!(DUPLICATES).increment(1);
+}
+
+/// No filter wanted an event.
+pub fn count_unwanted(why: &'static str) {
+    counter!(UNWANTED, "why" => why).increment(1);
+}
+
+/// X sent what is not for a helpdesk, under this name of its own.
+pub fn count_ignored(kind: &str) {
+    static KINDS: BoundedLabels = BoundedLabels::new();
+    counter!(IGNORED, "kind" => KINDS.label(kind)).increment(1);
+}
+
+/// A delivery went to quarantine.
+pub fn count_quarantined(reason: &'static str) {
+    counter!(QUARANTINED, "reason" => reason).increment(1);
+}
+
+/// Deliveries kept in quarantine now.
+pub fn set_quarantine(reason: &str, deliveries: u64) {
+    gauge!(QUARANTINE, "reason" => reason.to_owned()).set(deliveries as f64);
+}
+
+/// Events not confirmed yet, and how long the oldest has waited.
+pub fn set_journal(unpublished: u64, oldest_age: Duration) {
+    gauge!(JOURNAL_DEPTH).set(unpublished as f64);
+    gauge!(JOURNAL_AGE).set(oldest_age);
+}
+
+/// Events that wait in a side lane.
+pub fn set_lane(lane: &'static str, events: u64) {
+    gauge!(LANE_DEPTH, "lane" => lane).set(events as f64);
+}
+
+/// The broker confirmed what was handed to it this long ago.
+pub fn observe_publish(took: Duration) {
+    histogram!(PUBLISH_DURATION).record(took);
+}
+
+/// The connection to the broker came up or went away.
+pub fn set_broker_connected(connected: bool) {
+    gauge!(BROKER_CONNECTED).set(f64::from(u8::from(connected)));
+}
+
+/// What waits in an inbox, and how many read it.
+pub fn set_inbox(queue: &str, messages: u32, consumers: u32) {
+    gauge!(INBOX_MESSAGES, "queue" => queue.to_owned()).set(messages);
+    gauge!(INBOX_CONSUMERS, "queue" => queue.to_owned()).set(consumers);
+}
+
+/// How full the store is.
+pub fn set_store(used_bytes: u64, limit_bytes: u64) {
+    gauge!(STORE_USED).set(used_bytes as f64);
+    gauge!(STORE_LIMIT).set(limit_bytes as f64);
+}
+
+/// Gaps of an app that nothing has closed.
+pub fn set_gaps(app: &str, open: u64) {
+    gauge!(GAPS_OPEN, "app" => app.to_owned()).set(open as f64);
+}
+
+/// Collects the metrics of this process; gives the same handle however often it is called.
+///
+/// # Errors
+/// When something else in the process collects metrics already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
+    let handle = builder()?.install_recorder()?;
+    describe();
+    keep_up(handle.clone());
+    *installed = Some(handle.clone());
+    Ok(handle)
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    ALL.iter()
+        .try_fold(PrometheusBuilder::new(), |builder, metric| {
+            match metric.kind {
+                Kind::Histogram(buckets) => {
+                    builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
+                }
+                Kind::Counter | Kind::Gauge => Ok(builder),
+            }
+        })
+}
+
+fn describe() {
+    for metric in ALL {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, metric.help),
+            Kind::Histogram(_) => describe_histogram!(metric.name, metric.help),
+        }
+    }
+}
+
+/// Folds recorded times into their buckets: where nobody scrapes they would pile up.
+fn keep_up(handle: PrometheusHandle) {
+    let upkeep = move || {
+        loop {
+            thread::sleep(Duration::from_secs(5));
+            handle.run_upkeep();
+        }
+    };
+    let thread = thread::Builder::new().name("metrics-upkeep".to_owned());
+    if let Err(error) = thread.spawn(upkeep) {
+        tracing::warn!(%error, "metrics are folded only when they are scraped");
+    }
+}
+
+/// Label values that X chooses: the first few stand for themselves, the rest are `other`.
+struct BoundedLabels(Mutex<Option<HashSet<String>>>);
+
+impl BoundedLabels {
+    const MOST: usize = 64;
+    const LONGEST: usize = 64;
+
+    const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    fn label(&self, value: &str) -> String {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = slot.get_or_insert_default();
+        if !known.contains(value) {
+            if known.len() >= Self::MOST || value.len() > Self::LONGEST {
+                return "other".to_owned();
+            }
+            known.insert(value.to_owned());
+        }
+        value.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn move_all() {
+        count_delivery("acme", 200, Duration::from_millis(3));
+        count_refusal("acme", "bad_signature");
+        count_crc("acme", Timestamp::from_second(1_577_836_800).unwrap());
+        count_event("message.received", "post");
+        count_duplicate();
+        count_unwanted("no_filter");
+        count_ignored("favorite_events");
+        count_quarantined("unknown_shape");
+        set_quarantine("unknown_shape", 1);
+        set_journal(2, Duration::from_secs(30));
+        set_lane("unrouted", 4);
+        observe_publish(Duration::from_millis(4));
+        set_broker_connected(true);
+        set_inbox("twitter.tickets", 5, 1);
+        set_store(6, 7);
+        set_gaps("acme", 1);
+    }
+
+    fn rendered() -> String {
+        let recorder = builder().unwrap().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            move_all();
+        });
+        recorder.handle().render()
+    }
+
+    #[test]
+    fn every_metric_is_moved_by_a_function_and_has_a_help() {
+        let text = rendered();
+        for metric in ALL {
+            let help = format!("# HELP {} {}", metric.name, metric.help);
+            assert!(text.contains(&help), "{help}\n{text}");
+        }
+    }
+
+    #[test]
+    fn figures_and_labels_read_as_told() {
+        let text = rendered();
+        for line in [
+            "twitter_channel_deliveries_total{app=\"acme\",status=\"200\"} 1",
+            "twitter_channel_delivery_duration_seconds_bucket{le=\"0.005\"} 1",
+            "twitter_channel_crc_last_timestamp_seconds{app=\"acme\"} 1577836800",
+            "twitter_channel_journal_oldest_unpublished_age_seconds 30",
+            "twitter_channel_broker_connected 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn counters_alone_end_in_total() {
+        for metric in ALL {
+            let counter = matches!(metric.kind, Kind::Counter);
+            assert_eq!(metric.name.ends_with("_total"), counter, "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn values_that_x_chooses_cannot_make_labels_without_end() {
+        let labels = BoundedLabels::new();
+        let distinct: HashSet<_> = (0..1000).map(|n| labels.label(&format!("k{n}"))).collect();
+        assert_eq!(distinct.len(), BoundedLabels::MOST + 1);
+        assert_eq!(labels.label("k0"), "k0");
+        assert_eq!(labels.label("k999"), "other");
+        assert_eq!(BoundedLabels::new().label(&"x".repeat(65)), "other");
+    }
+
+    #[test]
+    fn installing_again_gives_the_same_collector() {
+        let first = install().unwrap();
+        count_unwanted("seen_by_both");
+        assert!(first.render().contains("seen_by_both"));
+        assert!(install().unwrap().render().contains("seen_by_both"));
+    }
+}

@@ -1,0 +1,50 @@
+//! `includes`: what v2 posts refer to by id.
+
+use super::fields::{object, required_id};
+use super::media;
+use super::person::people;
+use crate::domain::ids::{TweetId, UserId};
+use crate::domain::message::{Attachment, Person};
+use crate::x::wire::v2::{Includes, Media, Post};
+use crate::x::wire::{List, Raw, Text};
+
+/// `includes` with its people read.
+pub(super) struct Inclusions<'a> {
+    people: Vec<Person>,
+    media: List<Media<'a>>,
+    posts: [List<Raw<'a>>; 2],
+}
+
+impl<'a> Inclusions<'a> {
+    pub(super) fn new(includes: Includes<'a>) -> Self {
+        Self {
+            people: people(&includes.users),
+            media: includes.media,
+            posts: [includes.tweets, includes.posts],
+        }
+    }
+
+    pub(super) fn profile(&self, id: UserId) -> Option<&Person> {
+        self.people.iter().find(|person| person.id == id)
+    }
+
+    /// Known by the id alone if the delivery does not show the profile.
+    pub(super) fn person(&self, id: UserId) -> Person {
+        self.profile(id)
+            .cloned()
+            .unwrap_or_else(|| Person::unknown(id))
+    }
+
+    pub(super) fn post(&self, id: TweetId) -> Option<Post<'a>> {
+        let posts = self.posts.iter().flat_map(|list| list.iter());
+        posts
+            .filter_map(|raw| object::<Post<'a>>(raw).ok())
+            .find(|post| required_id("id", post.id) == Ok(id))
+    }
+
+    /// The media with these keys, in the order of the keys.
+    pub(super) fn attachments(&self, keys: &[Text<'_>]) -> Vec<Attachment> {
+        let media = |key: &Text<'_>| self.media.iter().find(|media| *media.media_key == **key);
+        keys.iter().filter_map(media).map(media::from_v2).collect()
+    }
+}

@@ -1,0 +1,418 @@
+//! The published contract: the files of `proto/` and their samples.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in test functions, not in their helpers"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use protox::prost_reflect::{
+    DescriptorPool, EnumDescriptor, FileDescriptor, Kind, MessageDescriptor,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use twitter_channel::broker::proto;
+
+type Check = fn(&[u8]) -> Result<(), String>;
+
+const EVENTS: [(&str, Check); 14] = [
+    ("account.health", round_trip::<proto::AccountHealth>),
+    ("account.linked", round_trip::<proto::AccountLinked>),
+    ("account.revoked", round_trip::<proto::AccountRevoked>),
+    ("command.deferred", round_trip::<proto::CommandDeferred>),
+    ("command.failed", round_trip::<proto::CommandFailed>),
+    ("command.succeeded", round_trip::<proto::CommandSucceeded>),
+    (
+        "conversation.merged",
+        round_trip::<proto::ConversationMerged>,
+    ),
+    ("conversation.read", round_trip::<proto::ConversationRead>),
+    ("conversation.storm", round_trip::<proto::ConversationStorm>),
+    (
+        "conversation.typing",
+        round_trip::<proto::ConversationTyping>,
+    ),
+    ("message.deleted", round_trip::<proto::MessageDeleted>),
+    ("message.edited", round_trip::<proto::MessageEdited>),
+    ("message.received", round_trip::<proto::MessageReceived>),
+    ("message.sent", round_trip::<proto::MessageSent>),
+];
+
+/// Whether `body` is exactly what the contract says of events of this type: it begins as every
+/// event does, and holds every field, none besides, each in its one spelling.
+pub(crate) fn check_event(event_type: &str, body: &[u8]) -> Result<(), String> {
+    let (_, check) = EVENTS
+        .iter()
+        .find(|(name, _)| *name == event_type)
+        .ok_or_else(|| format!("no event type `{event_type}`"))?;
+    check(body).map_err(|error| format!("{event_type}: {error}"))?;
+    let value = parse(body)?;
+    if type_of(&value) == Some(event_type) && value.get("account").is_some() {
+        Ok(())
+    } else {
+        Err(format!("does not begin as a {event_type}:\n{value:#}"))
+    }
+}
+
+fn parse(body: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}
+
+fn type_of(event: &Value) -> Option<&str> {
+    event.pointer("/event/type")?.as_str()
+}
+
+fn round_trip<M: DeserializeOwned + Serialize>(body: &[u8]) -> Result<(), String> {
+    let value = parse(body)?;
+    let message: M = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let written = serde_json::to_value(&message).map_err(|error| error.to_string())?;
+    if written == value {
+        Ok(())
+    } else {
+        Err(format!("reads as\n{written:#}\nbut is\n{value:#}"))
+    }
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("proto")
+}
+
+static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    let files = ["commands", "common", "events"].map(proto_file);
+    let set = protox::compile(files, [directory()]).unwrap();
+    DescriptorPool::from_file_descriptor_set(set).unwrap()
+});
+
+fn proto_file(name: &str) -> String {
+    format!("helpdesk/twitter/v1/{name}.proto")
+}
+
+/// Every message of the contract, nested ones too.
+fn messages() -> impl Iterator<Item = MessageDescriptor> {
+    let messages = DESCRIPTORS.all_messages();
+    messages.filter(|message| !message.is_map_entry())
+}
+
+fn event_messages() -> Vec<MessageDescriptor> {
+    let file = DESCRIPTORS.get_file_by_name(&proto_file("events"));
+    file.unwrap().messages().collect()
+}
+
+fn command_message() -> MessageDescriptor {
+    let message = DESCRIPTORS.get_message_by_name("helpdesk.twitter.v1.Command");
+    message.unwrap()
+}
+
+struct Sample {
+    /// File name without `.json`.
+    name: String,
+    body: Vec<u8>,
+}
+
+impl Sample {
+    fn value(&self) -> Value {
+        parse(&self.body).unwrap()
+    }
+
+    /// The event type or command that the file is named after, be it with a word to follow:
+    /// `message.received.reply` is a `message.received`.
+    fn is_named_after(&self, name: &str) -> bool {
+        let rest = self.name.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
+fn samples() -> Vec<Sample> {
+    let entries = fs::read_dir(directory().join("helpdesk/twitter/v1/samples")).unwrap();
+    entries
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            assert_eq!(path.extension().unwrap(), "json", "{}", path.display());
+            Sample {
+                name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
+                body: fs::read(&path).unwrap(),
+            }
+        })
+        .collect()
+}
+
+fn sample(name: &str) -> Value {
+    let sample = samples().into_iter().find(|sample| sample.name == name);
+    sample.unwrap().value()
+}
+
+fn command_names() -> Vec<String> {
+    let action = command_message().oneofs().next().unwrap();
+    action
+        .fields()
+        .map(|field| field.name().to_owned())
+        .collect()
+}
+
+/// `message.received` for `MessageReceived`.
+fn event_type(message: &MessageDescriptor) -> String {
+    let mut name = String::new();
+    for letter in message.name().chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('.');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+#[test]
+fn the_event_messages_are_the_event_types() {
+    let messages: BTreeSet<_> = event_messages().iter().map(event_type).collect();
+    let listed = EVENTS.map(|(name, _)| name.to_owned());
+    assert_eq!(messages, BTreeSet::from(listed));
+}
+
+#[test]
+fn every_event_type_and_command_has_a_sample_and_every_sample_is_one() {
+    let mut names = command_names();
+    names.extend(EVENTS.iter().map(|(name, _)| (*name).to_owned()));
+    let samples = samples();
+    for name in &names {
+        assert!(
+            samples.iter().any(|sample| sample.name == *name),
+            "no sample of {name}"
+        );
+    }
+    for sample in &samples {
+        let known = names.iter().any(|name| sample.is_named_after(name));
+        assert!(known, "{} is named after nothing", sample.name);
+    }
+}
+
+#[test]
+fn samples_of_events_are_exactly_the_contract() {
+    for sample in samples().iter().filter(|sample| sample.name.contains('.')) {
+        let value = sample.value();
+        let event_type = type_of(&value).unwrap();
+        assert!(
+            sample.is_named_after(event_type),
+            "{} is a {event_type}",
+            sample.name
+        );
+        check_event(event_type, &sample.body).unwrap();
+    }
+}
+
+#[test]
+fn samples_of_commands_are_exactly_the_contract() {
+    for name in command_names() {
+        let sample = sample(&name);
+        assert!(sample.get(&name).is_some(), "{name} holds another command");
+        round_trip::<proto::Command>(sample.to_string().as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn every_field_is_shown_by_a_sample() {
+    let mut shown = BTreeSet::new();
+    for body in samples().iter().map(Sample::value) {
+        collect_fields(&root(&body), &body, &mut shown);
+    }
+    let fields = messages().flat_map(|message| message.fields().collect::<Vec<_>>());
+    let missing: Vec<_> = fields
+        .map(|field| field.full_name().to_owned())
+        .filter(|name| !shown.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "in no sample: {missing:?}");
+}
+
+/// The message that a sample's body is.
+fn root(body: &Value) -> MessageDescriptor {
+    let Some(name) = type_of(body) else {
+        return command_message();
+    };
+    let mut messages = event_messages().into_iter();
+    messages
+        .find(|message| event_type(message) == name)
+        .unwrap()
+}
+
+fn collect_fields(message: &MessageDescriptor, value: &Value, shown: &mut BTreeSet<String>) {
+    for (name, value) in value.as_object().unwrap() {
+        let field = message.get_field_by_name(name).unwrap();
+        shown.insert(field.full_name().to_owned());
+        match (field.kind(), value) {
+            (Kind::Message(_), Value::Object(_)) if field.is_map() => {}
+            (Kind::Message(inner), Value::Array(items)) => {
+                items
+                    .iter()
+                    .for_each(|item| collect_fields(&inner, item, shown));
+            }
+            (Kind::Message(inner), _) => collect_fields(&inner, value, shown),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_message_field_enum_and_value_has_a_comment() {
+    for message in messages() {
+        let commented = commented(&message.parent_file());
+        assert!(
+            commented.contains(message.path()),
+            "{}",
+            message.full_name()
+        );
+        for field in message.fields() {
+            assert!(commented.contains(field.path()), "{}", field.full_name());
+        }
+        for enumeration in message.child_enums() {
+            assert!(
+                commented.contains(enumeration.path()),
+                "{}",
+                enumeration.full_name()
+            );
+            for value in enumeration.values() {
+                assert!(commented.contains(value.path()), "{}", value.full_name());
+            }
+        }
+    }
+}
+
+/// Paths of what has a comment before it.
+fn commented(file: &FileDescriptor) -> BTreeSet<Vec<i32>> {
+    let source = file.file_descriptor_proto().source_code_info.as_ref();
+    let locations = source.unwrap().location.iter();
+    locations
+        .filter(|location| !location.leading_comments().trim().is_empty())
+        .map(|location| location.path.clone())
+        .collect()
+}
+
+/// Names are the wire form, so none may vanish or change; the first is the zero value.
+const ENUMS: [(&str, &str); 11] = [
+    (
+        "Attachment.Kind",
+        "KIND_UNSPECIFIED PHOTO VIDEO ANIMATED_GIF",
+    ),
+    (
+        "Conversation.Kind",
+        "KIND_UNSPECIFIED POST_THREAD DIRECT_MESSAGE ENCRYPTED_MESSAGE",
+    ),
+    (
+        "Message.Kind",
+        "KIND_UNSPECIFIED POST DIRECT_MESSAGE ENCRYPTED_MESSAGE",
+    ),
+    (
+        "Message.Relation",
+        "RELATION_UNSPECIFIED REPOST REPLY QUOTE MENTION KEYWORD THREAD DIRECT",
+    ),
+    ("Reply.Permission", "UNKNOWN ALLOWED REFUSED"),
+    (
+        "Delivery.Via",
+        "VIA_UNSPECIFIED ACCOUNT_ACTIVITY ACTIVITY FILTERED_STREAM SEARCH LOOKUP IMPORT",
+    ),
+    (
+        "MessageDeleted.Reason",
+        "REASON_UNSPECIFIED DELETED PROTECTED SUSPENDED ERASED",
+    ),
+    (
+        "MessageDeleted.DetectedBy",
+        "DETECTED_BY_UNSPECIFIED WEBHOOK COMPLIANCE LOOKUP SEND REQUEST",
+    ),
+    ("AccountHealth.State", "STATE_UNSPECIFIED OK DEGRADED DOWN"),
+    ("SendPost.WhenTooLong", "REJECT SPLIT"),
+    (
+        "CommandFailed.Code",
+        "CODE_UNSPECIFIED INVALID TEXT_TOO_LONG TEXT_EMPTY MEDIA_UNREACHABLE MEDIA_TOO_LARGE \
+         MEDIA_UNSUPPORTED ATTACHMENT_HOST_NOT_ALLOWED UNKNOWN_ACCOUNT REPLY_NOT_PERMITTED \
+         NOT_SUMMONED DM_NOT_PERMITTED DELETED PROTECTED BLOCKED DUPLICATE UNAUTHORIZED SUSPENDED \
+         LOOKS_AUTOMATED RATE_LIMITED CREDITS_DEPLETED TOO_EXPENSIVE NOT_OFFERED SENDING_STOPPED \
+         EXPIRED CANCELLED UNCERTAIN X_UNAVAILABLE REFUSED",
+    ),
+];
+
+#[test]
+fn the_enums_are_the_contract() {
+    let relative = |name: &str| name.replacen("helpdesk.twitter.v1.", "", 1);
+    let values = |enumeration: &EnumDescriptor| {
+        let names: Vec<_> = enumeration
+            .values()
+            .map(|value| value.name().to_owned())
+            .collect();
+        names.join(" ")
+    };
+    let found: BTreeSet<_> = DESCRIPTORS
+        .all_enums()
+        .map(|enumeration| (relative(enumeration.full_name()), values(&enumeration)))
+        .collect();
+    let expected = ENUMS.map(|(name, values)| (name.to_owned(), values.to_owned()));
+    assert_eq!(found, BTreeSet::from(expected));
+}
+
+fn refusal(command: Value) -> String {
+    proto::Command::from_json(command).unwrap_err().to_string()
+}
+
+#[test]
+fn a_command_with_what_nobody_knows_is_refused_with_the_reason() {
+    let error = refusal(json!({"send_post": {"text": "Hello", "colour": "red"}}));
+    assert!(error.contains("unknown field `colour`"), "{error}");
+    let error = refusal(json!({"send_post": {"when_too_long": "TRUNCATE"}}));
+    assert!(error.contains("unknown variant `TRUNCATE`"), "{error}");
+    let error = refusal(json!({"send_post": {"in_reply_to": 1209097192914313216_u64}}));
+    assert!(
+        error.contains("integer `1209097192914313216`, expected a string"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_command_with_two_actions_is_refused() {
+    let error = refusal(json!({"send_post": {"text": "a"}, "delete_message": {"message_id": "1"}}));
+    assert!(error.contains("duplicate field"), "{error}");
+}
+
+#[test]
+fn empty_equals_absent_in_commands_but_not_in_their_metadata() {
+    let bare = json!({"metadata": {"note": ""}, "send_post": {"text": "Hello"}});
+    let full = json!({
+        "account_id": "", "expires_at": "", "force": false, "agent": null,
+        "metadata": {"note": ""},
+        "send_post": {"text": "Hello", "when_too_long": "", "attachments": [], "exclude_mentions": []},
+    });
+    let command = proto::Command::from_json(full).unwrap();
+    assert_eq!(command.metadata["note"], "");
+    assert_eq!(command, proto::Command::from_json(bare).unwrap());
+}
+
+#[test]
+fn the_command_in_an_event_needs_only_an_id_and_a_text() {
+    for (name, action) in [
+        ("message.received", "send_post"),
+        ("message.received.direct_message", "send_direct_message"),
+    ] {
+        let mut command = sample(name)["reply"]["command"].clone();
+        command["command_id"] = json!("b7c1");
+        command[action]["text"] = json!("Hello");
+        let read = proto::Command::from_json(command.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), command);
+    }
+}
+
+#[test]
+fn a_body_that_lacks_a_field_or_has_one_more_is_no_event() {
+    let lacking = |value: &mut Value| value["message"].as_object_mut().unwrap().remove("lang");
+    let more = |value: &mut Value| {
+        value["message"]
+            .as_object_mut()
+            .unwrap()
+            .insert("mood".into(), json!(""))
+    };
+    for change in [lacking as fn(&mut Value) -> Option<Value>, more] {
+        let mut value = sample("message.received");
+        change(&mut value);
+        assert!(check_event("message.received", value.to_string().as_bytes()).is_err());
+    }
+    assert!(check_event("message.liked", b"{}").is_err());
+}
