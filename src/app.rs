@@ -15,6 +15,7 @@ use metrics_exporter_prometheus::BuildError;
 use rand::RngCore;
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,7 +32,7 @@ use crate::flow::watch::Watch;
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{AppSecrets, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
-use crate::store::{Lane, Store, StoreError};
+use crate::store::{Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 use crate::x::signature::WebhookSecret;
 
@@ -130,7 +131,9 @@ impl App {
         self.public.stop(true).await;
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if timeout(GRACE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("background work was cut off after {GRACE:?}");
+        }
         self.private.stop(true).await;
         self.servers.close();
         self.servers.wait().await;
@@ -251,12 +254,13 @@ fn serve_private(
     readiness: Readiness,
 ) -> Result<Server, StartError> {
     let (shown, gauged) = (store.clone(), store.clone());
+    let apps: Vec<_> = settings.apps.iter().map(|app| app.name.clone()).collect();
     let private = Private {
         token: settings.private.token.clone(),
         readiness,
         parts: Box::new(move || Box::pin(parts(shown.clone(), relay.clone()))),
         metrics: metrics::install()?,
-        refresh: Box::new(move || Box::pin(refresh(gauged.clone()))),
+        refresh: Box::new(move || Box::pin(refresh(gauged.clone(), apps.clone()))),
     };
     let listener = listen("private.listen", settings.private.listen)?;
     server(
@@ -305,35 +309,35 @@ async fn parts(store: Store, relay: RelayState) -> Vec<Part> {
 }
 
 /// Brings the gauges of the store up to date; a store that cannot be read keeps the last ones.
-async fn refresh(store: Store) {
+async fn refresh(store: Store, apps: Vec<String>) {
     let limit = store.settings().max_bytes;
-    let read = store
-        .read(move |tx| {
-            metrics::set_store(tx.used_bytes()?, limit);
-            let summary = tx.journal_summary()?;
-            let age = summary
-                .oldest
-                .map(|at| Timestamp::now().duration_since(at).unsigned_abs());
-            metrics::set_journal(summary.unpublished, age.unwrap_or_default());
-            for lane in Lane::ALL {
-                metrics::set_lane(lane.name(), tx.lane_depth(lane)?);
-            }
-            for (reason, count) in tx.quarantine_counts()? {
-                metrics::set_quarantine(&reason, count);
-            }
-            let mut gaps: HashMap<String, u64> = HashMap::new();
-            for gap in tx.open_gaps()? {
-                *gaps.entry(gap.app).or_default() += 1;
-            }
-            for (app, open) in gaps {
-                metrics::set_gaps(&app, open);
-            }
-            Ok(())
-        })
-        .await;
+    let read = store.read(move |tx| set_gauges(tx, limit, &apps)).await;
     if let Err(error) = read {
         tracing::warn!(%error, "the store's gauges are old");
     }
+}
+
+fn set_gauges(tx: &Tx<'_>, limit: u64, apps: &[String]) -> Result<(), StoreError> {
+    metrics::set_store(tx.used_bytes()?, limit);
+    let summary = tx.journal_summary()?;
+    let waits = |at| Timestamp::now().duration_since(at).unsigned_abs();
+    let age = summary.oldest.map(waits).unwrap_or_default();
+    metrics::set_journal(summary.unpublished, age);
+    for lane in Lane::ALL {
+        metrics::set_lane(lane.name(), tx.lane_depth(lane)?);
+    }
+    // Zeros too: what has vanished must not keep its last figure.
+    let kept: HashMap<_, _> = tx.quarantine_counts()?.into_iter().collect();
+    for reason in QuarantineReason::ALL {
+        let count = kept.get(reason.name()).copied().unwrap_or(0);
+        metrics::set_quarantine(reason.name(), count);
+    }
+    let gaps = tx.open_gaps()?;
+    for app in apps {
+        let open = gaps.iter().filter(|gap| gap.app == *app).count();
+        metrics::set_gaps(app, open as u64);
+    }
+    Ok(())
 }
 
 /// Links to media are signed with `secrets.key`, else with a key that the store keeps: bodies with

@@ -1,6 +1,8 @@
 //! What people at the page and scripts at the control API can make happen.
 
-use serde::{Deserialize, Serialize};
+use std::num::ParseIntError;
+
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::crc::CrcError;
@@ -10,14 +12,37 @@ use crate::simulator::Simulator;
 /// A wish that could not be met.
 #[derive(Debug, Error)]
 pub(crate) enum ActionError {
-    #[error("there is no action {0}")]
-    Unknown(String),
     #[error("{0} is needed")]
     Missing(&'static str),
+    #[error("the id of a post is needed")]
+    PostId(#[source] ParseIntError),
+    #[error("@{0} has no post to reply to")]
+    NothingToReplyTo(String),
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error(transparent)]
     Crc(#[from] CrcError),
+}
+
+/// What can be made to happen; the names are those of the control API.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action {
+    Post,
+    Mention,
+    Reply,
+    Quote,
+    Repost,
+    Edit,
+    Delete,
+    Like,
+    Follow,
+    DirectMessage,
+    Typing,
+    ChatMessage,
+    Revoke,
+    Crc,
+    Release,
 }
 
 /// The fields of all actions; each takes what it needs.
@@ -37,7 +62,7 @@ pub(crate) struct Request {
     post: String,
 }
 
-/// What came of it: the id of what was made, where there is one.
+/// What came of it: the id of what was made, where something was.
 #[derive(Debug, Serialize)]
 pub(crate) struct Done {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,159 +72,146 @@ pub(crate) struct Done {
 /// Makes it happen.
 pub(crate) async fn run(
     simulator: &Simulator,
-    action: &str,
+    action: Action,
     request: &Request,
 ) -> Result<Done, ActionError> {
+    let wish = Wish { simulator, request };
     let id = match action {
-        "mention" => Some(mention(simulator, request)?),
-        "reply" => Some(reply(simulator, request)?),
-        "post" => Some(post(simulator, request)?),
-        "quote" => Some(quote(simulator, request)?),
-        "repost" => {
-            let author = user(simulator, &request.from)?;
-            Some(simulator.repost(author, post_id(request)?)?.to_string())
+        Action::Post => Some(wish.write(wish.draft()?)?),
+        Action::Mention => Some(wish.write(wish.mention()?)?),
+        Action::Reply => Some(wish.write(wish.draft()?.replying_to(wish.parent()?))?),
+        Action::Quote => Some(wish.write(wish.draft()?.quoting(wish.post()?))?),
+        Action::Repost => Some(simulator.repost(wish.from()?, wish.post()?)?.to_string()),
+        Action::Edit => Some(simulator.edit(wish.post()?, &request.text)?.to_string()),
+        Action::DirectMessage => Some(wish.direct_message()?),
+        Action::ChatMessage => Some(simulator.chat_message(wish.from()?, wish.to()?)?),
+        Action::Delete => {
+            simulator.delete(wish.post()?)?;
+            None
         }
-        "edit" => Some(
-            simulator
-                .edit(post_id(request)?, &request.text)?
-                .to_string(),
-        ),
-        "delete" => nothing(simulator.delete(post_id(request)?)?),
-        "like" => nothing(simulator.like(user(simulator, &request.from)?, post_id(request)?)?),
-        "direct_message" => Some(direct_message(simulator, request)?),
-        "typing" => nothing(simulator.typing(
-            user(simulator, &request.from)?,
-            user(simulator, &request.to)?,
-        )?),
-        "chat_message" => Some(simulator.chat_message(
-            user(simulator, &request.from)?,
-            user(simulator, &request.to)?,
-        )?),
-        "follow" => nothing(simulator.follow(
-            user(simulator, &request.from)?,
-            user(simulator, &request.to)?,
-        )?),
-        "crc" => nothing(simulator.crc(needed(&request.app, "app")?).await?),
-        "revoke" => nothing(simulator.revoke(
-            needed(&request.app, "app")?,
-            user(simulator, &request.from)?,
-        )?),
-        "release" => nothing(simulator.release()),
-        other => return Err(ActionError::Unknown(other.to_owned())),
+        Action::Like => {
+            simulator.like(wish.from()?, wish.post()?)?;
+            None
+        }
+        Action::Follow => {
+            simulator.follow(wish.from()?, wish.to()?)?;
+            None
+        }
+        Action::Typing => {
+            simulator.typing(wish.from()?, wish.to()?)?;
+            None
+        }
+        Action::Revoke => {
+            simulator.revoke(wish.app()?, wish.from()?)?;
+            None
+        }
+        Action::Crc => {
+            simulator.crc(wish.app()?).await?;
+            None
+        }
+        Action::Release => {
+            simulator.release();
+            None
+        }
     };
     Ok(Done { id })
 }
 
-fn nothing((): ()) -> Option<String> {
-    None
+/// A request with the one who can meet it.
+struct Wish<'a> {
+    simulator: &'a Simulator,
+    request: &'a Request,
 }
 
-/// The name is put first unless the text has it.
-fn mention(simulator: &Simulator, request: &Request) -> Result<String, ActionError> {
-    let to = user(simulator, &request.to)?;
-    let name = format!("@{}", simulator.world().lock().user(to)?.username);
-    let text = if request.text.to_lowercase().contains(&name.to_lowercase()) {
-        request.text.clone()
-    } else {
-        format!("{name} {}", request.text)
-    };
-    write(
-        simulator,
-        request,
-        NewPost::by(user(simulator, &request.from)?, &text),
-    )
-}
-
-/// To the given post, else to the newest of the person or between the two.
-fn reply(simulator: &Simulator, request: &Request) -> Result<String, ActionError> {
-    let parent = match request.post.is_empty() {
-        false => post_id(request)?,
-        true => newest_by(simulator, user(simulator, &request.to)?)?,
-    };
-    let author = user(simulator, &request.from)?;
-    write(
-        simulator,
-        request,
-        NewPost::by(author, &request.text).replying_to(parent),
-    )
-}
-
-fn newest_by(simulator: &Simulator, author: UserId) -> Result<PostId, ActionError> {
-    let world = simulator.world().lock();
-    let newest = world
-        .posts()
-        .rev()
-        .find(|post| post.author == author && !post.deleted && post.repost_of.is_none());
-    newest
-        .map(|post| post.id)
-        .ok_or(ActionError::Missing("post"))
-}
-
-fn post(simulator: &Simulator, request: &Request) -> Result<String, ActionError> {
-    let author = user(simulator, &request.from)?;
-    write(simulator, request, NewPost::by(author, &request.text))
-}
-
-fn quote(simulator: &Simulator, request: &Request) -> Result<String, ActionError> {
-    let author = user(simulator, &request.from)?;
-    let quoted = post_id(request)?;
-    write(
-        simulator,
-        request,
-        NewPost::by(author, &request.text).quoting(quoted),
-    )
-}
-
-fn write(
-    simulator: &Simulator,
-    request: &Request,
-    mut post: NewPost,
-) -> Result<String, ActionError> {
-    if request.photo {
-        post = post.with_media(NewMedia::photo());
+impl Wish<'_> {
+    /// A post of the given text, standing alone.
+    fn draft(&self) -> Result<NewPost, ActionError> {
+        let post = NewPost::by(self.from()?, &self.request.text);
+        Ok(NewPost {
+            media: self.photo().into_iter().collect(),
+            ..post
+        })
     }
-    Ok(simulator.post(post)?.to_string())
-}
 
-fn direct_message(simulator: &Simulator, request: &Request) -> Result<String, ActionError> {
-    let (from, to) = (
-        user(simulator, &request.from)?,
-        user(simulator, &request.to)?,
-    );
-    let mut message = NewMessage::between(from, to, &request.text);
-    if request.photo {
-        message = message.with_media(NewMedia::photo());
+    fn write(&self, post: NewPost) -> Result<String, ActionError> {
+        Ok(self.simulator.post(post)?.to_string())
     }
-    Ok(simulator.direct_message(message)?.to_string())
+
+    fn direct_message(&self) -> Result<String, ActionError> {
+        let message = NewMessage {
+            media: self.photo(),
+            ..NewMessage::between(self.from()?, self.to()?, &self.request.text)
+        };
+        Ok(self.simulator.direct_message(message)?.to_string())
+    }
+
+    /// The name is put first unless the text has it.
+    fn mention(&self) -> Result<NewPost, ActionError> {
+        let to = self.to()?;
+        let name = format!("@{}", self.simulator.world().lock().user(to)?.username);
+        let mut post = self.draft()?;
+        if !post.text.to_lowercase().contains(&name.to_lowercase()) {
+            post.text = format!("{name} {}", post.text);
+        }
+        Ok(post)
+    }
+
+    /// The given post, else the newest of the one replied to.
+    fn parent(&self) -> Result<PostId, ActionError> {
+        if !self.request.post.is_empty() {
+            return self.post();
+        }
+        let author = self.to()?;
+        let world = self.simulator.world().lock();
+        let newest = world
+            .posts()
+            .rev()
+            .find(|post| post.author == author && !post.deleted && post.repost_of.is_none());
+        newest
+            .map(|post| post.id)
+            .ok_or_else(|| ActionError::NothingToReplyTo(self.request.to.clone()))
+    }
+
+    fn photo(&self) -> Option<NewMedia> {
+        self.request.photo.then(NewMedia::photo)
+    }
+
+    fn from(&self) -> Result<UserId, ActionError> {
+        self.user("from", &self.request.from)
+    }
+
+    fn to(&self) -> Result<UserId, ActionError> {
+        self.user("to", &self.request.to)
+    }
+
+    fn app(&self) -> Result<&str, ActionError> {
+        needed("app", &self.request.app)
+    }
+
+    fn post(&self) -> Result<PostId, ActionError> {
+        self.request.post.parse().map_err(ActionError::PostId)
+    }
+
+    /// By @name, else by id.
+    fn user(&self, field: &'static str, given: &str) -> Result<UserId, ActionError> {
+        let name = needed(field, given)?.trim_start_matches('@');
+        let world = self.simulator.world().lock();
+        let by_id = || name.parse().ok().and_then(|id| world.user(id).ok());
+        let found = world.user_named(name).or_else(by_id);
+        let found = found.ok_or_else(|| Refused::UnknownUser(name.to_owned()))?;
+        Ok(found.id)
+    }
 }
 
-/// By @name, else by id.
-fn user(simulator: &Simulator, given: &str) -> Result<UserId, ActionError> {
-    let name = needed(given, "from or to")?.trim_start_matches('@');
-    let world = simulator.world().lock();
-    let by_id = || name.parse().ok().and_then(|id| world.user(id).ok());
-    let found = world.user_named(name).or_else(by_id);
-    Ok(found
-        .map(|user| user.id)
-        .ok_or_else(|| Refused::UnknownUser(name.to_owned()))?)
-}
-
-fn post_id(request: &Request) -> Result<PostId, ActionError> {
-    request
-        .post
-        .parse()
-        .map_err(|_: std::num::ParseIntError| ActionError::Missing("post"))
-}
-
-fn needed<'a>(value: &'a str, name: &'static str) -> Result<&'a str, ActionError> {
+fn needed<'a>(field: &'static str, value: &'a str) -> Result<&'a str, ActionError> {
     if value.is_empty() {
-        Err(ActionError::Missing(name))
+        Err(ActionError::Missing(field))
     } else {
         Ok(value)
     }
 }
 
-fn checkbox<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+fn checkbox<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Given {

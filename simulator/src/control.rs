@@ -5,7 +5,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::actions::{self, ActionError, Request};
+use crate::actions::{self, Action, ActionError, Request};
 use crate::crc::CrcError;
 use crate::model::App;
 use crate::record::Delivery;
@@ -22,10 +22,10 @@ pub(crate) struct Wanted {
 
 pub(crate) async fn act(
     simulator: Data<Simulator>,
-    action: Path<String>,
+    action: Path<Action>,
     request: Json<Request>,
 ) -> HttpResponse {
-    match actions::run(&simulator, &action, &request).await {
+    match actions::run(&simulator, *action, &request).await {
         Ok(done) => HttpResponse::Ok().json(done),
         Err(error) => refusal(&error).json(json!({ "error": error.to_string() })),
     }
@@ -33,10 +33,10 @@ pub(crate) async fn act(
 
 fn refusal(error: &ActionError) -> actix_web::HttpResponseBuilder {
     match error {
-        ActionError::Unknown(_)
-        | ActionError::Refused(_)
+        ActionError::Refused(_)
+        | ActionError::NothingToReplyTo(_)
         | ActionError::Crc(CrcError::Refused(_)) => HttpResponse::NotFound(),
-        ActionError::Missing(_) => HttpResponse::BadRequest(),
+        ActionError::Missing(_) | ActionError::PostId(_) => HttpResponse::BadRequest(),
         ActionError::Crc(CrcError::Failed(_)) => HttpResponse::BadGateway(),
     }
 }

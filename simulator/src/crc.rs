@@ -156,6 +156,6 @@ fn no_answer(error: reqwest::Error) -> CrcFailure {
     if error.is_timeout() {
         CrcFailure::TimedOut
     } else {
-        CrcFailure::Unreachable(describe(&error))
+        CrcFailure::Unreachable(describe(&error.without_url()))
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::record::{Attempt, AttemptResult, DeliveryState, Record};
+use crate::record::{Attempt, AttemptResult, Delivery, DeliveryState, Record};
 use crate::settings::{CutPoint, Disturbances, Settings};
 use crate::shared::SharedWorld;
 use crate::signature::{SIGNATURE_HEADER, sign};
@@ -58,25 +58,18 @@ pub(crate) struct Courier {
     pub(crate) record: Arc<Record>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    pub(crate) time_scale: f64,
-    pub(crate) timeout: Duration,
+    time_scale: f64,
+    timeout: Duration,
 }
 
 impl Courier {
-    pub(crate) fn new(
-        http: reqwest::Client,
-        world: SharedWorld,
-        record: Arc<Record>,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-        settings: &Settings,
-    ) -> Self {
+    pub(crate) fn new(http: reqwest::Client, world: SharedWorld, settings: &Settings) -> Self {
         Self {
             http,
             world,
-            record,
-            tasks,
-            stop,
+            record: Arc::new(Record::new(settings.kept_deliveries)),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
             time_scale: settings.time_scale,
             timeout: settings.delivery_timeout,
         }
@@ -122,21 +115,34 @@ impl Courier {
             self.record.close(parcel.id, DeliveryState::Withheld);
             return true;
         };
-        let at = Timestamp::now();
-        let began = Instant::now();
-        let result = if parcel.cuts > 0 {
+        let attempt = if parcel.cuts > 0 {
             parcel.cuts -= 1;
-            target.cut(&parcel.body, parcel.cut_point).await
+            timed(target.cut(&parcel.body, parcel.cut_point)).await
         } else {
-            target.send(self, parcel.body.clone()).await
+            timed(target.send(self, parcel.body.clone())).await
         };
-        let attempt = Attempt {
-            at,
-            took: began.elapsed(),
-            result: result.clone(),
-        };
+        let result = attempt.result.clone();
         self.record.attempted(parcel.id, attempt);
         self.judge(parcel, &result)
+    }
+
+    /// Sends something made by hand, once, and records it like all else.
+    pub(crate) async fn deliver_once(
+        &self,
+        app: &str,
+        target: Target,
+        body: Bytes,
+    ) -> AttemptResult {
+        let id = self.record.open(Delivery::new(app, body.clone()));
+        let attempt = timed(target.send(self, body)).await;
+        let result = attempt.result.clone();
+        self.record.attempted(id, attempt);
+        let state = match result {
+            AttemptResult::Answered(200) => DeliveryState::Delivered,
+            _ => DeliveryState::Lost,
+        };
+        self.record.close(id, state);
+        result
     }
 
     fn judge(&self, parcel: &Parcel, result: &AttemptResult) -> bool {
@@ -164,6 +170,17 @@ impl Courier {
     }
 }
 
+async fn timed(attempt: impl Future<Output = AttemptResult>) -> Attempt {
+    let at = Timestamp::now();
+    let began = Instant::now();
+    let result = attempt.await;
+    Attempt {
+        at,
+        took: began.elapsed(),
+        result,
+    }
+}
+
 /// Where one attempt goes, and the signature it bears.
 pub(crate) struct Target {
     pub(crate) webhook: String,
@@ -171,7 +188,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) async fn send(&self, courier: &Courier, body: Bytes) -> AttemptResult {
+    async fn send(&self, courier: &Courier, body: Bytes) -> AttemptResult {
         let mut request = courier
             .http
             .post(&self.webhook)
@@ -183,7 +200,7 @@ impl Target {
         }
         match request.send().await {
             Ok(response) => AttemptResult::Answered(response.status().as_u16()),
-            Err(error) => AttemptResult::Failed(describe(&error)),
+            Err(error) => AttemptResult::Failed(describe(&error.without_url())),
         }
     }
 

@@ -56,30 +56,29 @@ fn letters_to(world: &World, app: &App, event: &Event) -> Vec<Letter> {
     }
 }
 
-/// Puts neighbours together that are for one account in one form of Account Activity.
+/// Puts together what is for one account in one form of Account Activity.
 pub(crate) fn merge(letters: Vec<Letter>) -> Vec<Letter> {
     let mut merged: Vec<Letter> = Vec::new();
     for letter in letters {
-        let fits = |other: &Letter| {
-            letter.form.is_account_activity()
-                && (&other.app, other.account, other.form)
-                    == (&letter.app, letter.account, letter.form)
-        };
-        match merged.iter().position(fits) {
-            Some(at) => {
-                let first = merged.remove(at);
-                merged.splice(at..at, merge_two(first, letter));
-            }
-            None => merged.push(letter),
+        if !merged.iter_mut().any(|earlier| take_in(earlier, &letter)) {
+            merged.push(letter);
         }
     }
     merged
 }
 
-fn merge_two(first: Letter, second: Letter) -> Vec<Letter> {
-    let (one, two) = (first.clone(), second.clone());
-    match forms::merge(first.body, second.body) {
-        Ok(body) => vec![Letter { body, ..one }],
-        Err(_) => vec![one, two],
+/// Puts `more` into `letter`; false when they do not go together.
+fn take_in(letter: &mut Letter, more: &Letter) -> bool {
+    let same_address =
+        (&letter.app, letter.account, letter.form) == (&more.app, more.account, more.form);
+    if !same_address || !letter.form.is_account_activity() {
+        return false;
+    }
+    match forms::merge(&letter.body, &more.body) {
+        Some(body) => {
+            letter.body = body;
+            true
+        }
+        None => false,
     }
 }

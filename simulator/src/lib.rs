@@ -40,4 +40,4 @@ pub use model::{
 pub use record::{Attempt, AttemptResult, Delivery, DeliveryState};
 pub use settings::{CutPoint, Disturbances, MediaBase, Settings};
 pub use signature::{SIGNATURE_HEADER, sign};
-pub use simulator::{RawSignature, Simulator, StartError};
+pub use simulator::{RawSignature, SignedBody, Simulator, StartError};

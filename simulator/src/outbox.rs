@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::deliver::Parcel;
 use crate::dispatch::{Letter, merge};
-use crate::record::{Delivery, DeliveryState, Record};
+use crate::record::{Delivery, Record};
 use crate::settings::Disturbances;
 
 /// Takes letters and passes them to the courier, disturbed as wished.
@@ -25,6 +25,8 @@ struct State {
     /// For the next thing that happens, in place of `always`.
     next: Option<Disturbances>,
     held: Vec<Letter>,
+    /// What happens to `held` on release.
+    held_under: Disturbances,
     random: StdRng,
 }
 
@@ -40,6 +42,7 @@ impl Outbox {
                 always,
                 next: None,
                 held: Vec::new(),
+                held_under: Disturbances::default(),
                 random: StdRng::seed_from_u64(seed),
             }),
             record,
@@ -64,7 +67,8 @@ impl Outbox {
             return;
         }
         state.held.extend(letters);
-        if state.held.len() >= disturbances.gather {
+        state.held_under = disturbances;
+        if state.held.len() >= state.held_under.gather {
             self.send_held(&mut state);
         }
     }
@@ -76,7 +80,7 @@ impl Outbox {
 
     fn send_held(&self, state: &mut State) {
         let mut letters = std::mem::take(&mut state.held);
-        let disturbances = state.always.clone();
+        let disturbances = state.held_under.clone();
         if disturbances.merge {
             letters = merge(letters);
         }
@@ -105,13 +109,9 @@ impl Outbox {
 
 fn delivery(letter: &Letter, body: Bytes) -> Delivery {
     Delivery {
-        id: 0,
-        app: letter.app.clone(),
         account: Some(letter.account),
         form: Some(letter.form),
         events: letter.body.events.clone(),
-        body,
-        attempts: Vec::new(),
-        state: DeliveryState::Pending,
+        ..Delivery::new(&letter.app, body)
     }
 }

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Form, Path};
 
-use crate::actions::{self, Request};
+use crate::actions::{self, Action, Request};
 use crate::model::{App, DirectMessage, Post, User, World};
 use crate::record::{AttemptResult, Delivery};
 use crate::simulator::Simulator;
@@ -29,10 +29,10 @@ pub(crate) async fn show(simulator: Data<Simulator>) -> HttpResponse {
 /// Does what a button says, then shows the page again.
 pub(crate) async fn act(
     simulator: Data<Simulator>,
-    action: Path<String>,
+    action: Path<Action>,
     request: Form<Request>,
 ) -> HttpResponse {
-    match actions::run(&simulator, &action, &request).await {
+    match actions::run(&simulator, *action, &request).await {
         Ok(_) => HttpResponse::SeeOther()
             .insert_header((LOCATION, "/"))
             .finish(),
@@ -71,11 +71,7 @@ fn section(title: &str, content: &str) -> String {
 
 /// One form for each thing a customer does.
 fn forms(world: &World) -> String {
-    let people: String = world.users().map(|user| option(&user.username)).collect();
-    let from_to = format!(
-        "<label>from <select name=from>{people}</select></label>\
-         <label>to <select name=to>{people}</select></label>"
-    );
+    let from_to = from_to(world);
     let text = "<input name=text placeholder=\"Text\" required>";
     let photo = "<label><input type=checkbox name=photo> photo</label>";
     let with_photo = "<label><input type=checkbox name=photo checked> photo</label>";
@@ -103,6 +99,22 @@ fn forms(world: &World) -> String {
         ),
     ]
     .concat()
+}
+
+/// Customers write, subscribed accounts are written to; all are on offer both ways.
+fn from_to(world: &World) -> String {
+    let (accounts, customers): (Vec<&User>, Vec<&User>) =
+        world.users().partition(|user| world.is_subscribed(user.id));
+    let options = |first: &[&User], then: &[&User]| -> String {
+        let people = first.iter().chain(then);
+        people.map(|user| option(&user.username)).collect()
+    };
+    let from = options(&customers, &accounts);
+    let to = options(&accounts, &customers);
+    format!(
+        "<label>from <select name=from>{from}</select></label>\
+         <label>to <select name=to>{to}</select></label>"
+    )
 }
 
 fn form(action: &str, button: &str, fields: &str) -> String {
@@ -176,7 +188,7 @@ fn delivery_table(world: &World, deliveries: &[Delivery]) -> String {
         [
             delivery.id.to_string(),
             escape(&delivery.app),
-            account.map_or_else(String::new, |user| name(user)),
+            account.map_or_else(String::new, name),
             delivery.form.map_or("", |form| form.name()).to_owned(),
             escape(&delivery.events.join(", ")),
             format!("{:?}", delivery.state),

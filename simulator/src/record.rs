@@ -34,6 +34,20 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// One that is yet to be sent, and numbered by the record.
+    pub(crate) fn new(app: &str, body: Bytes) -> Self {
+        Self {
+            id: 0,
+            app: app.to_owned(),
+            account: None,
+            form: None,
+            events: Vec::new(),
+            body,
+            attempts: Vec::new(),
+            state: DeliveryState::Pending,
+        }
+    }
+
     /// The status of the last answer, if there was one.
     pub fn status(&self) -> Option<u16> {
         self.attempts

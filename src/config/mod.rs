@@ -18,7 +18,7 @@ use std::path::Path;
 
 pub use adapters::{PrivateConfig, PublicConfig};
 pub use fault::{ConfigFaults, Fault};
-pub use service::{AttachmentSource, Commands, Log, LogFormat, Reconcile, Secrets, XApi};
+pub use service::{AttachmentSource, Commands, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
 pub use value::{BaseUrl, SecretKey};
 
@@ -27,6 +27,7 @@ use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;
 use crate::domain::price::Prices;
 use crate::store::StoreSettings;
+use crate::telemetry::LogSettings;
 use fault::Faults;
 use reader::Reader;
 
@@ -46,7 +47,7 @@ pub struct Settings {
     pub x_api: XApi,
     pub reconcile: Reconcile,
     pub commands: Commands,
-    pub log: Log,
+    pub log: LogSettings,
     pub prices: Prices,
 }
 

@@ -8,6 +8,7 @@ use super::accounts::sending;
 use super::reader::Reader;
 use super::value::{self, BaseUrl, SecretKey};
 use crate::domain::account::Sending;
+use crate::telemetry::{LogFormat, LogSettings};
 
 /// Keys of our own.
 #[derive(Debug)]
@@ -48,21 +49,6 @@ pub struct AttachmentSource {
     pub host: String,
     /// The `Authorization` header it asks for.
     pub authorization: Option<SecretString>,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Json,
-    Text,
-}
-
-/// What is logged, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    pub format: LogFormat,
-    /// A level, also for parts of the program: `info,lapin=warn`.
-    pub level: String,
 }
 
 pub(super) fn secrets(r: &mut Reader<'_>) -> Option<Secrets> {
@@ -107,11 +93,11 @@ pub(super) fn attachment_source(r: &mut Reader<'_>) -> Option<AttachmentSource> 
     })
 }
 
-pub(super) fn log(r: &mut Reader<'_>) -> Option<Log> {
+pub(super) fn log(r: &mut Reader<'_>) -> Option<LogSettings> {
     let formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
     let format = r.required("format", value::one_of(&formats));
     let level = r.required("level", value::log_level);
-    Some(Log {
+    Some(LogSettings {
         format: format?,
         level: level?,
     })

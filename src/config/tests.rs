@@ -4,11 +4,14 @@ use std::time::Duration;
 use rstest::rstest;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
 
 use super::*;
 use crate::broker::settings::{Inbox, TopologyMode};
 use crate::domain::account::{Delivery, Sending, Tier};
 use crate::domain::filter::Match;
+use crate::telemetry::LogFormat;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -199,7 +202,10 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     assert_eq!(settings.public.listen.port(), 2);
     assert_eq!(settings.public.max_body_bytes, 7);
     assert_eq!(settings.public.workers.map(|n| n.get()), Some(3));
-    assert_eq!(settings.log.level, "debug");
+    assert_eq!(
+        settings.log.level,
+        Targets::new().with_default(Level::DEBUG)
+    );
     assert_eq!(settings.broker.names.events, "my.events");
     assert_eq!(settings.broker.names.dead, "twitter.dead");
 }

@@ -15,6 +15,7 @@ use jiff::civil::Date;
 use reqwest::Url;
 use secrecy::{SecretBox, SecretString};
 use serde_json::Value;
+use tracing_subscriber::filter::Targets;
 
 use crate::domain::ids::UserId;
 use crate::domain::money::{InvalidUsd, Usd};
@@ -318,7 +319,7 @@ pub(super) fn date(value: &Value) -> Parsed<Date> {
 }
 
 /// Levels, one alone or for parts of the program, separated by commas.
-pub(super) fn log_level(value: &Value) -> Parsed<String> {
+pub(super) fn log_level(value: &Value) -> Parsed<Targets> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     parsed(
         value,
@@ -330,7 +331,11 @@ pub(super) fn log_level(value: &Value) -> Parsed<String> {
                     .map_or(directive, |(_, level)| level);
                 LEVELS.contains(&level)
             };
-            raw.split(',').all(known).then(|| raw.to_owned())
+            // Alone `Targets` would take a name without a level.
+            raw.split(',')
+                .all(known)
+                .then(|| raw.parse().ok())
+                .flatten()
         },
     )
 }
@@ -482,7 +487,7 @@ mod tests {
             "info,lapin=warn",
             "off,twitter_channel::broker=trace",
         ] {
-            assert_eq!(log_level(&json!(raw)).as_deref(), Ok(raw));
+            assert!(log_level(&json!(raw)).is_ok(), "{raw}");
         }
         for raw in ["verbose", "info,", "info,lapin=loud"] {
             assert!(log_level(&json!(raw)).is_err(), "{raw}");

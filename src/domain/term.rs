@@ -2,7 +2,7 @@
 //!
 //! Term and text are compared *folded*: composed (NFC), upper and lower case alike, invisible
 //! signs dropped, any run of white space one blank. What is found must stand on token edges, see
-//! [`is_edge`].
+//! `is_edge`.
 
 use std::fmt;
 

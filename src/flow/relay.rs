@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -360,7 +359,7 @@ fn typing_notice(event: Event) -> Outgoing {
         mandatory: false,
         expiration_ms: u32::try_from(TYPING_EXPIRES.as_millis()).ok(),
         republished: false,
-        body: Bytes::from(messages::encode(id, event, 0)),
+        body: messages::encode(id, event, 0),
     }
 }
 
@@ -373,8 +372,9 @@ fn attributes(account: &str, event_type: &str, subject: &str, time: Timestamp) -
     }
 }
 
+/// AMQP knows no time before 1970.
 fn seconds(at: Timestamp) -> u64 {
-    at.as_second().unsigned_abs()
+    u64::try_from(at.as_second()).unwrap_or(0)
 }
 
 /// W3C trace context; the event's id is the trace, so that any repeat continues the same one.

@@ -1,9 +1,4 @@
 //! The published contract: the files of `proto/` and their samples.
-#![expect(
-    clippy::unwrap_used,
-    reason = "clippy.toml allows it in test functions, not in their helpers"
-)]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use rstest::rstest;
 
 /// From top to bottom. Neighbours in one tier do not know each other.
-const TIERS: [&[&str]; 8] = [
+const TIERS: [&[&str]; 9] = [
     &["main", "lib"],
+    &["cli"],
     &["app"],
     &["config"],
     &["http", "broker::consumer"],

@@ -3,10 +3,18 @@
 
 // Says to clippy that the helpers are tests too.
 #![cfg(test)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tasks of a test end with its runtime"
+)]
 
 mod broker;
 mod contract;
+mod faults;
+mod http;
 mod layers;
 mod normalize;
+mod routing;
 mod store;
 mod support;
+mod threads;

@@ -1,4 +1,10 @@
-//! X's own samples, normalized: one reviewed snapshot for each that is a delivery.
+//! Deliveries, normalized: a reviewed snapshot for each of X's own samples that is one, and
+//! deliveries spoilt at random.
+
+#![cfg(test)]
+
+mod fixtures;
+mod fuzz;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,18 +64,22 @@ fn account_activity_samples() {
     assert_snapshots("account_activity", jobs);
 }
 
+/// X's v1.1 posts; the other files in their folder are fragments.
+fn v1_posts(payloads: &Path) -> Vec<(String, Value)> {
+    samples(&payloads.join("post_objects_v1"), |sample| {
+        sample.get("id_str").is_some() && sample.get("user").is_some()
+    })
+}
+
 #[test]
 fn v1_post_samples() {
     let Some(payloads) = payloads() else { return };
-    // The others are fragments of posts.
-    let posts = samples(&payloads.join("post_objects_v1"), |sample| {
-        sample.get("id_str").is_some() && sample.get("user").is_some()
-    });
     let deliver = |(name, post): (String, Value)| {
         let delivery = json!({"for_user_id": "2244994945", "tweet_create_events": [post]});
         (name, delivery)
     };
-    assert_snapshots("post_objects_v1", posts.into_iter().map(deliver).collect());
+    let deliveries = v1_posts(&payloads).into_iter().map(deliver).collect();
+    assert_snapshots("post_objects_v1", deliveries);
 }
 
 #[test]
@@ -84,4 +94,21 @@ fn filtered_stream_samples() {
     let folder = payloads.join("filtered_stream");
     let matches = samples(&folder, |sample| sample.get("matching_rules").is_some());
     assert_snapshots("filtered_stream", matches);
+}
+
+/// X's posts for the fuzzing, as far as they are at hand.
+fn official_v1_posts() -> Vec<Value> {
+    let posts = payloads().map(|payloads| v1_posts(&payloads));
+    posts.into_iter().flatten().map(|(_, post)| post).collect()
+}
+
+/// X's deliveries of X Activity for the fuzzing, as far as they are at hand.
+fn official_activities() -> Vec<Value> {
+    let of_posts = |sample: &Value| sample["data"]["payload"]["author_id"].is_string();
+    let events = payloads().map(|payloads| samples(&payloads.join("activity"), of_posts));
+    events
+        .into_iter()
+        .flatten()
+        .map(|(_, event)| event)
+        .collect()
 }

@@ -5,11 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::json::{with, with_all};
+use super::json::with;
 use super::{Body, Concern, View, direct_message, post_v1, user};
-use crate::model::{
-    DirectMessage, Event, Form, Like, MessageId, Post, PostId, Relation, UserId, format,
-};
+use crate::model::{Event, Form, Like, MessageId, Post, PostId, Relation, UserId, format};
 
 /// What the account is told, if anything.
 pub(super) fn body(view: View<'_>, event: &Event, form: Form) -> Option<Body> {
@@ -25,28 +23,29 @@ pub(super) fn body(view: View<'_>, event: &Event, form: Form) -> Option<Body> {
             sender,
             recipient,
             at_ms,
-        } => private(
-            view,
-            "direct_message_indicate_typing_events",
-            *sender,
-            *recipient,
-            *at_ms,
-            json!({}),
-        ),
+        } => {
+            let item = direct_message::typing(*sender, *recipient, *at_ms);
+            private(
+                view,
+                "direct_message_indicate_typing_events",
+                item,
+                *sender,
+                *recipient,
+            )
+        }
         Event::Read {
             reader,
             writer,
             last,
             at_ms,
         } => {
-            let last = json!({ "last_read_event_id": last });
+            let item = direct_message::read(*reader, *writer, *last, *at_ms);
             private(
                 view,
                 "direct_message_mark_read_events",
+                item,
                 *reader,
                 *writer,
-                *at_ms,
-                last,
             )
         }
         Event::Liked(like) => liked(view, like),
@@ -58,7 +57,7 @@ pub(super) fn body(view: View<'_>, event: &Event, form: Form) -> Option<Body> {
         } => related(view, form, *relation, (*source, *target), *at_ms),
         Event::Revoked { user, at_ms, .. } => revoked(view, *user, *at_ms),
         Event::ReplayEnded { job, complete, .. } => Some(replay_ended(view, *job, *complete)),
-        Event::Chat(_) | Event::ProfileUpdated { .. } => None,
+        Event::Chat(_) | Event::ProfileUpdated(_) => None,
     }
 }
 
@@ -72,15 +71,14 @@ fn posted(view: View<'_>, id: PostId) -> Option<Body> {
     if !concern.any() || !may_see(view, post) {
         return None;
     }
-    let item = post_v1::post(view.world, post);
+    let body = for_account(view, "tweet_create_events", post_v1::post(view.world, post));
     // A string, though it says true or false.
     let blocked = view.world.blocks(view.account.id, post.author).to_string();
     let blocked = (concern.mentioned && !concern.own).then(|| json!(blocked));
-    Some(for_account(
-        view,
-        "tweet_create_events",
-        with(item, "user_has_blocked", blocked),
-    ))
+    Some(Body {
+        json: with(body.json, "user_has_blocked", blocked),
+        ..body
+    })
 }
 
 /// Posts of protected people reach those who follow them.
@@ -122,7 +120,11 @@ fn message(view: View<'_>, id: MessageId) -> Option<Body> {
         let id = app.id.to_string();
         json!({ id.clone(): { "id": id, "name": app.settings.name, "url": "https://example.com" } })
     });
-    let json = with(body.json, "users", Some(users(view, message)));
+    let json = with(
+        body.json,
+        "users",
+        Some(users(view, [message.sender, message.recipient])),
+    );
     Some(Body {
         json: with(json, "apps", apps),
         ..body
@@ -136,11 +138,7 @@ fn with_source(mut item: Value, app: u64) -> Value {
     item
 }
 
-fn users(view: View<'_>, message: &DirectMessage) -> Value {
-    users_by_id(view, [message.sender, message.recipient])
-}
-
-fn users_by_id(view: View<'_>, ids: [UserId; 2]) -> Value {
+fn users(view: View<'_>, ids: [UserId; 2]) -> Value {
     let users = ids.into_iter().filter_map(|id| view.world.user(id).ok());
     users
         .map(|user| (user.id.to_string(), user::v1_in_message(view.world, user)))
@@ -149,25 +147,13 @@ fn users_by_id(view: View<'_>, ids: [UserId; 2]) -> Value {
 }
 
 /// The other side of a conversation types or reads; the account is not told of itself.
-fn private(
-    view: View<'_>,
-    key: &str,
-    who: UserId,
-    to: UserId,
-    at_ms: i64,
-    more: Value,
-) -> Option<Body> {
+fn private(view: View<'_>, key: &str, item: Value, who: UserId, to: UserId) -> Option<Body> {
     if to != view.account.id {
         return None;
     }
-    let item = json!({
-        "created_timestamp": at_ms.to_string(),
-        "sender_id": who,
-        "target": { "recipient_id": to },
-    });
-    let body = for_account(view, key, with_all(item, more));
+    let body = for_account(view, key, item);
     Some(Body {
-        json: with(body.json, "users", Some(users_by_id(view, [who, to]))),
+        json: with(body.json, "users", Some(users(view, [who, to]))),
         ..body
     })
 }
@@ -246,20 +232,28 @@ fn replay_ended(view: View<'_>, job: u64, complete: bool) -> Body {
     Body::of("replay_job_status", json)
 }
 
-/// Puts the events of `more` into `body`, when both are for one account.
-pub(crate) fn merge(body: Body, more: Body) -> Result<Body, (Body, Body)> {
-    let account = body.json.get("for_user_id");
-    if account.is_none() || account != more.json.get("for_user_id") {
-        return Err((body, more));
+/// One body with the events of both, when they are for one account and agree in all else.
+pub(crate) fn merge(body: &Body, more: &Body) -> Option<Body> {
+    let mut fields = body.json.as_object()?.clone();
+    let from = more.json.as_object()?;
+    if !fields.contains_key("for_user_id") || scalars(&fields) != scalars(from) {
+        return None;
     }
-    let mut merged = body;
-    merged.events.extend(more.events);
-    if let (Some(into), Value::Object(from)) = (merged.json.as_object_mut(), more.json) {
-        for (key, value) in from {
-            merge_field(into.entry(key).or_insert(Value::Null), value);
-        }
+    for (key, value) in from.clone() {
+        merge_field(fields.entry(key).or_insert(Value::Null), value);
     }
-    Ok(merged)
+    Some(Body {
+        events: [body.events.as_slice(), &more.events].concat(),
+        json: fields.into(),
+    })
+}
+
+/// What cannot be said twice in one body.
+fn scalars(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    fields
+        .iter()
+        .filter(|(_, value)| !value.is_array() && !value.is_object())
+        .collect()
 }
 
 fn merge_field(into: &mut Value, from: Value) {

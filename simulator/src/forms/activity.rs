@@ -5,12 +5,20 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Map, Value, json};
 
 use super::account_activity::hex;
-use super::json::{rewrite, with, with_all};
+use super::json::{rewrite, with};
 use super::post_v2::{self, Included, V2_TIME};
 use super::{Body, Concern, View, direct_message, user};
 use crate::model::{
-    ChatMessage, Event, Includes, Like, MessageId, Post, PostId, Relation, UserId, format,
+    ChatMessage, Event, Includes, Like, MessageId, Post, PostId, ProfileUpdate, Relation, UserId,
+    format,
 };
+
+/// X Activity's names of two events, and of the arrays in them.
+const TYPING: (&str, &str) = (
+    "dm.indicate_typing",
+    "direct_message_indicate_typing_events",
+);
+const READ: (&str, &str) = ("dm.read", "direct_message_mark_read_events");
 
 /// What the account is told: a direct reply that also names it makes two events.
 pub(super) fn bodies(view: View<'_>, event: &Event) -> Vec<Body> {
@@ -29,15 +37,8 @@ fn single(view: View<'_>, event: &Event) -> Option<Body> {
             recipient,
             at_ms,
         } => {
-            let name = "dm.indicate_typing";
-            private(
-                view,
-                name,
-                "direct_message_indicate_typing_events",
-                (*sender, *recipient),
-                *at_ms,
-                json!({}),
-            )
+            let item = direct_message::typing(*sender, *recipient, *at_ms);
+            private(view, TYPING, item, (*sender, *recipient), *at_ms)
         }
         Event::Read {
             reader,
@@ -45,15 +46,8 @@ fn single(view: View<'_>, event: &Event) -> Option<Body> {
             last,
             at_ms,
         } => {
-            let last = json!({ "last_read_event_id": last });
-            private(
-                view,
-                "dm.read",
-                "direct_message_mark_read_events",
-                (*reader, *writer),
-                *at_ms,
-                last,
-            )
+            let item = direct_message::read(*reader, *writer, *last, *at_ms);
+            private(view, READ, item, (*reader, *writer), *at_ms)
         }
         Event::Chat(message) => chat(view, message),
         Event::Liked(like) => liked(view, like),
@@ -63,17 +57,7 @@ fn single(view: View<'_>, event: &Event) -> Option<Body> {
             target,
             at_ms,
         } => related(view, *relation, *source, *target, *at_ms),
-        Event::ProfileUpdated {
-            user,
-            field,
-            before,
-            after,
-            at_ms,
-        } => (*user == view.account.id).then(|| {
-            let name = format!("profile.update.{}", field.event());
-            let payload = json!({ "before": before, "after": after });
-            Envelope::new(view, &name, at_ms.to_string()).body(payload)
-        }),
+        Event::ProfileUpdated(update) => profile_updated(view, update),
         Event::Revoked { user, at_ms, .. } => revoked(view, *user, *at_ms),
         Event::Posted(_) | Event::ReplayEnded { .. } => None,
     }
@@ -220,22 +204,24 @@ fn message(view: View<'_>, id: MessageId) -> Option<Body> {
     Some(Envelope::new(view, event, id.to_string()).body(payload))
 }
 
-/// X has no sample of these two; the arrays of Account Activity are the best guess.
+/// The other side types or reads. X has no sample of these; the arrays of Account Activity are
+/// the best guess.
 fn private(
     view: View<'_>,
-    event: &str,
-    key: &str,
+    (event, key): (&str, &str),
+    item: Value,
     (who, to): (UserId, UserId),
     at_ms: i64,
-    more: Value,
 ) -> Option<Body> {
-    let item = json!({
-        "created_timestamp": at_ms.to_string(),
-        "sender_id": who,
-        "target": { "recipient_id": to },
-    });
-    let payload = json!({ key: [with_all(item, more)], "users": users(view, [who, to]) });
+    let payload = json!({ key: [item], "users": users(view, [who, to]) });
     (to == view.account.id).then(|| Envelope::new(view, event, at_ms.to_string()).body(payload))
+}
+
+fn profile_updated(view: View<'_>, update: &ProfileUpdate) -> Option<Body> {
+    let event = format!("profile.update.{}", update.field.event());
+    let payload = json!({ "before": update.before, "after": update.after });
+    let envelope = Envelope::new(view, &event, update.at_ms.to_string());
+    (update.user == view.account.id).then(|| envelope.body(payload))
 }
 
 fn users(view: View<'_>, ids: [UserId; 2]) -> Value {

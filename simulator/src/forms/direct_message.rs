@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::json::with;
 use super::post_v1::{rounded, sizes, text_entities, video_info};
-use crate::model::{DirectMessage, Media, World};
+use crate::model::{DirectMessage, Media, MessageId, UserId, World};
 use crate::text::{Composed, Entity, EntityKind, Link, compose_message};
 
 /// One element of `direct_message_events`.
@@ -23,6 +23,21 @@ pub(super) fn event(world: &World, message: &DirectMessage) -> Value {
         .initiated_via
         .map(|post| json!({ "tweet_id": post }));
     with(value, "initiated_via", initiated)
+}
+
+/// One element of `direct_message_indicate_typing_events`.
+pub(super) fn typing(sender: UserId, recipient: UserId, at_ms: i64) -> Value {
+    json!({
+        "created_timestamp": at_ms.to_string(),
+        "sender_id": sender,
+        "target": { "recipient_id": recipient },
+    })
+}
+
+/// One element of `direct_message_mark_read_events`.
+pub(super) fn read(reader: UserId, writer: UserId, last: MessageId, at_ms: i64) -> Value {
+    let last = Some(json!(last));
+    with(typing(reader, writer, at_ms), "last_read_event_id", last)
 }
 
 fn message_data(world: &World, message: &DirectMessage) -> Value {

@@ -20,7 +20,7 @@ pub(super) fn post(world: &World, post: &Post) -> Value {
     } else {
         whole.clone()
     };
-    let value = common_fields(world, post);
+    let value = common_fields(post);
     let value = with_all(
         value,
         json!({ "text": text.text, "display_text_range": text.shown }),
@@ -33,9 +33,7 @@ pub(super) fn post(world: &World, post: &Post) -> Value {
     with(value, "edit_controls", edit_controls(post))
 }
 
-fn common_fields(world: &World, post: &Post) -> Value {
-    let replies = world.count_posts(|other| other.parent == Some(post.id));
-    let reposts = world.count_posts(|other| other.repost_of == Some(post.id));
+fn common_fields(post: &Post) -> Value {
     json!({
         "id": post.id,
         "author_id": post.author,
@@ -47,10 +45,10 @@ fn common_fields(world: &World, post: &Post) -> Value {
         "reply_settings": "everyone",
         "paid_partnership": false,
         "public_metrics": {
-            "retweet_count": reposts,
-            "reply_count": replies,
-            "like_count": world.count_likes(|like| like.post == post.id),
-            "quote_count": world.count_posts(|other| other.quote == Some(post.id)),
+            "retweet_count": post.counts.reposts,
+            "reply_count": post.counts.replies,
+            "like_count": post.counts.likes,
+            "quote_count": post.counts.quotes,
             "bookmark_count": 0,
             "impression_count": 0,
         },

@@ -25,7 +25,7 @@ pub(super) fn v1(world: &World, user: &User) -> Value {
         "followers_count": user.followers,
         "friends_count": user.following,
         "listed_count": 0,
-        "favourites_count": world.count_likes(|like| like.user == user.id),
+        "favourites_count": user.likes,
         "statuses_count": user.posts,
         "created_at": format(user.created_at_ms, V1_TIME),
         "utc_offset": null,
@@ -95,17 +95,30 @@ pub(super) fn v2(world: &World, user: &User) -> Value {
             "following_count": user.following,
             "tweet_count": user.posts,
             "listed_count": 0,
-            "like_count": world.count_likes(|like| like.user == user.id),
+            "like_count": user.likes,
             "media_count": 0,
         },
     });
     let value = with(value, "location", present(&user.location));
+    let value = with(value, "affiliation", affiliation(user));
     with(value, "entities", v2_entities(world, user, link))
 }
 
 /// The same inside the `data` that X Activity wraps around users of a payload.
 pub(super) fn v2_wrapped(world: &World, user: &User) -> Value {
     json!({ "data": v2(world, user) })
+}
+
+/// Whom a badge speaks for; the ids are a list.
+fn affiliation(user: &User) -> Option<Value> {
+    user.verified.then(|| {
+        json!({
+            "description": user.name,
+            "badge_url": user.avatar_url,
+            "url": format!("https://twitter.com/{}", user.username),
+            "user_id": [user.id],
+        })
+    })
 }
 
 fn v2_entities(world: &World, user: &User, link: Option<Link>) -> Option<Value> {

@@ -35,13 +35,7 @@ pub(crate) enum Event {
         target: UserId,
         at_ms: i64,
     },
-    ProfileUpdated {
-        user: UserId,
-        field: ProfileField,
-        before: String,
-        after: String,
-        at_ms: i64,
-    },
+    ProfileUpdated(ProfileUpdate),
     Revoked {
         user: UserId,
         app: String,
@@ -59,6 +53,16 @@ pub(crate) enum Event {
 pub(crate) struct Like {
     pub(crate) user: UserId,
     pub(crate) post: PostId,
+    pub(crate) at_ms: i64,
+}
+
+/// Somebody changed a line of the profile.
+#[derive(Clone, Debug)]
+pub(crate) struct ProfileUpdate {
+    pub(crate) user: UserId,
+    pub(crate) field: ProfileField,
+    pub(crate) before: String,
+    pub(crate) after: String,
     pub(crate) at_ms: i64,
 }
 

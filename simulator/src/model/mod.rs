@@ -21,7 +21,7 @@ pub use user::{NewUser, ProfileField};
 pub use world::Refused;
 
 pub(crate) use app::App;
-pub(crate) use event::{Event, Like, Relation};
+pub(crate) use event::{Event, Like, ProfileUpdate, Relation};
 pub(crate) use media::{Media, MediaHosts};
 pub(crate) use message::{ChatMessage, DirectMessage};
 pub(crate) use post::Post;

@@ -85,8 +85,19 @@ pub(crate) struct Post {
     pub(crate) lang: String,
     /// Whether X hides its media behind a warning.
     pub(crate) possibly_sensitive: bool,
+    /// What others made of it.
+    pub(crate) counts: Counts,
     /// Whether its author has removed it.
     pub(crate) deleted: bool,
+}
+
+/// How often a post was answered, quoted, reposted and liked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) replies: u64,
+    pub(crate) quotes: u64,
+    pub(crate) reposts: u64,
+    pub(crate) likes: u64,
 }
 
 impl Post {

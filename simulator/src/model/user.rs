@@ -31,6 +31,8 @@ pub(crate) struct User {
     pub(crate) following: u64,
     /// How many posts it has written.
     pub(crate) posts: u64,
+    /// How many posts it likes.
+    pub(crate) likes: u64,
     /// Milliseconds since 1970.
     pub(crate) created_at_ms: i64,
 }
@@ -94,6 +96,7 @@ impl NewUser {
             followers: self.followers,
             following: 0,
             posts: 0,
+            likes: 0,
             created_at_ms,
         }
     }

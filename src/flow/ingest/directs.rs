@@ -55,6 +55,7 @@ impl Work<'_, '_> {
             }
             Decision::Unwanted(why) => self.unwanted(
                 message_event_id(account.id, "message.received", &direct.message.id),
+                direct.message.created_at,
                 why.name(),
             ),
         }
@@ -103,9 +104,11 @@ impl Work<'_, '_> {
         relations: Vec<Relation>,
     ) -> Described {
         let mut message = direct.message.clone();
-        for attachment in &mut message.attachments {
-            if attachment.requires_auth {
-                attachment.url = self.context.media().link(account.id, &attachment.url);
+        let guarded = message.attachments.iter_mut();
+        for attachment in guarded.filter(|attachment| attachment.requires_auth) {
+            let urls = [&mut attachment.url, &mut attachment.preview_url];
+            for url in urls.into_iter().filter(|url| !url.is_empty()) {
+                *url = self.context.media().link(account.id, url);
             }
         }
         Described {

@@ -76,7 +76,8 @@ impl Work<'_, '_> {
             }
             Err(why) => {
                 let id = MessageId::Post(post.original_id());
-                self.unwanted(message_event_id(account.id, "message.received", &id), why)
+                let event = message_event_id(account.id, "message.received", &id);
+                self.unwanted(event, post.message.created_at, why)
             }
         }
     }

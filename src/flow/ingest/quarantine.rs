@@ -1,5 +1,7 @@
 //! Kept deliveries get another chance: when their account is linked, or when a person asks.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -18,7 +20,7 @@ impl Ingest {
     /// # Errors
     /// When the store cannot be used.
     pub async fn retry_quarantined(&self) -> Result<usize, IngestError> {
-        let context = std::sync::Arc::clone(&self.context);
+        let context = Arc::clone(&self.context);
         let kept = self
             .store
             .read(move |tx| {
@@ -41,7 +43,7 @@ impl Ingest {
     }
 
     async fn retry(&self, kept: Quarantined) -> Result<Report, StoreError> {
-        let context = std::sync::Arc::clone(&self.context);
+        let context = Arc::clone(&self.context);
         self.store
             .write(move |tx| {
                 tx.release_quarantined(kept.id)?;
@@ -50,13 +52,12 @@ impl Ingest {
                 let Ok(delivery) = normalize(&body) else {
                     return Ok(Report::default());
                 };
-                let mut report =
-                    store_delivery(tx, &context, &kept.app, &delivery, &body, kept.at)?;
+                let (app, now) = (&kept.app, Timestamp::now());
+                let mut report = store_delivery(tx, &context, app, &delivery, &body, kept.at, now)?;
                 tracing::info!(
                     quarantine.id = kept.id,
                     published = report.published.len(),
-                    "a kept delivery was tried again at {}",
-                    Timestamp::now()
+                    "a kept delivery was tried again"
                 );
                 report.new = false;
                 Ok(report)

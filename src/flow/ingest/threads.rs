@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::domain::ids::{AccountId, ConversationId, TweetId, UserId};
 use crate::domain::message::Post;
 use crate::domain::registry::Registry;
-use crate::store::{PostRow, StoreError, Tx};
+use crate::store::{ConversationRow, PostRow, StoreError, Tx};
 
 /// A post's place.
 pub(super) struct Place {
@@ -32,8 +32,7 @@ pub(super) fn place(
     let mut merged = Vec::new();
     for thread in known.into_iter().filter(|thread| *thread != chosen) {
         let other = ConversationId::Thread(thread);
-        tx.merge_conversation(account, &other, &conversation, at)?;
-        if first_sequence(tx, account, thread)?.is_some() {
+        if merge(tx, account, &other, &conversation, at)? {
             merged.push(other);
         }
     }
@@ -43,6 +42,29 @@ pub(super) fn place(
         customer: customer(tx, registry, account, post)?,
         root: chosen,
     })
+}
+
+/// Makes `other` a part of `survivor`; whether it was published.
+fn merge(
+    tx: &Tx<'_>,
+    account: AccountId,
+    other: &ConversationId,
+    survivor: &ConversationId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let part = tx.conversation(account, other)?.unwrap_or_default();
+    let mut whole = tx.conversation(account, survivor)?.unwrap_or_default();
+    tx.merge_conversation(account, other, survivor, at)?;
+    let published = part.first_sequence.is_some();
+    // Replies follow what was received last in any part of it.
+    if part.received_at > whole.received_at {
+        whole = ConversationRow {
+            first_sequence: whole.first_sequence,
+            ..part
+        };
+        tx.put_conversation(account, survivor, &whole, at)?;
+    }
+    Ok(published)
 }
 
 /// The posts that are of one thread with `post` by what it says itself.
@@ -141,35 +163,40 @@ pub(super) fn remember(
     place: &Place,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let original = post.original_id();
     for id in nodes(post) {
         let known = tx.post(account, id)?;
-        let is_version = id == post.id || post.edit_history.contains(&id);
-        let author = if is_version {
-            Some(post.message.author.id)
-        } else {
-            let pointed = post.replied_to.as_ref().filter(|parent| parent.id == id);
-            pointed.and_then(|parent| parent.author_id)
-        };
-        let known_author = known.as_ref().and_then(|row| row.author);
-        let known_customer = known.as_ref().and_then(|row| row.customer);
-        let row = PostRow {
+        let mut row = known.clone().unwrap_or(PostRow {
             thread: place.root,
-            author: author.or(known_author),
-            customer: match author {
-                Some(_) if is_version => place.customer,
-                Some(author) if !registry.is_ours(author) => Some(author),
-                _ => known_customer,
-            },
-            original: (is_version && id != original)
-                .then_some(original)
-                .or(known.as_ref().and_then(|row| row.original)),
-            latest: known.as_ref().and_then(|row| row.latest),
-            event: known.as_ref().and_then(|row| row.event),
-        };
+            author: None,
+            customer: None,
+            original: None,
+            latest: None,
+            event: None,
+        });
+        row.thread = place.root;
+        if is_version(post, id) {
+            row.author = Some(post.message.author.id);
+            row.customer = place.customer;
+            row.original = (id != post.original_id()).then(|| post.original_id());
+        } else if let Some(author) = parent_author(post, id) {
+            row.author = Some(author);
+            row.customer = (!registry.is_ours(author))
+                .then_some(author)
+                .or(row.customer);
+        }
         if known.as_ref() != Some(&row) {
             tx.put_post(account, id, &row, at)?;
         }
     }
     Ok(())
+}
+
+fn is_version(post: &Post, id: TweetId) -> bool {
+    id == post.id || post.edit_history.contains(&id)
+}
+
+/// Who wrote the parent, where `id` is the parent and the delivery says.
+fn parent_author(post: &Post, id: TweetId) -> Option<UserId> {
+    let parent = post.replied_to.as_ref().filter(|parent| parent.id == id);
+    parent.and_then(|parent| parent.author_id)
 }

@@ -81,7 +81,9 @@ pub(crate) struct Work<'a, 'tx> {
     pub(super) tx: &'a mut Tx<'tx>,
     pub(super) context: &'a Context,
     pub(super) via: Via,
-    /// When the delivery came in.
+    /// When the delivery came in; long ago where it was kept.
+    received_at: Timestamp,
+    /// Now.
     pub(super) at: Timestamp,
     pub(super) report: Report,
 }
@@ -93,12 +95,14 @@ pub(crate) fn store_delivery(
     app: &str,
     delivery: &Normalized,
     body: &Bytes,
+    received_at: Timestamp,
     at: Timestamp,
 ) -> Result<Report, StoreError> {
     let mut work = Work {
         tx,
         context,
         via: delivery.via.unwrap_or(Via::AccountActivity),
+        received_at,
         at,
         report: Report::default(),
     };
@@ -204,7 +208,7 @@ impl Work<'_, '_> {
         let prices = &self.context.prices.events;
         Delivery {
             via: self.via,
-            received_at: self.at,
+            received_at: self.received_at,
             cost: prices.of_message(self.via, message.kind(), own),
         }
     }
@@ -233,9 +237,13 @@ impl Work<'_, '_> {
                 username: account.username.clone(),
             },
             time,
-            backfilled: self.at.duration_since(time) > BACKFILLED_AFTER,
+            backfilled: self.is_old(time),
             payload,
         }
+    }
+
+    fn is_old(&self, time: Timestamp) -> bool {
+        self.at.duration_since(time) > BACKFILLED_AFTER
     }
 
     /// Appends an event of which it is known that it was not published before.
@@ -288,9 +296,11 @@ impl Work<'_, '_> {
     pub(super) fn unwanted(
         &mut self,
         id: EventId,
+        time: Timestamp,
         why: &'static str,
     ) -> Result<Outcome, StoreError> {
         let new = self.tx.remember_unwanted(id, self.at)?;
+        self.report.new |= new && !self.is_old(time);
         Ok(if new {
             Outcome::Unwanted(why)
         } else {
@@ -348,7 +358,7 @@ impl Work<'_, '_> {
             account: unlinked.and_then(|Unlinked(user)| user).map(AccountId),
             body: body.to_vec(),
         };
-        if self.tx.quarantine(&kept, self.at)? {
+        if self.tx.quarantine(&kept, self.received_at)? {
             self.report.quarantined = Some(kept.reason.name());
             self.report.new = true;
         }

@@ -141,9 +141,11 @@ impl Tx<'_> {
 
     fn remember(&mut self, id: EventId, at: Timestamp, wanted: bool) -> Result<u64, StoreError> {
         let sequence = self.next_sequence;
-        // REPLACE: what was unwanted may be wanted by a later delivery that knows more.
+        // What was unwanted may be wanted by a later delivery that knows more.
         self.execute(
-            "INSERT OR REPLACE INTO seen (sequence, id, at, wanted) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO seen (sequence, id, at, wanted) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET
+               sequence = excluded.sequence, at = excluded.at, wanted = excluded.wanted",
             params![stored(sequence), id.0, millis(at), wanted],
         )?;
         self.next_sequence += 1;
@@ -289,6 +291,18 @@ impl Tx<'_> {
             params![lane.name(), stored(sequence)],
         )
         .map(drop)
+    }
+
+    /// The lane of what was never confirmed that a row waits in.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn waits_in(&self, sequence: u64) -> Result<Option<Lane>, StoreError> {
+        let sql = "SELECT kind FROM lane WHERE sequence = ?1 AND kind <> 'republish'";
+        let kind: Option<String> = self.row(sql, [stored(sequence)], |row| row.get(0))?;
+        Ok(Lane::ALL
+            .into_iter()
+            .find(|lane| kind.as_deref() == Some(lane.name())))
     }
 
     /// The oldest row of a lane for each routing key that waits there.

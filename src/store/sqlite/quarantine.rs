@@ -19,6 +19,13 @@ pub enum QuarantineReason {
 }
 
 impl QuarantineReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [
+        Self::UnknownShape,
+        Self::MalformedEvent,
+        Self::AccountNotLinked,
+    ];
+
     /// As stored, listed and in metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -149,6 +156,14 @@ impl Tx<'_> {
             [stored(id)],
         )?;
         Ok(asked > 0)
+    }
+
+    /// As [`Tx::request_retry`], of every kept delivery; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn request_retry_of_all(&self) -> Result<usize, StoreError> {
+        self.execute("UPDATE quarantine SET retry = 1", [])
     }
 
     /// Kept deliveries that a person asked to try again.

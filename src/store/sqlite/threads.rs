@@ -35,6 +35,9 @@ pub struct ConversationRow {
     pub tags: Vec<String>,
 }
 
+/// Most conversations of a customer that are told of.
+const RELATED: usize = 20;
+
 /// ?1 is a day, see `day`.
 const PRUNE: [&str; 3] = [
     "DELETE FROM posts WHERE (account, id) IN
@@ -100,7 +103,9 @@ impl Tx<'_> {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO posts (account, id, thread, author, customer, original, latest, event, day)
+            // Not REPLACE: beside indexes that copies each page it touches, for a roll-back.
+            "INSERT INTO posts
+               (account, id, thread, author, customer, original, latest, event, day)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (account, id) DO UPDATE SET
                thread = excluded.thread, author = excluded.author, customer = excluded.customer,
@@ -256,8 +261,8 @@ impl Tx<'_> {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.execute(
-            "INSERT OR REPLACE INTO cases (account, customer, conversation, at)
-             VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO cases (account, customer, conversation, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (account, customer, conversation) DO UPDATE SET at = excluded.at",
             params![
                 account_key(account),
                 stored(customer.get()),
@@ -280,19 +285,21 @@ impl Tx<'_> {
         but: &ConversationId,
         since: Timestamp,
     ) -> Result<Vec<ConversationId>, StoreError> {
-        let names: Vec<String> = self.rows(
-            "SELECT conversation FROM cases
-             WHERE account = ?1 AND customer = ?2 AND at >= ?3 AND conversation <> ?4
-             ORDER BY at DESC, conversation LIMIT 20",
-            params![
-                account_key(account),
-                stored(customer.get()),
-                millis(since),
-                but.to_string(),
-            ],
-            |row| row.get(0),
+        // A bound in the statement has SQLite plan it anew for each value, an order with a limit
+        // has it build a table.
+        let mut found: Vec<(i64, String)> = self.rows(
+            "SELECT at, conversation FROM cases WHERE account = ?1 AND customer = ?2",
+            params![account_key(account), stored(customer.get())],
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        let but = but.to_string();
+        found.retain(|(at, name)| *at >= millis(since) && *name != but);
+        found.sort_by(|(at, name), (other_at, other)| other_at.cmp(at).then(name.cmp(other)));
+        found.truncate(RELATED);
+        Ok(found
+            .iter()
+            .filter_map(|(_, name)| name.parse().ok())
+            .collect())
     }
 
     /// Forgets at most `limit` each of posts, conversations and cases untouched since the day of

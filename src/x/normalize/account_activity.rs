@@ -133,3 +133,134 @@ fn replay_ended(raw: Raw<'_>) -> Result<Activity, Unreadable> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::domain::activity::{ActivityEvent, Normalized, RejectReason};
+    use crate::x::normalize::normalize;
+
+    fn read(delivery: serde_json::Value) -> Normalized {
+        normalize(delivery.to_string().as_bytes()).unwrap()
+    }
+
+    fn post(id: &str) -> serde_json::Value {
+        json!({"id_str": id, "text": "hi", "user": {"id_str": "7"}})
+    }
+
+    #[test]
+    fn every_event_of_every_list_is_read() {
+        let found = read(
+            json!({"for_user_id": "1", "tweet_create_events": [post("20"), post("21")],
+            "tweet_delete_events": [{"status": {"id": "20", "user_id": "7"}, "timestamp_ms": "1432228155593"}]}),
+        );
+        assert_eq!(found.activities.len(), 3);
+        assert!(found.rejected.is_empty() && found.ignored.is_empty());
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_does_not_harm_the_others() {
+        let events = json!([post("20"), {"id": 21}, 7, post("22")]);
+        let found = read(json!({"for_user_id": "1", "tweet_create_events": events}));
+        assert_eq!(found.activities.len(), 2);
+        let details: Vec<_> = found
+            .rejected
+            .iter()
+            .map(|rejected| &*rejected.detail)
+            .collect();
+        assert_eq!(
+            details,
+            [
+                "tweet_create_events[1].id_str: missing",
+                "tweet_create_events[2]: expected an object, found a number"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_block_stands_beside_the_posts_or_in_one() {
+        let mut marked = post("20");
+        marked["user_has_blocked"] = json!("true");
+        for delivery in [
+            json!({"for_user_id": "1", "user_has_blocked": "true", "tweet_create_events": [post("20")]}),
+            json!({"for_user_id": "1", "is_blocked_by": true, "tweet_create_events": [post("20")]}),
+            json!({"for_user_id": "1", "user_has_blocked": "false", "tweet_create_events": [marked]}),
+        ] {
+            let found = read(delivery);
+            let event = &found.activities[0].event;
+            assert!(
+                matches!(event, ActivityEvent::Post(post) if post.author_blocked),
+                "{event:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn likes_and_follows_are_counted() {
+        let found =
+            read(json!({"for_user_id": "1", "favorite_events": [{}, {}], "unfollow_events": [{}]}));
+        assert_eq!(
+            found.ignored,
+            ["favorite_events", "favorite_events", "unfollow_events"]
+        );
+        assert!(found.rejected.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_knows_is_rejected() {
+        for delivery in [
+            json!({"for_user_id": "1"}),
+            json!({"for_user_id": "1", "replay_event": {"job_id": "2"}}),
+            json!({"for_user_id": "1", "poll_events": [{}]}),
+            json!({"user_event": {"promoted": {}}}),
+        ] {
+            let found = read(delivery);
+            assert_eq!(
+                found.rejected[0].reason,
+                RejectReason::UnknownShape,
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_named() {
+        for (delivery, field) in [
+            (
+                json!({"for_user_id": 1, "tweet_create_events": []}),
+                "for_user_id",
+            ),
+            (
+                json!({"for_user_id": "1", "tweet_create_events": {}}),
+                "tweet_create_events",
+            ),
+            (
+                json!({"for_user_id": "1", "tweet_delete_events": [{}]}),
+                "tweet_delete_events[0].status",
+            ),
+            (
+                json!({"user_event": {"revoke": {"source": {"user_id": 1}}}}),
+                "user_event.revoke.source.user_id",
+            ),
+            (
+                json!({"user_event": {"revoke": {"source": {"user_id": "1"}}}}),
+                "user_event.revoke.date_time",
+            ),
+            (json!({"replay_job_status": []}), "replay_job_status"),
+        ] {
+            let found = read(delivery);
+            assert_eq!(found.rejected[0].reason, RejectReason::MalformedEvent);
+            let detail = &found.rejected[0].detail;
+            assert!(detail.starts_with(&format!("{field}: ")), "{detail}");
+        }
+    }
+
+    #[test]
+    fn further_members_do_not_matter() {
+        let found = read(
+            json!({"for_user_id": "1", "brand_new": [1], "tweet_create_events": [post("20")]}),
+        );
+        assert_eq!((found.activities.len(), found.rejected.len()), (1, 0));
+    }
+}

@@ -245,3 +245,142 @@ fn other(conversation: &ConversationId, person: UserId) -> Option<UserId> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::activity::{Normalized, RejectReason};
+    use crate::x::normalize::normalize;
+
+    fn read(event_type: &str, filter: Value, payload: Value) -> Normalized {
+        let data = json!({"event_uuid": "-1", "event_type": event_type, "filter": filter, "payload": payload});
+        normalize(json!({"data": data}).to_string().as_bytes()).unwrap()
+    }
+
+    fn reply() -> Value {
+        json!({"id": "20", "author_id": "7", "text": "@us hi", "in_reply_to_user_id": "9",
+            "entities": {"mentions": [{"start": 0, "end": 3, "username": "us", "id": "9"}, {"username": "x", "id": "3"}]},
+            "referenced_tweets": [{"type": "replied_to", "id": "12"}, {"type": "quoted", "id": "13"}]})
+    }
+
+    fn post(found: &Normalized) -> &Post {
+        match &found.activities[0].event {
+            ActivityEvent::Post(post) => post,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ids(numbers: &[u64]) -> Vec<UserId> {
+        numbers
+            .iter()
+            .map(|number| UserId::from_number(*number).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_name_of_the_event_tells_what_is_the_accounts() {
+        let of_account = |name| {
+            let found = read(name, json!({"user_id": "9"}), reply());
+            let post = post(&found);
+            let replied = post.replied_to.as_ref().unwrap().of_account;
+            (replied, post.quoted.as_ref().unwrap().reference.of_account)
+        };
+        assert_eq!(of_account("post.reply.create"), (true, false));
+        assert_eq!(of_account("post.quote.create"), (false, true));
+        assert_eq!(of_account("post.mention.create"), (false, false));
+        assert_eq!(of_account("post.create"), (false, false));
+    }
+
+    #[test]
+    fn without_a_filter_those_who_take_part_are_meant() {
+        let found = read("post.reply.create", json!({}), reply());
+        assert_eq!(
+            found.activities[0].recipient,
+            Recipient::Participants(ids(&[3, 7, 9]))
+        );
+        // It would be said of each of them.
+        assert!(!post(&found).replied_to.as_ref().unwrap().of_account);
+
+        let chat = json!({"id": "e4", "sender_id": "2", "conversation_id": "2:1", "created_at_msec": "1784841183370"});
+        let found = read("chat.received", json!({}), chat);
+        assert_eq!(
+            found.activities[0].recipient,
+            Recipient::Participants(ids(&[1, 2]))
+        );
+
+        let typing = json!({"created_timestamp": "1518127183443", "sender_id": "8", "target": {"recipient_id": "4"}});
+        let found = read(
+            "dm.indicate_typing",
+            json!({}),
+            json!({"direct_message_indicate_typing_events": [typing]}),
+        );
+        assert_eq!(
+            found.activities[0].recipient,
+            Recipient::Participants(ids(&[4, 8]))
+        );
+    }
+
+    #[test]
+    fn every_direct_message_of_a_payload_is_read() {
+        let message = |id: &str| {
+            json!({"id": id, "message_create": {"sender_id": "7", "target": {"recipient_id": "9"},
+            "message_data": {"text": "hi"}}})
+        };
+        let events = json!({"direct_message_events": [message("1"), {}, message("2")]});
+        let found = read("dm.received", json!({"user_id": "9"}), events);
+        assert_eq!(found.activities.len(), 2);
+        let detail = &found.rejected[0].detail;
+        assert!(
+            detail.starts_with("data.payload.direct_message_events[1].message_create: "),
+            "{detail}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_for_a_helpdesk_is_counted_and_what_nobody_knows_rejected() {
+        for name in IGNORED {
+            let found = read(name, json!({"user_id": "9"}), json!({}));
+            assert_eq!(found.ignored, [*name]);
+        }
+        let found = read("post.teleport", json!({"user_id": "9"}), json!({}));
+        assert_eq!(found.rejected[0].reason, RejectReason::UnknownShape);
+        assert_eq!(
+            found.rejected[0].detail,
+            "data.event_type: `post.teleport` is not known"
+        );
+    }
+
+    #[test]
+    fn what_is_malformed_is_named() {
+        for (name, filter, payload, field) in [
+            (
+                "post.create",
+                json!({"user_id": 9}),
+                reply(),
+                "data.filter.user_id",
+            ),
+            ("post.create", json!({}), json!(null), "data.payload"),
+            (
+                "post.delete",
+                json!({}),
+                json!({"id": "1"}),
+                "data.payload.author_id",
+            ),
+            ("dm.read", json!({}), json!({}), "data.payload"),
+            (
+                "oauth.revoke",
+                json!({}),
+                json!({"user_id": "9"}),
+                "data.payload.date_time",
+            ),
+            ("chat.sent", json!({}), json!({"id": 7}), "data.payload.id"),
+        ] {
+            let found = read(name, filter, payload);
+            let detail = &found.rejected[0].detail;
+            assert_eq!(found.rejected[0].reason, RejectReason::MalformedEvent);
+            assert!(detail.starts_with(&format!("{field}: ")), "{detail}");
+        }
+    }
+}

@@ -61,7 +61,8 @@ fn message(raw: Raw<'_>, around: &Surroundings<'_>) -> Result<ActivityEvent, Unr
     let name = "message_create";
     let create: MessageCreate<'_> = required_object(name, event.message_create)?;
     let people = people(create.sender_id, &create.target).map_err(|error| error.inside(name))?;
-    let conversation = conversation(&event.conversation_id, &people)?;
+    let conversation =
+        conversation(&event.conversation_id, &people).map_err(|error| error.inside(name))?;
     let is_pair = matches!(conversation, ConversationId::DirectMessage(_));
     Ok(ActivityEvent::Direct(Box::new(DirectMessage {
         message: words(&event, &create, people.sender, around)?,
@@ -169,4 +170,136 @@ fn typing(raw: Raw<'_>, _: &Surroundings<'_>) -> Result<ActivityEvent, Unreadabl
 
 fn indicated_at(event: &Indication<'_>) -> Result<Timestamp, Unreadable> {
     time::required_milliseconds("created_timestamp", event.created_timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::to_raw_value;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::activity::Rejected;
+
+    fn try_read(list: &str, event: Value) -> Result<ActivityEvent, Unreadable> {
+        let holder = to_raw_value(&json!({
+            "users": {"7": {"id": "7", "screen_name": "ann"}, "8": {"data": {"id": "8", "username": "bob"}}, "6": {"id": "7"}},
+            "apps": {"5": {"id": "5", "name": "A &amp; B"}}
+        }))
+        .unwrap();
+        let around = Surroundings::of(&object(&holder).unwrap());
+        reader(list).unwrap()(&to_raw_value(&event).unwrap(), &around)
+    }
+
+    fn event(sender: &str, data: Value) -> Value {
+        json!({"type": "message_create", "id": "954491830116155396", "created_timestamp": "1516403560557",
+            "message_create": {"target": {"recipient_id": "20"}, "sender_id": sender, "source_app_id": "5", "message_data": data}})
+    }
+
+    fn received(event: Value) -> DirectMessage {
+        match try_read("direct_message_events", event).unwrap() {
+            ActivityEvent::Direct(direct) => *direct,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn people_are_found_in_either_shape_or_known_by_id() {
+        let author = |sender| {
+            received(event(sender, json!({"text": "hi"})))
+                .message
+                .author
+        };
+        assert_eq!(author("7").username, "ann");
+        assert_eq!(author("8").username, "bob");
+        assert_eq!(author("9").username, "");
+        // Filed under another's id.
+        assert_eq!(
+            (author("6").username, author("6").id.get()),
+            (String::new(), 6)
+        );
+    }
+
+    #[test]
+    fn a_message_has_conversation_time_and_app() {
+        let direct = received(event("7", json!({"text": "1 &lt; 2"})));
+        assert_eq!(direct.conversation.to_string(), "dm:7-20");
+        assert_eq!(direct.recipient_id.unwrap().get(), 20);
+        assert_eq!(
+            (&*direct.message.text, &*direct.message.source_app),
+            ("1 < 2", "A & B")
+        );
+        assert_eq!(
+            direct.message.created_at.to_string(),
+            "2018-01-19T23:12:40.557Z"
+        );
+        assert_eq!(direct.message_request, None);
+    }
+
+    #[test]
+    fn media_needs_our_credential_and_its_link_goes() {
+        let data = json!({"text": "look https://t.co/m", "entities": {"urls": [
+                {"url": "https://t.co/m", "expanded_url": "https://x.com/messages/media/1", "indices": [5, 19]}]},
+            "attachment": {"type": "media", "media": {"id_str": "1", "type": "photo", "url": "https://t.co/m",
+                "indices": [5, 19], "media_url_https": "https://ton.example/1.jpg"}}});
+        let message = received(event("7", data)).message;
+        assert_eq!((message.text.as_str(), message.links.len()), ("look", 0));
+        assert!(message.attachments[0].requires_auth);
+    }
+
+    #[test]
+    fn a_quick_reply_says_what_was_chosen() {
+        let chosen = json!({"type": "options", "metadata": "yes_please"});
+        let text = |text| {
+            received(event(
+                "7",
+                json!({"text": text, "quick_reply_response": chosen}),
+            ))
+            .message
+            .text
+        };
+        assert_eq!(text("Yes"), "Yes");
+        assert_eq!(text(""), "yes_please");
+    }
+
+    #[test]
+    fn a_group_is_told_by_the_conversation_id() {
+        let mut group = event("7", json!({"text": "hi"}));
+        group["conversation_id"] = json!("1234");
+        let direct = received(group.clone());
+        assert_eq!(direct.conversation.to_string(), "dm:1234");
+        assert_eq!(direct.recipient_id, None);
+        group["conversation_id"] = json!("20-7");
+        assert!(try_read("direct_message_events", group).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let detail = |place: &str, value: Value| {
+            let mut event = event("7", json!({"text": "hi"}));
+            *event.pointer_mut(place).unwrap() = value;
+            Rejected::from(try_read("direct_message_events", event).unwrap_err()).detail
+        };
+        assert!(detail("/type", json!("participants_join")).starts_with("type: "));
+        assert!(detail("/id", json!(12)).starts_with("id: expected"));
+        assert!(detail("/message_create", json!(7)).starts_with("message_create: expected"));
+        let sender = detail("/message_create/sender_id", json!(7));
+        assert!(
+            sender.starts_with("message_create.sender_id: expected"),
+            "{sender}"
+        );
+        let recipient = detail("/message_create/target", json!(null));
+        assert_eq!(recipient, "message_create.target.recipient_id: missing");
+    }
+
+    #[test]
+    fn reading_and_typing_name_the_one_who_does_it() {
+        let event = json!({"created_timestamp": "1518452444662", "sender_id": "7", "target": {"recipient_id": "20"},
+            "last_read_event_id": "963085315333238788"});
+        let read = try_read("direct_message_mark_read_events", event.clone()).unwrap();
+        assert!(matches!(read, ActivityEvent::Read { reader_id, .. } if reader_id.get() == 7));
+        let typing = try_read("direct_message_indicate_typing_events", event).unwrap();
+        assert!(matches!(typing, ActivityEvent::Typing { author_id, .. } if author_id.get() == 7));
+        let timeless = json!({"sender_id": "7", "target": {"recipient_id": "20"}});
+        assert!(try_read("direct_message_indicate_typing_events", timeless).is_err());
+    }
 }

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use crate::domain::activity::{RejectReason, Rejected};
-use crate::x::wire::{List, Raw};
+use crate::x::wire::Raw;
 
 /// Why one event cannot be read.
 #[derive(Debug, PartialEq)]
@@ -107,20 +107,22 @@ pub(super) fn optional_id<'a, T: Deserialize<'a>>(
 }
 
 /// The elements of a list, unparsed; a missing one and `null` are empty.
-pub(super) fn list<'a>(name: &str, raw: Option<Raw<'a>>) -> Result<List<Raw<'a>>, Unreadable> {
+pub(super) fn list<'a>(name: &str, raw: Option<Raw<'a>>) -> Result<Vec<Raw<'a>>, Unreadable> {
     match raw {
-        None => Ok(List::default()),
+        None => Ok(Vec::new()),
         Some(raw) => list_of(raw).map_err(|error| error.inside(name)),
     }
 }
 
 /// The elements of a value that has to be a list or `null`.
-pub(super) fn list_of(raw: Raw<'_>) -> Result<List<Raw<'_>>, Unreadable> {
-    if !matches!(raw.get().as_bytes().first(), Some(b'[' | b'n')) {
-        let problem = format!("expected a list, found {}", type_of(raw));
-        return Err(Unreadable::malformed("", problem));
+pub(super) fn list_of(raw: Raw<'_>) -> Result<Vec<Raw<'_>>, Unreadable> {
+    match serde_json::from_str::<Option<Vec<Raw<'_>>>>(raw.get()) {
+        Ok(elements) => Ok(elements.unwrap_or_default()),
+        Err(_) => {
+            let problem = format!("expected a list, found {}", type_of(raw));
+            Err(Unreadable::malformed("", problem))
+        }
     }
-    serde_json::from_str(raw.get()).map_err(|error| Unreadable::malformed("", error.to_string()))
 }
 
 /// The elements of a list, or the one value that is no list, each with its place.
@@ -130,9 +132,9 @@ pub(super) fn one_or_more<'a>(name: &str, raw: Option<Raw<'a>>) -> Vec<(String, 
     };
     match list_of(raw) {
         Ok(events) => {
-            let events = events.iter().enumerate();
+            let events = events.into_iter().enumerate();
             events
-                .map(|(index, event)| (at(name, index), *event))
+                .map(|(index, event)| (at(name, index), event))
                 .collect()
         }
         Err(_) => vec![(name.to_owned(), raw)],

@@ -19,3 +19,32 @@ pub(super) fn read(delivery: &Members<'_>, findings: &mut Findings) {
         findings.add(post.map_err(|error| error.inside(&place)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::activity::Via;
+    use crate::x::normalize::normalize;
+
+    #[test]
+    fn a_match_concerns_the_whole_app_and_finds_its_author() {
+        let delivery = json!({"data": {"id": "20", "author_id": "7", "text": "hi"},
+            "includes": {"users": [{"id": "7", "username": "ann"}]}, "matching_rules": [{"id": "1"}]});
+        let found = normalize(delivery.to_string().as_bytes()).unwrap();
+        assert_eq!(found.via, Some(Via::FilteredStream));
+        assert_eq!(found.activities[0].recipient, Recipient::App);
+        let event = &found.activities[0].event;
+        assert!(
+            matches!(event, ActivityEvent::Post(post) if post.message.author.username == "ann")
+        );
+    }
+
+    #[test]
+    fn a_match_without_an_author_is_refused() {
+        let delivery = json!({"data": {"id": "20"}, "matching_rules": []});
+        let found = normalize(delivery.to_string().as_bytes()).unwrap();
+        assert_eq!(found.rejected[0].detail, "data.author_id: missing");
+    }
+}

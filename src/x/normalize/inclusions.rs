@@ -1,6 +1,6 @@
 //! `includes`: what v2 posts refer to by id.
 
-use super::fields::{object, required_id};
+use super::fields::{list_of, object, required_id};
 use super::media;
 use super::person::people;
 use crate::domain::ids::{TweetId, UserId};
@@ -12,7 +12,7 @@ use crate::x::wire::{List, Raw, Text};
 pub(super) struct Inclusions<'a> {
     people: Vec<Person>,
     media: List<Media<'a>>,
-    posts: [List<Raw<'a>>; 2],
+    posts: [Option<Raw<'a>>; 2],
 }
 
 impl<'a> Inclusions<'a> {
@@ -36,9 +36,11 @@ impl<'a> Inclusions<'a> {
     }
 
     pub(super) fn post(&self, id: TweetId) -> Option<Post<'a>> {
-        let posts = self.posts.iter().flat_map(|list| list.iter());
-        posts
-            .filter_map(|raw| object::<Post<'a>>(raw).ok())
+        let lists = self.posts.iter().flatten();
+        lists
+            .filter_map(|posts| list_of(posts).ok())
+            .flatten()
+            .filter_map(|post| object::<Post<'a>>(post).ok())
             .find(|post| required_id("id", post.id) == Ok(id))
     }
 

@@ -128,3 +128,208 @@ fn edit_history(wire: &v1::Post<'_>, id: TweetId) -> Result<Vec<TweetId>, Unread
         .and_then(|history| history.edit_tweet_ids);
     versions("edit_history.edit_tweet_ids", ids, id)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::to_raw_value;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::activity::Rejected;
+
+    fn plain() -> Value {
+        json!({"id": 1_924_465_506_158_879_000_u64, "id_str": "1924465506158878979", "text": "hi",
+            "created_at": "Wed Oct 10 20:19:24 +0000 2018", "user": {"id": 7, "id_str": "7", "screen_name": "ann"}})
+    }
+
+    fn with(changes: Value) -> Value {
+        let mut post = plain();
+        for (name, value) in changes.as_object().unwrap() {
+            post[name] = value.clone();
+        }
+        post
+    }
+
+    fn read(changes: Value) -> Post {
+        post(&to_raw_value(&with(changes)).unwrap()).unwrap()
+    }
+
+    fn refused(changes: Value) -> String {
+        let error = post(&to_raw_value(&with(changes)).unwrap()).unwrap_err();
+        Rejected::from(error.inside("event")).detail
+    }
+
+    fn url(t_co: &str, expanded: &str, indices: [usize; 2]) -> Value {
+        json!({"url": t_co, "expanded_url": expanded, "display_url": "d", "indices": indices})
+    }
+
+    fn photo(id: &str, indices: [usize; 2]) -> Value {
+        json!({"id_str": id, "type": "photo", "url": "https://t.co/m", "indices": indices,
+            "expanded_url": "https://x.com/ann/status/1/photo/1", "media_url_https": "https://p.example/a.jpg"})
+    }
+
+    #[test]
+    fn the_id_is_the_string_not_the_rounded_number() {
+        let post = read(json!({}));
+        assert_eq!(post.id.get(), 1_924_465_506_158_878_979);
+        assert_eq!(post.edit_history, [post.id]);
+        assert_eq!(
+            (post.root, post.reply_settings),
+            (None, ReplySettings::Unknown)
+        );
+    }
+
+    #[test]
+    fn a_long_post_is_read_whole_with_its_own_entities() {
+        let post = read(json!({"truncated": true, "text": "cut… https://t.co/x",
+            "entities": {"urls": [url("https://t.co/x", "https://x.com/i/web/status/1", [5, 19])]},
+            "extended_tweet": {"full_text": "@us &amp; whole #tag https://t.co/y", "display_text_range": [4, 36],
+                "entities": {"hashtags": [{"text": "tag"}], "urls": [url("https://t.co/y", "https://y.example", [20, 34])],
+                    "user_mentions": [{"id_str": "9", "screen_name": "us", "name": "Us", "indices": [0, 3]}]}}}));
+        let message = post.message;
+        assert_eq!(message.text, "@us & whole #tag https://y.example");
+        assert_eq!(message.hashtags, ["tag"]);
+        assert_eq!(message.links.len(), 1);
+        assert!(!message.mentions[0].explicit, "it was inherited");
+    }
+
+    #[test]
+    fn a_mention_within_the_displayed_text_is_explicit() {
+        let mentions = json!([{"id_str": "9", "screen_name": "us", "indices": [0, 3]},
+            {"id_str": "9", "screen_name": "us", "indices": [4, 7]}]);
+        let post = read(
+            json!({"text": "@us @us", "display_text_range": [4, 7], "entities": {"user_mentions": mentions}}),
+        );
+        let explicit: Vec<_> = post
+            .message
+            .mentions
+            .iter()
+            .map(|mention| mention.explicit)
+            .collect();
+        assert_eq!(explicit, [false, true]);
+    }
+
+    #[test]
+    fn all_photos_come_and_their_link_goes() {
+        let post = read(json!({"text": "four https://t.co/m",
+            "entities": {"media": [photo("1", [5, 19])]},
+            "extended_entities": {"media": [photo("1", [5, 19]), photo("2", [5, 19]), photo("3", [5, 19])]}}));
+        assert_eq!(post.message.text, "four");
+        assert_eq!(post.message.attachments.len(), 3);
+        assert!(post.message.links.is_empty());
+    }
+
+    #[test]
+    fn a_repost_shows_the_whole_reposted_post() {
+        let original = with(
+            json!({"id_str": "5", "text": "cut…", "user": {"id_str": "8"}, "lang": "de",
+            "extended_tweet": {"full_text": "whole"}}),
+        );
+        let post =
+            read(json!({"text": "RT @bob: cut…", "lang": "en", "retweeted_status": original}));
+        assert_eq!((&*post.message.text, &*post.message.lang), ("whole", "de"));
+        assert_eq!(post.message.author.id.get(), 7);
+        let reposted = post.reposted.unwrap();
+        assert_eq!(
+            (reposted.id.get(), reposted.author_id.unwrap().get()),
+            (5, 8)
+        );
+    }
+
+    #[test]
+    fn a_quote_drops_its_link_and_names_whose_it_is() {
+        let quoted = with(json!({"id_str": "5", "text": "a &lt; b", "user": {"id_str": "8"}}));
+        let permalink =
+            json!({"url": "https://t.co/q", "expanded": "https://twitter.com/bob/status/5"});
+        let post = read(
+            json!({"text": "see https://t.co/q", "quoted_status_id_str": "5",
+            "quoted_status": quoted, "quoted_status_permalink": permalink}),
+        );
+        assert_eq!(post.message.text, "see");
+        let quoted = post.quoted.unwrap();
+        assert_eq!((quoted.reference.id.get(), &*quoted.text), (5, "a < b"));
+        assert_eq!(quoted.reference.author_id.unwrap().get(), 8);
+        assert_eq!(quoted.reference.link_username.as_deref(), Some("bob"));
+    }
+
+    #[test]
+    fn a_quoted_post_that_is_gone_leaves_its_id_and_handle() {
+        let link = url("https://t.co/q", "https://x.com/bob/status/5", [4, 18]);
+        let post = read(
+            json!({"text": "see https://t.co/q", "quoted_status_id_str": "5", "entities": {"urls": [link]}}),
+        );
+        let quoted = post.quoted.unwrap();
+        assert_eq!(
+            (post.message.text.as_str(), post.message.links.len()),
+            ("see", 0)
+        );
+        assert_eq!((quoted.text.as_str(), quoted.author), ("", None));
+        assert_eq!(quoted.reference.link_username.as_deref(), Some("bob"));
+    }
+
+    #[test]
+    fn a_quoted_post_tells_its_id_itself_if_need_be() {
+        let post = read(json!({"quoted_status": {"id_str": "5"}}));
+        assert_eq!(post.quoted.unwrap().reference.id.get(), 5);
+    }
+
+    #[test]
+    fn a_reply_names_its_parent_and_whose_it_is() {
+        let post = read(json!({"in_reply_to_status_id_str": "4", "in_reply_to_user_id_str": "9"}));
+        let parent = post.replied_to.unwrap();
+        assert_eq!((parent.id.get(), parent.author_id.unwrap().get()), (4, 9));
+    }
+
+    #[test]
+    fn an_edit_knows_its_first_version() {
+        let history = json!({"edit_tweet_ids": ["3", "1924465506158878979"]});
+        let post = read(json!({"edit_history": history}));
+        assert_eq!((post.original_id().get(), post.edit_history.len()), (3, 2));
+    }
+
+    #[test]
+    fn a_block_is_read_in_each_of_its_spellings() {
+        for flag in [
+            json!({"user_has_blocked": "true"}),
+            json!({"is_blocked_by": true}),
+        ] {
+            assert!(read(flag).author_blocked);
+        }
+        assert!(!read(json!({"user_has_blocked": "false"})).author_blocked);
+    }
+
+    #[test]
+    fn what_is_essential_and_wrong_is_named() {
+        assert_eq!(refused(json!({"id_str": null})), "event.id_str: missing");
+        assert_eq!(refused(json!({"user": null})), "event.user: missing");
+        for (change, field) in [
+            (json!({"id_str": 12}), "event.id_str"),
+            (json!({"user": {"id": 7}}), "event.user.id_str"),
+            (
+                json!({"in_reply_to_status_id_str": 4}),
+                "event.in_reply_to_status_id_str",
+            ),
+            (
+                json!({"retweeted_status": {"id": 5}}),
+                "event.retweeted_status.id_str",
+            ),
+            (
+                json!({"edit_history": {"edit_tweet_ids": [3]}}),
+                "event.edit_history.edit_tweet_ids",
+            ),
+        ] {
+            let detail = refused(change);
+            assert!(detail.starts_with(&format!("{field}: ")), "{detail}");
+        }
+    }
+
+    #[test]
+    fn what_is_optional_and_wrong_is_absent() {
+        let post = read(
+            json!({"text": 7, "entities": [], "extended_entities": "x", "extended_tweet": 1, "lang": {},
+            "display_text_range": [-1], "possibly_sensitive": "yes", "quoted_status": [], "created_at": 12}),
+        );
+        assert_eq!((&*post.message.text, &*post.message.lang), ("", ""));
+        assert_eq!(post.message.created_at, time::of_post("", post.id));
+    }
+}

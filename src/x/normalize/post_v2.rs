@@ -180,3 +180,186 @@ fn reply_settings(value: &str) -> ReplySettings {
         _ => ReplySettings::Restricted,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::to_raw_value;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::activity::Rejected;
+    use crate::x::normalize::fields::object;
+
+    fn try_read(changes: Value, includes: Value) -> Result<Post, Unreadable> {
+        let mut wire = json!({"id": "20", "author_id": "7", "text": "hi"});
+        for (name, value) in changes.as_object().unwrap() {
+            wire[name] = value.clone();
+        }
+        let includes = to_raw_value(&includes).unwrap();
+        let inclusions = Inclusions::new(object(&includes).unwrap());
+        post(&to_raw_value(&wire).unwrap(), &inclusions)
+    }
+
+    fn read(changes: Value, includes: Value) -> Post {
+        try_read(changes, includes).unwrap()
+    }
+
+    fn url(t_co: &str, expanded: &str, start: usize) -> Value {
+        json!({"url": t_co, "expanded_url": expanded, "display_url": "d", "start": start, "end": start + t_co.len()})
+    }
+
+    #[test]
+    fn a_note_is_the_whole_text_under_either_name() {
+        for name in ["note_tweet", "note_post"] {
+            let note = json!({"text": "whole https://t.co/y", "entities": {"urls": [url("https://t.co/y", "https://y.example", 6)],
+                "hashtags": [{"start": 0, "end": 5, "tag": "whole"}]}});
+            let post = read(json!({"text": "cut…", name: note}), json!({}));
+            assert_eq!(post.message.text, "whole https://y.example");
+            assert_eq!(post.message.hashtags, ["whole"]);
+        }
+    }
+
+    #[test]
+    fn a_reply_to_a_reply_knows_parent_and_root() {
+        let references =
+            json!([{"type": "replied_to", "id": "12"}, {"type": "something", "id": 4}]);
+        for name in ["referenced_tweets", "referenced_posts"] {
+            let post = read(
+                json!({"conversation_id": "10", "in_reply_to_user_id": "9", name: references}),
+                json!({}),
+            );
+            assert_eq!(post.root.unwrap().get(), 10);
+            let parent = post.replied_to.unwrap();
+            assert_eq!((parent.id.get(), parent.author_id.unwrap().get()), (12, 9));
+        }
+        let post = read(
+            json!({"in_reply_to_tweet_id": "12"}),
+            json!({"tweets": [{"id": "12", "author_id": "8"}]}),
+        );
+        assert_eq!(post.replied_to.unwrap().author_id.unwrap().get(), 8);
+    }
+
+    #[test]
+    fn an_included_quote_is_shown_with_its_author() {
+        let changes = json!({"text": "see https://t.co/q", "referenced_tweets": [{"type": "quoted", "id": "12"}],
+            "entities": {"urls": [url("https://t.co/q", "https://twitter.com/bob/status/12", 4)]}});
+        let includes = json!({"posts": [{"id": "20"}, {"id": "12", "author_id": "8", "text": "a &amp; b"}],
+            "users": [{"data": {"id": "8", "username": "bob"}}]});
+        let post = read(changes, includes);
+        assert_eq!(
+            (post.message.text.as_str(), post.message.links.len()),
+            ("see", 0)
+        );
+        let quoted = post.quoted.unwrap();
+        assert_eq!(
+            (&*quoted.text, &*quoted.author.unwrap().username),
+            ("a & b", "bob")
+        );
+        assert_eq!(quoted.reference.link_username.as_deref(), Some("bob"));
+    }
+
+    #[test]
+    fn an_included_repost_is_shown_whole() {
+        let includes = json!({"tweets": [{"id": "12", "author_id": "8", "text": "short", "note_tweet": {"text": "whole"},
+            "attachments": {"media_keys": ["3_1"]}}], "media": [{"media_key": "3_1", "type": "photo", "url": "https://p.example/a.jpg"}]});
+        let changes = json!({"text": "RT @bob: short", "referenced_tweets": [{"type": "retweeted", "id": "12"}]});
+        let post = read(changes, includes);
+        assert_eq!(
+            (post.message.text.as_str(), post.message.attachments.len()),
+            ("whole", 1)
+        );
+        assert_eq!(post.reposted.unwrap().author_id.unwrap().get(), 8);
+    }
+
+    #[test]
+    fn a_repost_alone_tells_its_author_by_the_prefix() {
+        let mentions = json!([{"start": 3, "end": 7, "username": "bob", "id": "8"}, {"start": 9, "end": 12, "username": "us", "id": "9"}]);
+        let changes = json!({"text": "RT @bob: @us hello", "entities": {"mentions": mentions},
+            "referenced_tweets": [{"type": "retweeted", "id": "12"}]});
+        let post = read(changes, json!({}));
+        assert_eq!(
+            (post.message.text.as_str(), post.message.mentions.len()),
+            ("@us hello", 1)
+        );
+        let reposted = post.reposted.unwrap();
+        assert_eq!(reposted.author_id.unwrap().get(), 8);
+        assert_eq!(reposted.link_username.as_deref(), Some("bob"));
+    }
+
+    #[test]
+    fn the_link_to_media_goes_only_if_the_media_came() {
+        let changes = json!({"text": "look https://t.co/m", "attachments": {"media_keys": ["7_1", "3_2"]},
+            "entities": {"urls": [url("https://t.co/m", "https://x.com/ann/status/20/video/1", 5)]}});
+        let media = json!({"media": [{"media_key": "7_1", "type": "video"}]});
+        let post = read(changes.clone(), media);
+        assert_eq!(
+            (post.message.text.as_str(), post.message.links.len()),
+            ("look", 0)
+        );
+        let post = read(changes, json!({}));
+        assert_eq!(
+            post.message.text,
+            "look https://x.com/ann/status/20/video/1"
+        );
+        assert_eq!(
+            (post.message.attachments.len(), post.message.links.len()),
+            (0, 1)
+        );
+    }
+
+    #[test]
+    fn a_mention_within_the_displayed_text_is_explicit() {
+        let mentions = json!([{"start": 0, "end": 3, "username": "us", "id": "9"}, {"start": 4, "end": 7, "username": "us", "id": "9"}]);
+        let explicit = |range: Value| {
+            let changes = json!({"text": "@us @us", "display_text_range": range, "entities": {"mentions": mentions}});
+            let mentions = read(changes, json!({"users": [{"id": "9", "name": "Us"}]}))
+                .message
+                .mentions;
+            assert!(mentions.iter().all(|mention| mention.name == "Us"));
+            mentions
+                .iter()
+                .map(|mention| mention.explicit)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(explicit(json!([4, 7])), [false, true]);
+        assert_eq!(explicit(json!(null)), [true, true]);
+    }
+
+    #[test]
+    fn reply_settings_are_everyone_or_restricted() {
+        let settings =
+            |value: Value| read(json!({"reply_settings": value}), json!({})).reply_settings;
+        assert_eq!(settings(json!("everyone")), ReplySettings::Everyone);
+        assert_eq!(settings(json!("mentionedUsers")), ReplySettings::Restricted);
+        assert_eq!(settings(json!("brand_new")), ReplySettings::Restricted);
+        assert_eq!(settings(json!(null)), ReplySettings::Unknown);
+    }
+
+    #[test]
+    fn an_edit_knows_its_versions_under_either_name() {
+        for name in ["edit_history_tweet_ids", "edit_history_post_ids"] {
+            let post = read(json!({name: ["19", "20"]}), json!({}));
+            assert_eq!((post.original_id().get(), post.edit_history.len()), (19, 2));
+        }
+    }
+
+    #[test]
+    fn ids_as_numbers_are_refused() {
+        for (change, field) in [
+            (json!({"id": 20}), "id"),
+            (json!({"author_id": 7}), "author_id"),
+            (json!({"conversation_id": 10}), "conversation_id"),
+            (
+                json!({"referenced_tweets": [{"type": "quoted", "id": 12}]}),
+                "referenced_tweets.id",
+            ),
+            (json!({"referenced_tweets": {}}), "referenced_tweets"),
+        ] {
+            let detail = Rejected::from(try_read(change, json!({})).unwrap_err()).detail;
+            assert!(
+                detail.starts_with(&format!("{field}: expected")),
+                "{detail}"
+            );
+        }
+    }
+}

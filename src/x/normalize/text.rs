@@ -196,6 +196,10 @@ mod tests {
         let both = [own((5, 28), ONE), own((29, 52), TWO)];
         assert_eq!(render(&raw, &both), "look");
         assert_eq!(render(ONE, &[own((0, 23), ONE)]), "");
+        assert_eq!(
+            render(&format!("look {ONE} "), &[own((5, 28), ONE)]),
+            "look"
+        );
 
         let raw = format!("{ONE} and then {TWO}");
         let links = [own((0, 23), ONE), link((33, 56), TWO, "https://a.example")];

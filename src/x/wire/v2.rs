@@ -119,8 +119,8 @@ pub(crate) struct Media<'a> {
 pub(crate) struct Includes<'a> {
     pub(crate) users: List<User<'a>>,
     pub(crate) media: List<Media<'a>>,
-    pub(crate) tweets: List<Raw<'a>>,
-    pub(crate) posts: List<Raw<'a>>,
+    pub(crate) tweets: Option<Raw<'a>>,
+    pub(crate) posts: Option<Raw<'a>>,
 }
 
 /// One event of X Activity: everything under `data`.

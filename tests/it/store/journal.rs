@@ -145,7 +145,10 @@ async fn the_cursor_and_its_lanes_survive_a_restart() {
     assert_eq!(read(&store, |tx| tx.cursor()).await, 4);
     for (lane, expected) in [(Lane::Unrouted, 2), (Lane::Nacked, 3)] {
         let rows = read(&store, move |tx| tx.lane(lane, None, 10)).await;
-        assert_eq!(sequences(&rows), [expected]);
+        assert_eq!(
+            rows.iter().map(|row| row.sequence).collect::<Vec<_>>(),
+            [expected]
+        );
     }
 }
 
@@ -165,16 +168,15 @@ async fn a_lane_gives_its_oldest_rows_and_a_head_for_each_routing_key() {
         let store = store.clone();
         async move {
             let rows = read(&store, move |tx| tx.lane(Lane::Unrouted, key, limit)).await;
-            sequences(&rows)
+            rows.iter().map(|row| row.sequence).collect::<Vec<_>>()
         }
     };
     assert_eq!(lane(None, 3).await, [1, 2, 3]);
     assert_eq!(lane(Some("b"), 10).await, [2, 4]);
     write(&store, |tx| tx.leave_lane(Lane::Unrouted, 1)).await;
     let heads = read(&store, |tx| tx.lane_heads(Lane::Unrouted)).await;
-    assert_eq!(sequences(&heads), [2, 3]);
-    let depth = read(&store, |tx| tx.lane_depth(Lane::Unrouted)).await;
-    assert_eq!(depth, 4);
+    let heads: Vec<_> = heads.iter().map(|head| head.sequence).collect();
+    assert_eq!(heads, [2, 3]);
     assert_eq!(lane(Some("a"), 10).await, [3, 5]);
 }
 
@@ -193,7 +195,10 @@ async fn republishing_takes_what_was_written_in_the_time_but_its_end() {
         1
     );
     let rows = read(&store, |tx| tx.lane(Lane::Republish, None, 10)).await;
-    assert_eq!(sequences(&rows), [2, 3, 4, 5]);
+    assert_eq!(
+        rows.iter().map(|row| row.sequence).collect::<Vec<_>>(),
+        [2, 3, 4, 5]
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,96 @@
+//! Direct messages, what happens around them, and encrypted ones.
+
+use super::{Refused, World};
+use crate::model::event::Event;
+use crate::model::ids::{MessageId, UserId};
+use crate::model::message::{ChatMessage, DirectMessage, NewMessage};
+
+impl World {
+    pub(crate) fn direct_message(&mut self, new: NewMessage) -> Result<MessageId, Refused> {
+        let sender = self.user(new.sender)?.id;
+        let recipient = self.user(new.recipient)?.id;
+        if let Some(app) = &new.source_app {
+            self.app(app)?;
+        }
+        let at_ms = self.time.tick();
+        let id = MessageId(self.time.id_at(at_ms));
+        let media = self.new_media(new.media.into_iter().collect(), at_ms).pop();
+        let message = DirectMessage {
+            id,
+            sender,
+            recipient,
+            text: new.text,
+            created_at_ms: at_ms,
+            media,
+            quick_reply: new.quick_reply,
+            initiated_via: new.initiated_via,
+            source_app: new.source_app,
+        };
+        self.messages.insert(id, message);
+        Ok(id)
+    }
+
+    pub(crate) fn message(&self, id: MessageId) -> Result<&DirectMessage, Refused> {
+        self.messages.get(&id).ok_or(Refused::UnknownMessage(id))
+    }
+
+    pub(crate) fn messages(&self) -> impl DoubleEndedIterator<Item = &DirectMessage> {
+        self.messages.values()
+    }
+
+    pub(crate) fn typing(&mut self, sender: UserId, recipient: UserId) -> Result<Event, Refused> {
+        self.user(sender)?;
+        self.user(recipient)?;
+        Ok(Event::Typing {
+            sender,
+            recipient,
+            at_ms: self.time.tick(),
+        })
+    }
+
+    /// The recipient of `last` has read it and all before it.
+    pub(crate) fn mark_read(&mut self, last: MessageId) -> Result<Event, Refused> {
+        let message = self.message(last)?;
+        let (reader, writer) = (message.recipient, message.sender);
+        Ok(Event::Read {
+            reader,
+            writer,
+            last,
+            at_ms: self.time.tick(),
+        })
+    }
+
+    pub(crate) fn chat_message(
+        &mut self,
+        sender: UserId,
+        recipient: UserId,
+    ) -> Result<ChatMessage, Refused> {
+        self.user(sender)?;
+        self.user(recipient)?;
+        let created_at_ms = self.time.tick();
+        let id = uuid(&self.draw(&format!("chat/{sender}/{recipient}/{created_at_ms}")));
+        Ok(ChatMessage {
+            id,
+            sender,
+            recipient,
+            created_at_ms,
+        })
+    }
+}
+
+fn uuid(bytes: &[u8]) -> String {
+    let hex: String = bytes
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let part = |from, to| hex.get(from..to).unwrap_or_default();
+    format!(
+        "{}-{}-{}-{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32)
+    )
+}

@@ -1,0 +1,115 @@
+//! The state of the simulated X and everything that can change it.
+
+mod apps;
+mod messages;
+mod people;
+mod posts;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::app::{App, Form};
+use super::ids::{MediaId, MessageId, PostId, UserId};
+use super::media::{Media, MediaHosts, NewMedia};
+use super::message::DirectMessage;
+use super::post::Post;
+use super::time::{Clock, Timekeeper};
+use super::user::User;
+
+/// The wish cannot be granted, as X would say.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no such account.
+    #[error("there is no user {0}")]
+    UnknownUser(String),
+    /// There is no such post, or it is deleted.
+    #[error("there is no post {0}")]
+    UnknownPost(PostId),
+    /// There is no such message.
+    #[error("there is no direct message {0}")]
+    UnknownMessage(MessageId),
+    /// There is no such app.
+    #[error("there is no app {0}")]
+    UnknownApp(String),
+    /// The id, @name or app name belongs to another.
+    #[error("{0} is taken")]
+    Taken(String),
+    /// Neither four photos nor one video nor one GIF.
+    #[error("up to four photos, or one video, or one GIF")]
+    TooMuchMedia,
+    /// Replies and reposts stay as they are.
+    #[error("post {0} cannot be edited")]
+    NotEditable(PostId),
+    /// There is no earlier secret to sign with.
+    #[error("app {0} has no previous secret")]
+    NoPreviousSecret(String),
+}
+
+/// Everything X knows.
+pub(crate) struct World {
+    pub(crate) hosts: MediaHosts,
+    seed: u64,
+    time: Timekeeper,
+    apps: BTreeMap<String, App>,
+    users: BTreeMap<UserId, User>,
+    posts: BTreeMap<PostId, Post>,
+    messages: BTreeMap<MessageId, DirectMessage>,
+    subscriptions: BTreeMap<(String, UserId), BTreeSet<Form>>,
+    follows: BTreeSet<(UserId, UserId)>,
+    blocks: BTreeSet<(UserId, UserId)>,
+}
+
+/// Time and ids.
+impl World {
+    pub(crate) fn new(clock: Clock, seed: u64, hosts: MediaHosts) -> Self {
+        Self {
+            hosts,
+            seed,
+            time: Timekeeper::new(clock, seed),
+            apps: BTreeMap::new(),
+            users: BTreeMap::new(),
+            posts: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            follows: BTreeSet::new(),
+            blocks: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.time.advance(by);
+    }
+
+    pub(crate) fn tick(&mut self) -> i64 {
+        self.time.tick()
+    }
+
+    /// 32 bytes that depend on the seed and `of` alone: what X draws at random, drawn the same
+    /// each time.
+    pub(crate) fn draw(&self, of: &str) -> [u8; 32] {
+        Sha256::digest(format!("{}/{of}", self.seed)).into()
+    }
+
+    /// A short link for `of`; always 23 characters, as X's.
+    pub(crate) fn short_link(&self, of: &str) -> String {
+        let letters = STANDARD_NO_PAD.encode(self.draw(of));
+        let slug: String = letters
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(10)
+            .collect();
+        format!("https://t.co/{slug:x<10}")
+    }
+
+    fn new_media(&mut self, media: Vec<NewMedia>, at_ms: i64) -> Vec<Media> {
+        media
+            .into_iter()
+            .map(|new| Media::new(MediaId(self.time.id_at(at_ms)), new))
+            .collect()
+    }
+}

@@ -1,0 +1,192 @@
+//! Writing, reposting, editing, removing and liking posts.
+
+use super::{Refused, World};
+use crate::model::event::{Event, Like};
+use crate::model::ids::{PostId, UserId};
+use crate::model::media::{MediaKind, NewMedia};
+use crate::model::post::{Counts, NewPost, Post};
+use crate::text;
+
+impl World {
+    pub(crate) fn post(&mut self, new: NewPost) -> Result<PostId, Refused> {
+        let author = self.user(new.author)?.id;
+        let parent = new
+            .in_reply_to
+            .map(|id| self.visible_post(id))
+            .transpose()?
+            .cloned();
+        if let Some(quoted) = new.quote {
+            self.visible_post(quoted)?;
+        }
+        check_media(&new.media)?;
+        let inherited_mentions = parent
+            .as_ref()
+            .map(|parent| self.inherited_mentions(parent, author, &new.exclude_mentions))
+            .unwrap_or_default();
+        let at_ms = self.time.tick();
+        let id = PostId(self.time.id_at(at_ms));
+        let media = self.new_media(new.media, at_ms);
+        self.insert(Post {
+            id,
+            author,
+            created_at_ms: at_ms,
+            text: new.text,
+            conversation: parent.as_ref().map_or(id, |parent| parent.conversation),
+            parent: parent.map(|parent| parent.id),
+            quote: new.quote,
+            repost_of: None,
+            media,
+            inherited_mentions,
+            history: vec![id],
+            lang: language(new.lang),
+            possibly_sensitive: new.possibly_sensitive,
+            counts: Counts::default(),
+            deleted: false,
+        });
+        Ok(id)
+    }
+
+    /// A repost of a repost points to the original.
+    pub(crate) fn repost(&mut self, author: UserId, of: PostId) -> Result<PostId, Refused> {
+        self.user(author)?;
+        let original = self.visible_post(of)?;
+        let original = original.repost_of.unwrap_or(original.id);
+        let source = self.visible_post(original)?.clone();
+        let at_ms = self.time.tick();
+        let id = PostId(self.time.id_at(at_ms));
+        self.insert(Post {
+            id,
+            author,
+            created_at_ms: at_ms,
+            text: String::new(),
+            parent: None,
+            conversation: id,
+            quote: None,
+            repost_of: Some(original),
+            media: Vec::new(),
+            inherited_mentions: Vec::new(),
+            history: vec![id],
+            counts: Counts::default(),
+            deleted: false,
+            ..source
+        });
+        Ok(id)
+    }
+
+    /// A new version with a new id.
+    pub(crate) fn edit(&mut self, of: PostId, text: &str) -> Result<PostId, Refused> {
+        let before = self.visible_post(of)?.clone();
+        if !before.is_editable() {
+            return Err(Refused::NotEditable(of));
+        }
+        let at_ms = self.time.tick();
+        let id = PostId(self.time.id_at(at_ms));
+        let mut history = before.history.clone();
+        history.push(id);
+        self.insert(Post {
+            id,
+            created_at_ms: at_ms,
+            text: text.to_owned(),
+            history,
+            ..before
+        });
+        Ok(id)
+    }
+
+    /// Removing one version removes all of them.
+    pub(crate) fn delete(&mut self, post: PostId) -> Result<Event, Refused> {
+        let gone = self.visible_post(post)?.clone();
+        let first = gone.history.first().copied();
+        for version in self
+            .posts
+            .values_mut()
+            .filter(|post| post.history.first().copied() == first)
+        {
+            version.deleted = true;
+        }
+        Ok(Event::Deleted {
+            post,
+            author: gone.author,
+            at_ms: self.time.tick(),
+        })
+    }
+
+    pub(crate) fn like(&mut self, user: UserId, post: PostId) -> Result<Event, Refused> {
+        self.visible_post(post)?;
+        self.users
+            .get_mut(&user)
+            .ok_or_else(|| Refused::UnknownUser(user.to_string()))?
+            .likes += 1;
+        self.count(Some(post), |counts| counts.likes += 1);
+        let at_ms = self.time.tick();
+        Ok(Event::Liked(Like { user, post, at_ms }))
+    }
+
+    /// A post that is still there.
+    pub(crate) fn visible_post(&self, id: PostId) -> Result<&Post, Refused> {
+        self.any_post(id)
+            .filter(|post| !post.deleted)
+            .ok_or(Refused::UnknownPost(id))
+    }
+
+    /// A post, deleted or not.
+    pub(crate) fn any_post(&self, id: PostId) -> Option<&Post> {
+        self.posts.get(&id)
+    }
+
+    pub(crate) fn posts(&self) -> impl DoubleEndedIterator<Item = &Post> {
+        self.posts.values()
+    }
+
+    fn insert(&mut self, post: Post) {
+        if let Some(author) = self.users.get_mut(&post.author) {
+            author.posts += 1;
+        }
+        self.count(post.parent, |counts| counts.replies += 1);
+        self.count(post.quote, |counts| counts.quotes += 1);
+        self.count(post.repost_of, |counts| counts.reposts += 1);
+        self.posts.insert(post.id, post);
+    }
+
+    fn count(&mut self, post: Option<PostId>, count: impl FnOnce(&mut Counts)) {
+        if let Some(post) = post.and_then(|id| self.posts.get_mut(&id)) {
+            count(&mut post.counts);
+        }
+    }
+
+    /// X begins a reply with the parent's author and everybody the parent mentions, but never
+    /// with the writer.
+    fn inherited_mentions(
+        &self,
+        parent: &Post,
+        author: UserId,
+        excluded: &[UserId],
+    ) -> Vec<UserId> {
+        let mut people = vec![parent.author];
+        people.extend(text::compose(self, parent, text::QuoteLink::Omitted).mentions());
+        let mut kept = Vec::new();
+        for person in people {
+            if person != author && !excluded.contains(&person) && !kept.contains(&person) {
+                kept.push(person);
+            }
+        }
+        kept
+    }
+}
+
+fn check_media(media: &[NewMedia]) -> Result<(), Refused> {
+    let photos = media
+        .iter()
+        .filter(|media| media.kind == MediaKind::Photo)
+        .count();
+    let fits = media.len() <= 1 || (photos == media.len() && photos <= 4);
+    fits.then_some(()).ok_or(Refused::TooMuchMedia)
+}
+
+fn language(given: String) -> String {
+    if given.is_empty() {
+        "und".to_owned()
+    } else {
+        given
+    }
+}

@@ -1,0 +1,217 @@
+//! The command line. Commands on events and quarantine work on the store, beside a running service.
+
+mod events;
+mod probe;
+mod quarantine;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use clap::{Parser, Subcommand};
+use serde::{Serialize, Serializer};
+use tokio::signal::unix::{SignalKind, signal};
+use twitter_channel::app::App;
+use twitter_channel::config::{ConfigFaults, Settings};
+use twitter_channel::store::Store;
+use twitter_channel::telemetry;
+
+/// Bad configuration, as sysexits.h has it for bad input (contract 7).
+const EXIT_CONFIGURATION: u8 = 64;
+
+/// X (Twitter) as a channel of a helpdesk.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    /// Settings file (TOML); environment variables override it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service until SIGTERM.
+    Serve,
+    /// Say what is wrong with the configuration, without starting.
+    Check,
+    /// Ask the running service whether it is ready (for a container's health check).
+    Probe,
+    /// Events of the journal.
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Deliveries of X that were kept because they were not understood or had no account yet.
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
+}
+
+/// Why a command ends with another status than 0.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the configuration cannot be used:\n{0}")]
+    Configuration(#[from] ConfigFaults),
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl Failure {
+    /// Says it on stderr; gives the exit status.
+    pub(crate) fn report(&self) -> ExitCode {
+        // With stderr gone there is nobody left to tell.
+        let _unsaid = writeln!(io::stderr(), "twitter-channel: {self}");
+        match self {
+            Self::Configuration(_) => ExitCode::from(EXIT_CONFIGURATION),
+            Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Does what the arguments ask for.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let settings = Settings::load(arguments.config.as_deref(), environment())?;
+    match arguments.command {
+        Command::Serve => serve(settings).await?,
+        Command::Check => print("the configuration is good\n")?,
+        Command::Probe => probe::ready(settings.private.listen).await?,
+        Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
+    }
+    Ok(())
+}
+
+/// Not `env::vars`, which panics where some other program's variable is no UTF-8.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        Some((name, value.into_string().ok()?))
+    })
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    telemetry::start_logs(&settings.log)?;
+    // Before the first start-up step: from here on a signal ends the service in order.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let app = App::start(settings).await?;
+    tracing::info!(
+        public = %app.public_address,
+        private = %app.private_address,
+        "the service runs"
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("the service stops");
+    app.stop().await;
+    Ok(())
+}
+
+/// Opens the store of a service that has run before: a wrong path must not make an empty one.
+fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    let path = &settings.store.path;
+    ensure!(path.exists(), "there is no store at {}", path.display());
+    Ok(Store::open(settings.store.clone())?)
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // `... | head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Rows for a person, or as one JSON object per line.
+fn rows<T: Serialize>(
+    rows: &[T],
+    json: bool,
+    line: impl Fn(&T) -> String,
+) -> anyhow::Result<String> {
+    rows.iter()
+        .map(|row| match json {
+            true => Ok(serde_json::to_string(row)? + "\n"),
+            false => Ok(line(row)),
+        })
+        .collect()
+}
+
+/// Ids and times in JSON: as they are written everywhere else.
+fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// A line of a table for a terminal: what X or a file put into it must not steer the terminal.
+fn line(columns: &[String]) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let line: String = columns.join("  ").chars().map(plain).collect();
+    line + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Deref;
+
+    use jiff::Timestamp;
+    use tempfile::TempDir;
+    use twitter_channel::store::StoreSettings;
+
+    use super::*;
+
+    /// A store of its own for each test.
+    pub(super) struct TestStore {
+        store: Store,
+        _dir: TempDir,
+    }
+
+    impl TestStore {
+        pub(super) fn open() -> Self {
+            let dir = TempDir::new().unwrap();
+            let settings = StoreSettings {
+                path: dir.path().join("store.db"),
+                max_bytes: 1 << 30,
+                retention: std::time::Duration::from_hours(24),
+            };
+            Self {
+                store: Store::open(settings).unwrap(),
+                _dir: dir,
+            }
+        }
+    }
+
+    impl Deref for TestStore {
+        type Target = Store;
+        fn deref(&self) -> &Store {
+            &self.store
+        }
+    }
+
+    /// So many seconds after 1970 began.
+    pub(super) fn at(second: u64) -> Timestamp {
+        Timestamp::from_second(second.try_into().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn arguments_are_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_settings_file_may_be_named_after_the_command() {
+        let arguments = ["twitter-channel", "events", "list", "--config", "x.toml"];
+        let arguments = Arguments::try_parse_from(arguments).unwrap();
+        assert_eq!(arguments.config, Some(PathBuf::from("x.toml")));
+    }
+
+    #[test]
+    fn a_line_cannot_steer_the_terminal() {
+        assert_eq!(
+            line(&["a\u{1b}[2J\n".to_owned(), "b".to_owned()]),
+            "a [2J   b\n"
+        );
+    }
+}

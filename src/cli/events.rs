@@ -1,0 +1,351 @@
+//! `events`: what the journal holds.
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use twitter_channel::domain::ids::EventId;
+use twitter_channel::store::{JournalRow, Lane, Store, StoreError, Tx};
+
+use super::{as_text, line, rows};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the newest events, newest first: sequence, time, type, routing key, id, state.
+    List(List),
+    /// Show one event: its properties and its body.
+    Show {
+        /// Id of the event: 32 hex digits.
+        id: EventId,
+    },
+    /// Have the running service publish events again, with the same ids and x-republished.
+    Republish(Republish),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    /// Only events whose routing key nobody has bound, oldest first.
+    #[arg(long)]
+    unrouted: bool,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Republish {
+    /// The events with these ids.
+    #[arg(long = "id", value_name = "ID", num_args = 1.., required_unless_present = "from")]
+    ids: Vec<EventId>,
+    /// All events written from this time on (RFC 3339) ...
+    #[arg(long, value_name = "TIME", requires = "to", conflicts_with = "ids")]
+    from: Option<Timestamp>,
+    /// ... and before this one.
+    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "ids")]
+    to: Option<Timestamp>,
+}
+
+impl Command {
+    /// Does it; gives what to print.
+    pub(super) async fn run(self, store: &Store) -> anyhow::Result<String> {
+        match self {
+            Self::List(list) => list.run(store).await,
+            Self::Show { id } => show(store, id).await,
+            Self::Republish(republish) => republish.run(store).await,
+        }
+    }
+}
+
+/// Where an event is on its way.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// The broker has it.
+    Published,
+    /// Not yet handed to the broker, or refused by it for now.
+    Waiting,
+    /// Nobody has bound its routing key.
+    Unrouted,
+}
+
+impl State {
+    fn of(row: &JournalRow, tx: &Tx<'_>) -> Result<Self, StoreError> {
+        Ok(match tx.waits_in(row.sequence)? {
+            Some(Lane::Unrouted) => Self::Unrouted,
+            Some(Lane::Nacked) => Self::Waiting,
+            Some(Lane::Republish) | None if row.sequence > tx.cursor()? => Self::Waiting,
+            Some(Lane::Republish) | None => Self::Published,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Waiting => "waiting",
+            Self::Unrouted => "unrouted",
+        }
+    }
+}
+
+/// A line of the list.
+#[derive(Debug, Serialize)]
+struct Listed {
+    sequence: u64,
+    #[serde(serialize_with = "as_text")]
+    time: Timestamp,
+    #[serde(rename = "type")]
+    event_type: String,
+    routing_key: String,
+    #[serde(serialize_with = "as_text")]
+    id: EventId,
+    state: State,
+}
+
+impl Listed {
+    fn new(row: JournalRow, tx: &Tx<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            sequence: row.sequence,
+            state: State::of(&row, tx)?,
+            time: row.time,
+            event_type: row.event_type,
+            routing_key: row.routing_key,
+            id: row.id,
+        })
+    }
+
+    fn line(&self) -> String {
+        line(&[
+            format!("{:>8}", self.sequence),
+            format!("{:.0}", self.time),
+            format!("{:<20}", self.event_type),
+            format!("{:<50}", self.routing_key),
+            self.id.to_string(),
+            self.state.name().to_owned(),
+        ])
+    }
+}
+
+impl List {
+    async fn run(self, store: &Store) -> anyhow::Result<String> {
+        let json = self.json;
+        let listed = store.read(move |tx| self.listed(tx)).await?;
+        rows(&listed, json, Listed::line)
+    }
+
+    fn listed(&self, tx: &Tx<'_>) -> Result<Vec<Listed>, StoreError> {
+        let rows = match self.unrouted {
+            true => tx.lane(Lane::Unrouted, None, self.limit)?,
+            false => tx.newest_events(self.limit)?,
+        };
+        rows.into_iter().map(|row| Listed::new(row, tx)).collect()
+    }
+}
+
+async fn stored(store: &Store, id: EventId) -> anyhow::Result<(JournalRow, State)> {
+    let look_up = move |tx: &Tx<'_>| {
+        let row = tx.event(id)?;
+        row.map(|row| State::of(&row, tx).map(|state| (row, state)))
+            .transpose()
+    };
+    let found = store.read(look_up).await?;
+    found.with_context(|| format!("no event {id}, or its body is no longer kept"))
+}
+
+async fn show(store: &Store, id: EventId) -> anyhow::Result<String> {
+    let (row, state) = stored(store, id).await?;
+    let body: Value = serde_json::from_slice(&row.body).context("the stored body is no JSON")?;
+    let properties: String = [
+        ("message_id", row.id.to_string()),
+        ("type", row.event_type),
+        ("routing_key", row.routing_key),
+        ("correlation_id", row.correlation_id),
+        ("subject", row.subject),
+        ("time", row.time.to_string()),
+        ("written", row.at.to_string()),
+        ("sequence", row.sequence.to_string()),
+        ("mandatory", row.mandatory.to_string()),
+        ("state", state.name().to_owned()),
+    ]
+    .into_iter()
+    .map(|(name, value)| line(&[format!("{name:<14}"), value]))
+    .collect();
+    Ok(format!("{properties}\n{body:#}\n"))
+}
+
+impl Republish {
+    async fn run(self, store: &Store) -> anyhow::Result<String> {
+        let now = Timestamp::now();
+        let count = match (self.from, self.to) {
+            (Some(from), Some(to)) => {
+                ensure!(from < to, "--from must be before --to");
+                store.write(move |tx| tx.republish(from, to, now)).await?
+            }
+            _ => republish(store, &self.ids, now).await?,
+        };
+        Ok(format!(
+            "{count} events will be published again by the running service\n"
+        ))
+    }
+}
+
+/// All of them or, when one is not stored, none.
+async fn republish(store: &Store, ids: &[EventId], now: Timestamp) -> anyhow::Result<usize> {
+    let mut rows = Vec::new();
+    for id in ids {
+        let (row, _state) = stored(store, *id).await?;
+        rows.push((row.sequence, row.routing_key));
+    }
+    let count = rows.len();
+    let enter = move |tx: &mut Tx<'_>| {
+        rows.iter()
+            .try_for_each(|(sequence, key)| tx.enter_lane(Lane::Republish, *sequence, key, now))
+    };
+    store.write(enter).await?;
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use twitter_channel::store::NewRow;
+
+    use super::*;
+    use crate::cli::tests::{TestStore, at};
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        let words = std::iter::once("events").chain(line.split(' '));
+        Arguments::try_parse_from(words).map(|arguments| arguments.command)
+    }
+
+    async fn run(store: &Store, line: &str) -> anyhow::Result<String> {
+        parse(line).unwrap().run(store).await
+    }
+
+    fn id(number: u64) -> EventId {
+        EventId::new("1", "message.received", "x", number)
+    }
+
+    /// Three events: published, unrouted and waiting.
+    async fn store() -> TestStore {
+        let store = TestStore::open();
+        let fill = |tx: &mut Tx<'_>| {
+            for number in 1..=3 {
+                tx.append(
+                    NewRow {
+                        id: id(number),
+                        event_type: "message.received",
+                        routing_key: "message.received.post.1".to_owned(),
+                        correlation_id: "post:9".to_owned(),
+                        subject: "9".to_owned(),
+                        time: at(number),
+                        mandatory: true,
+                        body: r#"{"message":{"text":"Hello"}}"#.into(),
+                    },
+                    at(100 + number),
+                )?;
+            }
+            let unrouted = (Lane::Unrouted, 2, "message.received.post.1".to_owned());
+            tx.advance_cursor(2, &[unrouted], at(200))
+        };
+        store.write(fill).await.unwrap();
+        store
+    }
+
+    async fn republished(store: &Store) -> Vec<u64> {
+        let lane = |tx: &Tx<'_>| tx.lane(Lane::Republish, None, 10);
+        let rows = store.read(lane).await.unwrap();
+        rows.iter().map(|row| row.sequence).collect()
+    }
+
+    #[tokio::test]
+    async fn a_list_is_a_line_for_each_event_newest_first() {
+        let text = run(&*store().await, "list --limit 2").await.unwrap();
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        let [waiting, unrouted] = lines.as_slice() else {
+            panic!("{text}");
+        };
+        assert!(waiting.starts_with("3  1970-01-01T00:00:03Z  message.received "));
+        assert!(waiting.ends_with(&format!("{}  waiting", id(3))), "{text}");
+        assert!(unrouted.ends_with("  unrouted"), "{text}");
+        let all = run(&*store().await, "list").await.unwrap();
+        assert!(all.trim_end().ends_with("  published"), "{all}");
+    }
+
+    #[tokio::test]
+    async fn unrouted_events_can_be_listed_alone_and_as_json() {
+        let text = run(&*store().await, "list --unrouted --json")
+            .await
+            .unwrap();
+        let listed: Value = serde_json::from_str(&text).unwrap();
+        let expected = serde_json::json!({
+            "sequence": 2,
+            "time": "1970-01-01T00:00:02Z",
+            "type": "message.received",
+            "routing_key": "message.received.post.1",
+            "id": id(2).to_string(),
+            "state": "unrouted",
+        });
+        assert_eq!(listed, expected);
+    }
+
+    #[tokio::test]
+    async fn an_event_is_shown_with_its_properties_and_body() {
+        let text = run(&*store().await, &format!("show {}", id(1)))
+            .await
+            .unwrap();
+        assert!(
+            text.starts_with(&format!("message_id      {}\n", id(1))),
+            "{text}"
+        );
+        assert!(text.contains("\ncorrelation_id  post:9\n"), "{text}");
+        assert!(text.contains("    \"text\": \"Hello\"\n"), "{text}");
+        run(&*store().await, &format!("show {}", id(9)))
+            .await
+            .unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn events_are_republished_by_id_all_or_none() {
+        let store = store().await;
+        let error = run(&store, &format!("republish --id {} {}", id(1), id(9))).await;
+        assert!(error.unwrap_err().to_string().contains(&id(9).to_string()));
+        assert!(republished(&store).await.is_empty());
+        let both = format!("republish --id {} --id {}", id(1), id(3));
+        assert!(run(&store, &both).await.unwrap().starts_with("2 events"));
+        assert_eq!(republished(&store).await, [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn events_are_republished_by_the_time_they_were_written() {
+        let store = store().await;
+        let range = "--from 1970-01-01T00:01:42Z --to 1970-01-01T00:01:43Z";
+        let said = run(&store, &format!("republish {range}")).await.unwrap();
+        assert!(said.starts_with("1 events"), "{said}");
+        assert_eq!(republished(&store).await, [2]);
+        let reversed = "republish --from 1970-01-02T00:00:00Z --to 1970-01-01T00:00:00Z";
+        run(&store, reversed).await.unwrap_err();
+    }
+
+    #[test]
+    fn what_to_republish_must_be_said_in_one_way() {
+        let time = "2026-01-01T00:00:00Z";
+        for line in [
+            "republish".to_owned(),
+            format!("republish --from {time}"),
+            format!("republish --to {time}"),
+            format!("republish --id {} --from {time} --to {time}", id(1)),
+            "republish --id 12".to_owned(),
+        ] {
+            parse(&line).expect_err(&line);
+        }
+    }
+}

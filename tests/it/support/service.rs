@@ -1,0 +1,424 @@
+//! The whole service between a simulated X and a virtual host of the real broker.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use lapin::BasicProperties;
+use lapin::message::BasicGetMessage;
+use lapin::types::AMQPValue;
+use serde_json::Value;
+use simulator::{AttemptResult, Clock, Form, NewApp, NewUser, RawSignature, Simulator, UserId};
+use tempfile::TempDir;
+use twitter_channel::app::App;
+use twitter_channel::config::Settings;
+use twitter_channel::store::{Quarantined, Store, Tx};
+
+use super::broker::{TestBroker, client, eventually};
+use crate::contract::check_event;
+
+/// The inbox that the service declares by default.
+pub(crate) const INBOX: &str = "twitter.tickets";
+/// App and account that every setup begins with.
+pub(crate) const APP: &str = "acme";
+pub(crate) const ACME: UserId = UserId(2_975_699_229);
+
+/// One of our accounts.
+#[derive(Clone)]
+struct OurAccount {
+    app: String,
+    id: UserId,
+    username: String,
+    /// More keys of its table, as TOML.
+    more: String,
+}
+
+/// What a service and the X before it are set up with: an app and an account, both `acme`, which
+/// wants direct messages, mentions, replies and quotes.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    apps: Vec<(String, String)>,
+    accounts: Vec<OurAccount>,
+    filters: Vec<String>,
+    pub(super) variables: Vec<(String, String)>,
+    toml: String,
+    forms: Vec<Form>,
+    clock: Clock,
+}
+
+impl Setup {
+    /// App and account, filters for all that names the account, Account Activity, the wall clock.
+    pub(crate) fn new() -> Self {
+        let wants = |word| format!("account = \"acme\"\nmatch = \"{word}\"\ngroup = \"support\"");
+        Self {
+            filters: ["direct_messages", "mentions", "replies", "quotes"]
+                .map(wants)
+                .into(),
+            ..Self::unfiltered()
+        }
+    }
+
+    /// The same without filters.
+    pub(crate) fn unfiltered() -> Self {
+        let setup = Self {
+            apps: Vec::new(),
+            accounts: Vec::new(),
+            filters: Vec::new(),
+            variables: Vec::new(),
+            toml: String::new(),
+            forms: vec![Form::AccountActivity],
+            clock: Clock::Wall,
+        };
+        setup.app(APP, "").account(APP, ACME, "acme", "")
+    }
+
+    /// One more app, with more keys of its table; its secret is [`secret_of`] it.
+    #[must_use]
+    pub(crate) fn app(mut self, name: &str, more: &str) -> Self {
+        self.apps.push((name.to_owned(), more.to_owned()));
+        self
+    }
+
+    /// The first app with other keys in its table.
+    #[must_use]
+    pub(crate) fn app_keys(mut self, more: &str) -> Self {
+        self.apps[0].1 = more.to_owned();
+        self
+    }
+
+    /// One more account, with more keys of its table.
+    #[must_use]
+    pub(crate) fn account(mut self, app: &str, id: UserId, username: &str, more: &str) -> Self {
+        self.accounts.push(OurAccount {
+            app: app.to_owned(),
+            id,
+            username: username.to_owned(),
+            more: more.to_owned(),
+        });
+        self
+    }
+
+    /// The first account with other keys in its table.
+    #[must_use]
+    pub(crate) fn account_keys(mut self, more: &str) -> Self {
+        self.accounts[0].more = more.to_owned();
+        self
+    }
+
+    /// One more filter, behind the others: the keys of its table, as TOML.
+    #[must_use]
+    pub(crate) fn filter(mut self, keys: &str) -> Self {
+        self.filters.push(keys.to_owned());
+        self
+    }
+
+    /// Sets a key by its environment variable, such as `PUBLIC__MAX_BODY_BYTES`.
+    #[must_use]
+    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
+        let variable = format!("TWITTER_CHANNEL__{key}");
+        self.variables.push((variable, value.to_owned()));
+        self
+    }
+
+    /// Adds to the configuration file.
+    #[must_use]
+    pub(crate) fn toml(mut self, more: &str) -> Self {
+        self.toml.push_str(more);
+        self
+    }
+
+    /// The forms in which X delivers.
+    #[must_use]
+    pub(crate) fn forms(mut self, forms: &[Form]) -> Self {
+        self.forms = forms.to_vec();
+        self
+    }
+
+    /// X's time.
+    #[must_use]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The configuration file.
+    pub(super) fn file(&self) -> String {
+        let mut file = self.toml.clone();
+        for (name, more) in &self.apps {
+            let secret = secret_of(name);
+            writeln!(
+                file,
+                "\n[[apps]]\nname = \"{name}\"\nconsumer_key = \"{name}-key\"\n\
+                 consumer_secret = \"{secret}\"\n{more}"
+            )
+            .unwrap();
+        }
+        for account in &self.accounts {
+            writeln!(
+                file,
+                "\n[[accounts]]\napp = \"{}\"\nid = \"{}\"\nusername = \"{}\"\n{}",
+                account.app, account.id, account.username, account.more
+            )
+            .unwrap();
+        }
+        for filter in &self.filters {
+            writeln!(file, "\n[[filters]]\n{filter}").unwrap();
+        }
+        file
+    }
+}
+
+/// The consumer secret of an app.
+pub(crate) fn secret_of(app: &str) -> String {
+    format!("secret of {app}")
+}
+
+/// An event as the core gets it; its body was found to be exactly the contract's.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) body: Value,
+    pub(crate) routing_key: String,
+    pub(crate) properties: BasicProperties,
+}
+
+impl Event {
+    fn read(message: BasicGetMessage) -> Self {
+        let routing_key = message.delivery.routing_key.to_string();
+        let body: Value = serde_json::from_slice(&message.delivery.data).unwrap();
+        let event = Self {
+            routing_key,
+            properties: message.delivery.properties.clone(),
+            body,
+        };
+        if let Err(fault) = check_event(event.event_type(), &message.delivery.data) {
+            panic!("not the contract's: {fault}");
+        }
+        event
+    }
+
+    pub(crate) fn event_type(&self) -> &str {
+        self.text("/event/type")
+    }
+
+    /// What stands at this place of the body.
+    pub(crate) fn at(&self, pointer: &str) -> &Value {
+        let found = self.body.pointer(pointer);
+        found.unwrap_or_else(|| panic!("no {pointer} in {:#}", self.body))
+    }
+
+    /// The text at this place of the body.
+    pub(crate) fn text(&self, pointer: &str) -> &str {
+        let found = self.at(pointer).as_str();
+        found.unwrap_or_else(|| panic!("no text at {pointer} in {:#}", self.body))
+    }
+
+    /// An AMQP header that is a text.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        match self.properties.headers().as_ref()?.inner().get(name)? {
+            AMQPValue::LongString(text) => Some(text.to_string()),
+            other => panic!("header {name} is {other:?}"),
+        }
+    }
+}
+
+/// The running service with its neighbours.
+pub(crate) struct TestService {
+    pub(crate) simulator: Simulator,
+    pub(crate) broker: TestBroker,
+    /// A handle beside the service's own, as the command line has it.
+    pub(crate) store: Store,
+    setup: Setup,
+    public: SocketAddr,
+    private: SocketAddr,
+    app: Option<App>,
+    folder: TempDir,
+}
+
+impl TestService {
+    /// Starts everything; X knows of our apps and accounts, and delivers.
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let (broker, folder) = (TestBroker::vhost().await, tempfile::tempdir().unwrap());
+        let settings = load(&setup, &folder, &broker, ([127, 0, 0, 1], 0).into());
+        let app = App::start(settings).await.unwrap();
+        let simulator = simulator::Settings {
+            clock: setup.clock.clone(),
+            time_scale: 0.01,
+            ..simulator::Settings::default()
+        };
+        let service = Self {
+            store: open_store(&setup, &folder, &broker),
+            simulator: Simulator::start(simulator).await.unwrap(),
+            public: app.public_address,
+            private: app.private_address,
+            app: Some(app),
+            setup,
+            broker,
+            folder,
+        };
+        service.tell_x();
+        service
+    }
+
+    /// X hears of the apps and accounts that it does not know yet.
+    fn tell_x(&self) {
+        for (name, _) in &self.setup.apps {
+            let app = NewApp::new(name, &secret_of(name), &self.webhook(name));
+            let _known = self.simulator.add_app(app);
+        }
+        for account in &self.setup.accounts {
+            let user = NewUser::named(&account.username).with_id(account.id.0);
+            let _known = self.simulator.add_user(user);
+            let (app, forms) = (&account.app, &self.setup.forms);
+            self.simulator.subscribe(app, account.id, forms).unwrap();
+        }
+    }
+
+    /// Stops the service alone, in order.
+    pub(crate) async fn stop(&mut self) {
+        self.app.take().unwrap().stop().await;
+    }
+
+    /// Starts the stopped service on the same store and address, with what `change` makes of its
+    /// setup.
+    pub(crate) async fn start_again(&mut self, change: impl FnOnce(Setup) -> Setup) {
+        self.setup = change(self.setup.clone());
+        let settings = load(&self.setup, &self.folder, &self.broker, self.public);
+        let app = App::start(settings).await.unwrap();
+        self.private = app.private_address;
+        self.app = Some(app);
+        self.tell_x();
+    }
+
+    /// Where X reaches the service.
+    pub(crate) fn public_url(&self) -> String {
+        format!("http://{}", self.public)
+    }
+
+    /// Where ops reach the service.
+    pub(crate) fn private_url(&self) -> String {
+        format!("http://{}", self.private)
+    }
+
+    /// Where X delivers to an app.
+    pub(crate) fn webhook(&self, app: &str) -> String {
+        format!("{}/webhooks/twitter/{app}", self.public_url())
+    }
+
+    /// A page of the private listener.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        let url = self.private_url() + path;
+        let response = client().get(url).send().await.unwrap();
+        response.error_for_status().unwrap().text().await.unwrap()
+    }
+
+    /// A sample of `/metrics` by its whole name, labels included; 0 where there is none yet. The
+    /// counters are of the whole process, which runs other tests too.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let page = self.page("/metrics").await;
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Somebody at X.
+    pub(crate) fn user(&self, username: &str) -> UserId {
+        let known = self.simulator.user_id(username);
+        known.unwrap_or_else(|| self.add_user(NewUser::named(username)))
+    }
+
+    /// Somebody at X with a profile.
+    pub(crate) fn add_user(&self, user: NewUser) -> UserId {
+        self.simulator.add_user(user).unwrap()
+    }
+
+    /// Delivers a body to [`APP`], signed; the status of the answer.
+    pub(crate) async fn deliver(&self, body: impl Into<bytes::Bytes>) -> u16 {
+        let answer = self.simulator.deliver(APP, body, RawSignature::Correct);
+        match answer.await.unwrap() {
+            AttemptResult::Answered(status) => status,
+            other => panic!("no answer: {other:?}"),
+        }
+    }
+
+    /// Delivers a body of JSON that has to be taken.
+    pub(crate) async fn take(&self, body: &Value) {
+        assert_eq!(self.deliver(body.to_string()).await, 200, "{body:#}");
+    }
+
+    /// Waits until X has delivered everything and all of it lies in the queues.
+    pub(crate) async fn settled(&self) {
+        self.simulator.settled().await;
+        let published = async || {
+            let read = |tx: &Tx<'_>| Ok((tx.journal_summary()?, tx.cursor()?));
+            let (summary, cursor) = self.store.read(read).await.unwrap();
+            // The first event of all tells that the service has started.
+            (summary.unpublished == 0 && cursor > 0).then_some(())
+        };
+        eventually("everything published", published).await;
+    }
+
+    /// All that came into the inbox since the last look, once everything is published; without
+    /// `account.health`, which tells of the service.
+    pub(crate) async fn events(&self) -> Vec<Event> {
+        self.settled().await;
+        self.take_events().await
+    }
+
+    /// The only event since the last look.
+    pub(crate) async fn only_event(&self) -> Event {
+        let mut events = self.events().await;
+        assert_eq!(events.len(), 1, "{events:#?}");
+        events.remove(0)
+    }
+
+    /// Waits for an event, whatever else is still on its way.
+    pub(crate) async fn next_event(&self) -> Event {
+        let came = async || self.take_events().await.into_iter().next();
+        eventually("an event", came).await
+    }
+
+    async fn take_events(&self) -> Vec<Event> {
+        let mut events = self.take_events_of(INBOX).await;
+        events.retain(|event| event.event_type() != "account.health");
+        events
+    }
+
+    /// All that is in a queue.
+    pub(crate) async fn take_events_of(&self, queue: &str) -> Vec<Event> {
+        let messages = self.broker.drain(queue).await.into_iter();
+        messages.map(Event::read).collect()
+    }
+
+    /// What lies in quarantine, oldest first.
+    pub(crate) async fn quarantine(&self) -> Vec<Quarantined> {
+        let kept = self.store.read(|tx| tx.quarantined(0, 1000)).await;
+        kept.unwrap()
+    }
+
+    /// Waits until so many deliveries lie in quarantine.
+    pub(crate) async fn wait_for_quarantine(&self, count: usize) {
+        let reached = async || (self.quarantine().await.len() == count).then_some(());
+        eventually(&format!("{count} deliveries in quarantine"), reached).await;
+    }
+}
+
+fn load(setup: &Setup, folder: &TempDir, broker: &TestBroker, public: SocketAddr) -> Settings {
+    let path = folder.path().join("twitter-channel.toml");
+    std::fs::write(&path, setup.file()).unwrap();
+    let store = folder.path().join("channel.db");
+    let own = [
+        ("PUBLIC__LISTEN", public.to_string()),
+        ("PUBLIC__WORKERS", "1".to_owned()),
+        ("PRIVATE__LISTEN", "127.0.0.1:0".to_owned()),
+        ("BROKER__URL", broker.url()),
+        ("STORE__URL", format!("sqlite://{}", store.display())),
+    ];
+    let own = own.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
+    let variables = own.into_iter().chain(setup.variables.clone());
+    Settings::load(Some(&path), variables).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn open_store(setup: &Setup, folder: &TempDir, broker: &TestBroker) -> Store {
+    let settings = load(setup, folder, broker, ([127, 0, 0, 1], 0).into());
+    Store::open(settings.store).unwrap()
+}
