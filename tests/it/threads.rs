@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use simulator::{Disturbances, Form, NewPost, PostId, UserId};
 
-use crate::support::service::{ACME, APP, Event, Setup, TestService};
+use crate::support::service::{ACME, Event, Setup, TestService};
 
 const AT_ONCE: usize = 16;
 
