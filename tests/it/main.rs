@@ -3,10 +3,6 @@
 
 // Says to clippy that the helpers are tests too.
 #![cfg(test)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the tasks of a test end with its runtime"
-)]
 
 mod broker;
 mod contract;
