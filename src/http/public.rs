@@ -16,8 +16,7 @@ use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use jiff::Timestamp;
 use serde::Serialize;
-use tracing::field::Empty;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::flow::ingest::Ingest;
 use crate::telemetry::metrics;
@@ -113,14 +112,7 @@ async fn take_delivery(
 ) -> HttpResponse {
     let began = Instant::now();
     let app = webhooks.label(&name);
-    // `event.ids` is filled by the flow.
-    let span = tracing::info_span!(
-        "delivery",
-        app,
-        http.status = Empty,
-        duration_ms = Empty,
-        event.ids = Empty
-    );
+    let span = tracing::info_span!("delivery", app);
     async {
         let taken = take(&name, &request, payload, &webhooks, &ingest).await;
         let response = match &taken {
@@ -156,13 +148,12 @@ async fn take(
 }
 
 fn report(app: &str, taken: &Result<(), Refusal>, status: u16, took: Duration) {
-    let span = Span::current();
-    span.record("http.status", status);
-    span.record("duration_ms", took.as_secs_f64() * 1000.0);
     metrics::count_delivery(app, status, took);
-    match taken {
-        Ok(()) => tracing::debug!("delivery accepted"),
-        Err(refusal) => note_refusal(app, refusal),
+    // Not fields of the span: a span's fields are written out whether or not anybody logs them.
+    let duration_ms = took.as_secs_f64() * 1000.0;
+    tracing::debug!(http.status = status, duration_ms, "delivery answered");
+    if let Err(refusal) = taken {
+        note_refusal(app, refusal);
     }
 }
 

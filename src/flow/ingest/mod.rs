@@ -14,7 +14,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tracing::Span;
 
 use crate::domain::activity::Normalized;
 use crate::domain::event::Event;
@@ -125,8 +124,9 @@ impl Ingest {
 
     /// What is committed is counted, and what goes past the journal is passed on.
     fn note(&self, report: Report) -> Accepted {
-        for (_, event_type, kind) in &report.published {
+        for (id, event_type, kind) in &report.published {
             metrics::count_event(event_type, kind);
+            tracing::debug!(event.id = %id, event_type, "an event was written");
         }
         for _ in 0..report.duplicates {
             metrics::count_duplicate();
@@ -142,14 +142,6 @@ impl Ingest {
             if self.typing.try_send(notice).is_err() {
                 tracing::debug!("a typing notice was dropped: the relay is busy");
             }
-        }
-        if !report.published.is_empty() && !Span::current().is_disabled() {
-            let ids: Vec<_> = report
-                .published
-                .iter()
-                .map(|(id, ..)| id.to_string())
-                .collect();
-            Span::current().record("event.ids", ids.join(","));
         }
         Accepted { new: report.new }
     }

@@ -141,9 +141,11 @@ impl Tx<'_> {
 
     fn remember(&mut self, id: EventId, at: Timestamp, wanted: bool) -> Result<u64, StoreError> {
         let sequence = self.next_sequence;
-        // REPLACE: what was unwanted may be wanted by a later delivery that knows more.
+        // What was unwanted may be wanted by a later delivery that knows more.
         self.execute(
-            "INSERT OR REPLACE INTO seen (sequence, id, at, wanted) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO seen (sequence, id, at, wanted) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET
+               sequence = excluded.sequence, at = excluded.at, wanted = excluded.wanted",
             params![stored(sequence), id.0, millis(at), wanted],
         )?;
         self.next_sequence += 1;

@@ -1,5 +1,7 @@
 //! One transaction (or one reading connection). Its methods live beside their tables.
 
+use std::cell::Cell;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
@@ -11,6 +13,7 @@ pub struct Tx<'a> {
     pub(super) conn: &'a Connection,
     pub(super) next_sequence: u64,
     pub(super) appended: Vec<JournalRow>,
+    used_bytes: Cell<Option<u64>>,
 }
 
 impl<'a> Tx<'a> {
@@ -19,6 +22,7 @@ impl<'a> Tx<'a> {
             conn,
             next_sequence,
             appended: Vec::new(),
+            used_bytes: Cell::new(None),
         }
     }
 
@@ -84,11 +88,21 @@ impl<'a> Tx<'a> {
         .map(drop)
     }
 
-    /// Bytes of the database file in use, free pages not counted.
+    /// Bytes of the database file in use, free pages not counted, when the transaction first asked:
+    /// what it writes itself is little beside them.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn used_bytes(&self) -> Result<u64, StoreError> {
+        if let Some(known) = self.used_bytes.get() {
+            return Ok(known);
+        }
+        let used = self.count_used_bytes()?;
+        self.used_bytes.set(Some(used));
+        Ok(used)
+    }
+
+    fn count_used_bytes(&self) -> Result<u64, StoreError> {
         let pragma = |name| self.row(name, [], |row| row.get::<_, i64>(0));
         let pages = pragma("PRAGMA page_count")?.unwrap_or(0);
         let free = pragma("PRAGMA freelist_count")?.unwrap_or(0);

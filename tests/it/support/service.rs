@@ -42,7 +42,7 @@ pub(crate) struct Setup {
     apps: Vec<(String, String)>,
     accounts: Vec<OurAccount>,
     filters: Vec<String>,
-    variables: Vec<(String, String)>,
+    pub(super) variables: Vec<(String, String)>,
     forms: Vec<Form>,
     clock: Clock,
 }
@@ -134,7 +134,8 @@ impl Setup {
         self
     }
 
-    fn file(&self) -> String {
+    /// The configuration file.
+    pub(super) fn file(&self) -> String {
         let mut file = String::new();
         for (name, more) in &self.apps {
             let secret = secret_of(name);

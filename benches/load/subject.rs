@@ -1,0 +1,158 @@
+//! The programs that are measured, each as a process of its own.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+use crate::deliveries::{ACCOUNT, APP, SECRET, USERNAME};
+use crate::http::{Client, request};
+
+/// How long a program may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(1);
+/// Threads that serve requests, of either program.
+const WORKERS: usize = 2;
+
+/// A running program; killed when this is dropped.
+pub(crate) struct Subject {
+    process: Child,
+    /// Where it takes deliveries.
+    pub(crate) address: SocketAddr,
+    /// From its start to its first good answer to `/readyz`.
+    pub(crate) ready_after: Duration,
+}
+
+impl Subject {
+    /// The least service.
+    pub(crate) async fn bare(broker: &str) -> anyhow::Result<Self> {
+        let address = free_address()?;
+        let mut command = Command::new(beside_me("bare")?);
+        command
+            .args(["--listen", &address.to_string(), "--broker", broker])
+            .args(["--secret", SECRET, "--workers", &WORKERS.to_string()]);
+        Self::start(command, address, address).await
+    }
+
+    /// The service, on the journal in `folder`: a new one where there is none.
+    pub(crate) async fn service(broker: &str, folder: &Path) -> anyhow::Result<Self> {
+        let (public, private) = (free_address()?, free_address()?);
+        let settings = folder.join("service.toml");
+        std::fs::write(&settings, self::settings(public, private, folder))?;
+        let mut command = Command::new(beside_me("twitter-channel")?);
+        command
+            .args(["serve", "--config"])
+            .arg(settings)
+            .env("TWITTER_CHANNEL__BROKER__URL", broker)
+            .stdout(File::create(folder.join("service.log"))?);
+        Self::start(command, public, private).await
+    }
+
+    async fn start(
+        mut command: Command,
+        address: SocketAddr,
+        probed: SocketAddr,
+    ) -> anyhow::Result<Self> {
+        let began = Instant::now();
+        let process = command.kill_on_drop(true).spawn()?;
+        let probe = request("GET", "/readyz", "");
+        while !is_ready(probed, &probe).await {
+            ensure!(began.elapsed() < PATIENCE, "{command:?} does not start");
+            sleep(LOOK).await;
+        }
+        Ok(Self {
+            process,
+            address,
+            ready_after: began.elapsed(),
+        })
+    }
+
+    /// Most memory it ever had resident, bytes.
+    pub(crate) fn peak_memory(&self) -> anyhow::Result<u64> {
+        let pid = self.process.id().context("it has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kilobytes.context("no VmHWM")?.parse::<u64>()? * 1024)
+    }
+
+    /// Processor time it has used.
+    pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
+        // USER_HZ, which is the same everywhere Linux runs.
+        const TICK: Duration = Duration::from_millis(10);
+        let pid = self.process.id().context("it has ended")?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name before it may hold blanks.
+        let (_, fields) = stat.rsplit_once(") ").context("no name")?;
+        let times = fields.split(' ').skip(11).take(2);
+        let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+        Ok(TICK * ticks)
+    }
+
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        Ok(self.process.kill().await?)
+    }
+}
+
+async fn is_ready(address: SocketAddr, probe: &[u8]) -> bool {
+    let Ok(mut client) = Client::connect(address).await else {
+        return false;
+    };
+    matches!(client.exchange(probe).await, Ok(200))
+}
+
+/// A program of the same build.
+fn beside_me(name: &str) -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name(name);
+    ensure!(program.exists(), "{} is not built", program.display());
+    Ok(program)
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// All as by default, but for the room: nothing may be pruned meanwhile.
+fn settings(public: SocketAddr, private: SocketAddr, folder: &Path) -> String {
+    let journal = journal(folder);
+    let journal = journal.display();
+    format!(
+        r#"
+[public]
+listen = "{public}"
+workers = {WORKERS}
+
+[private]
+listen = "{private}"
+
+[store]
+url = "sqlite://{journal}"
+max_bytes = "16GiB"
+
+[[apps]]
+name = "{APP}"
+consumer_key = "bench-consumer-key"
+consumer_secret = "{SECRET}"
+delivery = "account_activity"
+
+[[accounts]]
+app = "{APP}"
+id = "{ACCOUNT}"
+username = "{USERNAME}"
+
+[[filters]]
+account = "{USERNAME}"
+match = "mentions"
+group = "support"
+"#
+    )
+}
+
+/// The journal's file in a folder.
+pub(crate) fn journal(folder: &Path) -> PathBuf {
+    folder.join("journal.db")
+}
