@@ -271,7 +271,9 @@ async fn what_went_with_a_deleted_queue_is_republished() {
     let mut load = Load::start(service.webhook(), DELIVERIES);
     load.told(50).await;
     broker.delete_queue(INBOX).await;
-    let told = load.all_told().await;
+    let mut told = load.all_told().await;
+    let mut load = Load::start_after(DELIVERIES, service.webhook(), 50);
+    told.extend(load.all_told().await);
     lane_holds(&service, "unrouted", 1.0).await;
     // As an operator mends it: with a new connection the inbox is declared again.
     broker.close_connections("twitter-channel publisher").await;
@@ -335,6 +337,23 @@ async fn nothing_is_lost_on_a_bad_line_to_the_broker() {
     }
     let told = load.all_told().await;
     assert_eq!(load.refusals(), 0);
+    Core::default().gets(&broker, INBOX, &told).await;
+    published(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let broker = TestBroker::vhost().await;
+    let proxy = Proxy::to(&broker.address()).await;
+    let url = broker.url_through(&proxy.address().to_string());
+    let mut service = ServiceProcess::stopped(&impatient(), &url, None);
+    service.start_unheard().await;
+    let mut load = Load::start(service.webhook(), DELIVERIES);
+    for percent in [20, 40] {
+        load.told(percent).await;
+        proxy.cut();
+    }
+    let told = load.all_told().await;
     Core::default().gets(&broker, INBOX, &told).await;
     published(&service).await;
 }
