@@ -231,11 +231,6 @@ impl PrivateBroker {
         self.script("start").await;
     }
 
-    /// Stops it in order.
-    pub(crate) async fn stop(&self) {
-        self.script("stop").await;
-    }
-
     /// Ends it with SIGKILL.
     pub(crate) async fn kill(&self) {
         self.script("kill").await;
