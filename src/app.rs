@@ -68,6 +68,7 @@ pub struct App {
     servers: TaskTracker,
     tasks: TaskTracker,
     stop: CancellationToken,
+    fallen: CancellationToken,
 }
 
 impl App {
@@ -109,9 +110,11 @@ impl App {
         let (public_handle, private_handle) = (public.handle, private.handle);
         servers.spawn(public.running);
         servers.spawn(private.running);
-        tasks.spawn(relay.run(stop.clone()));
-        tasks.spawn(watch.run(stop.clone()));
-        tasks.spawn(upkeep::run(store, ingest, stop.clone()));
+        let fallen = CancellationToken::new();
+        tasks.spawn(telling_of_its_end(relay.run(stop.clone()), fallen.clone()));
+        tasks.spawn(telling_of_its_end(watch.run(stop.clone()), fallen.clone()));
+        let upkeep = upkeep::run(store, ingest, stop.clone());
+        tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
         Ok(Self {
             public_address: public.address,
@@ -122,7 +125,14 @@ impl App {
             servers,
             tasks,
             stop,
+            fallen,
         })
+    }
+
+    /// Waits until a part of the service has ended by itself, which none should: without it events
+    /// would pile up unseen.
+    pub async fn fallen(&self) {
+        self.fallen.cancelled().await;
     }
 
     /// Stops in order: no more traffic, what is held is finished, flushed and closed.
@@ -138,6 +148,12 @@ impl App {
         self.servers.close();
         self.servers.wait().await;
     }
+}
+
+/// Runs a part of the service; however it ends, `fallen` hears of it.
+async fn telling_of_its_end(part: impl Future<Output = ()>, fallen: CancellationToken) {
+    let _end = fallen.drop_guard();
+    part.await;
 }
 
 fn listen(listener: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -366,4 +382,19 @@ async fn media_links(store: &Store, settings: &Settings) -> Result<MediaLinks, S
         .as_ref()
         .map_or(default.as_str(), |url| url.as_str());
     Ok(MediaLinks::new(base, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_panic_of_a_part_is_noticed() {
+        let (tasks, fallen) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(telling_of_its_end(
+            async { panic!("a bug") },
+            fallen.clone(),
+        ));
+        timeout(GRACE, fallen.cancelled()).await.unwrap();
+    }
 }

@@ -101,12 +101,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         private = %app.private_address,
         "the service runs"
     );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let fallen = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = app.fallen() => true,
+    };
     tracing::info!("the service stops");
     app.stop().await;
+    ensure!(!fallen, "a part of the service ended by itself");
     Ok(())
 }
 

@@ -1,20 +1,19 @@
 //! The journal to the bus: one cursor, windows of confirms, and lanes for what cannot go yet.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::messages;
 use crate::broker::publisher::{Attributes, Fate, Outgoing, PublishError, Publisher};
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
-use crate::store::{JournalRow, Lane, Store, StoreError};
+use crate::store::{JournalRow, Lane, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 
 /// Most bodies of a window, bytes.
@@ -136,8 +135,11 @@ impl Relay {
     /// Publishes what there is, or waits for more.
     async fn round(&mut self, stop: &CancellationToken) -> Result<(), RelayError> {
         if Instant::now() >= self.next_lanes {
-            self.lanes().await?;
+            // Set first: a fault of theirs must not keep the journal from going out.
             self.next_lanes = Instant::now() + self.settings.lane_retry;
+            if self.lanes().await? {
+                self.next_lanes = Instant::now();
+            }
         }
         let window = self
             .store
@@ -150,18 +152,16 @@ impl Relay {
         tokio::select! {
             () = self.store.appended().notified() => {}
             Some(event) = self.typing.recv() => self.publish_typing(event).await?,
-            () = sleep(POLL) => self.probe().await?,
+            () = sleep_until(self.next_lanes.min(Instant::now() + POLL)) => self.probe().await?,
             () = stop.cancelled() => {}
         }
         Ok(())
     }
 
-    /// An idle relay keeps its connection (and the topology) in place.
+    /// An idle relay keeps its connection (and the topology) in place, and notices its loss.
     async fn probe(&mut self) -> Result<(), RelayError> {
-        if !self.state.is_connected() {
-            self.publisher.publish_window(&[]).await?;
-            self.set_connected(true);
-        }
+        self.publisher.publish_window(&[]).await?;
+        self.set_connected(true);
         Ok(())
     }
 
@@ -209,17 +209,20 @@ impl Relay {
         Ok(())
     }
 
-    /// Gives each lane a chance.
-    async fn lanes(&mut self) -> Result<(), RelayError> {
-        self.republish().await?;
+    /// Gives each lane a chance, but no more than a window: the journal must not wait for them.
+    /// Whether there is more that can go now.
+    async fn lanes(&mut self) -> Result<bool, RelayError> {
+        let limit = self.settings.window;
+        let mut more = self.republish().await?;
         for lane in [Lane::Unrouted, Lane::Nacked] {
             // One of each routing key finds out whether there is a way by now.
-            let heads = self.store.read(move |tx| tx.lane_heads(lane)).await?;
+            let read = move |tx: &Tx<'_>| tx.lane_heads(lane, limit);
+            let heads = self.store.read(read).await?;
             for key in self.release(lane, heads).await? {
-                self.drain(lane, key).await?;
+                more |= self.drain(lane, key).await?;
             }
         }
-        Ok(())
+        Ok(more)
     }
 
     /// Publishes rows of a lane; the routing keys of those that went out.
@@ -243,18 +246,12 @@ impl Relay {
         Ok(keys)
     }
 
-    async fn drain(&mut self, lane: Lane, key: String) -> Result<(), RelayError> {
-        loop {
-            let (of, limit) = (key.clone(), self.settings.window);
-            let rows = self
-                .store
-                .read(move |tx| tx.lane(lane, Some(&of), limit))
-                .await?;
-            let expected = rows.len();
-            if self.release(lane, rows).await?.len() < expected || expected == 0 {
-                return Ok(());
-            }
-        }
+    /// Publishes a window of one routing key; whether there may be more that can go now.
+    async fn drain(&mut self, lane: Lane, key: String) -> Result<bool, RelayError> {
+        let limit = self.settings.window;
+        let read = move |tx: &Tx<'_>| tx.lane(lane, Some(&key), limit);
+        let rows = self.store.read(read).await?;
+        Ok(self.release(lane, rows).await?.len() == limit)
     }
 
     async fn leave(&self, lane: Lane, sequences: Vec<u64>) -> Result<(), RelayError> {
@@ -270,35 +267,28 @@ impl Relay {
         Ok(())
     }
 
-    /// Sends again what was asked for; what nobody has bound waits with the rest of its kind.
-    async fn republish(&mut self) -> Result<(), RelayError> {
-        loop {
-            let limit = self.settings.window;
-            let rows = self
-                .store
-                .read(move |tx| tx.lane(Lane::Republish, None, limit))
-                .await?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let fates = self.publish(&rows, true).await?;
-            let mut done: VecDeque<_> = rows
-                .iter()
-                .zip(&fates)
-                .map(|(row, fate)| (row.sequence, row.routing_key.clone(), lane_for(row, fate)))
-                .collect();
-            self.store
-                .write(move |tx| {
-                    while let Some((sequence, key, lane)) = done.pop_front() {
-                        tx.leave_lane(Lane::Republish, sequence)?;
-                        if let Some(lane) = lane {
-                            tx.enter_lane(lane, sequence, &key, Timestamp::now())?;
-                        }
-                    }
-                    Ok(())
-                })
-                .await?;
+    /// Sends again a window of what was asked for; what nobody has bound waits with the rest of its
+    /// kind. Whether there may be more.
+    async fn republish(&mut self) -> Result<bool, RelayError> {
+        let limit = self.settings.window;
+        let read = move |tx: &Tx<'_>| tx.lane(Lane::Republish, None, limit);
+        let rows = self.store.read(read).await?;
+        if rows.is_empty() {
+            return Ok(false);
         }
+        let fates = self.publish(&rows, true).await?;
+        let full = rows.len() == limit;
+        self.store
+            .write(move |tx| {
+                rows.iter().zip(&fates).try_for_each(|(row, fate)| {
+                    tx.leave_lane(Lane::Republish, row.sequence)?;
+                    lane_for(row, fate).map_or(Ok(()), |lane| {
+                        tx.enter_lane(lane, row.sequence, &row.routing_key, Timestamp::now())
+                    })
+                })
+            })
+            .await?;
+        Ok(full)
     }
 
     /// A typing notice goes out now or never.

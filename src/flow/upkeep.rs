@@ -62,12 +62,14 @@ pub async fn run(store: Store, ingest: Arc<Ingest>, stop: CancellationToken) {
             _ = alive.tick() => report("sign of life", note_alive(&store).await),
             _ = prune_due.tick() => report("clean-up", prune(&store, Timestamp::now()).await),
             _ = retry.tick() => {
+                report("noting gaps", ingest.note_refusals().await);
                 if let Err(error) = ingest.retry_quarantined().await {
                     tracing::warn!(%error, "kept deliveries were not tried again");
                 }
             }
         }
     }
+    report("noting gaps", ingest.note_refusals().await);
     report("sign of life", note_alive(&store).await);
 }
 

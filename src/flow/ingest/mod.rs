@@ -20,7 +20,7 @@ use crate::domain::event::Event;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
 use crate::x::normalize::{NotADelivery, normalize};
-use refusals::Refusals;
+use refusals::{Refusals, Spans};
 pub use work::Context;
 pub(crate) use work::append;
 use work::{Report, store_delivery};
@@ -88,8 +88,8 @@ impl Ingest {
             return Ok(Accepted { new: false });
         }
         match self.store(app, delivery, body, received_at).await {
-            Ok(report) => {
-                self.refusals.written();
+            Ok((report, gaps)) => {
+                self.refusals.written(&gaps);
                 Ok(self.note(report))
             }
             Err(error) => {
@@ -99,13 +99,27 @@ impl Ingest {
         }
     }
 
+    /// Notes the gaps of deliveries refused since the last one that was taken, lest they wait for the
+    /// next.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn note_refusals(&self) -> Result<(), StoreError> {
+        if self.refusals.any() {
+            let refusals = Arc::clone(&self.refusals);
+            let gaps = self.store.write(move |tx| refusals.write(tx)).await?;
+            self.refusals.written(&gaps);
+        }
+        Ok(())
+    }
+
     async fn store(
         &self,
         app: &str,
         delivery: Normalized,
         body: Bytes,
         at: Timestamp,
-    ) -> Result<Report, StoreError> {
+    ) -> Result<(Report, Spans), StoreError> {
         let context = Arc::clone(&self.context);
         let refusals = Arc::clone(&self.refusals);
         let limit = self.store.settings().ingest_limit();
@@ -116,8 +130,9 @@ impl Ingest {
                 if used > limit {
                     return Ok(Err(StoreError::Full { used, limit }));
                 }
-                refusals.write(tx)?;
-                store_delivery(tx, &context, &app, &delivery, &body, at, at).map(Ok)
+                let gaps = refusals.write(tx)?;
+                let report = store_delivery(tx, &context, &app, &delivery, &body, at, at)?;
+                Ok(Ok((report, gaps)))
             })
             .await?
     }

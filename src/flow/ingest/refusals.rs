@@ -8,16 +8,19 @@ use jiff::Timestamp;
 
 use crate::store::{GapReason, StoreError, Tx};
 
-/// First and last refusal of each app since the store last took a delivery.
+/// First and last refusal of each app.
+pub(super) type Spans = HashMap<String, (Timestamp, Timestamp)>;
+
+/// Refusals of which no gap tells yet.
 #[derive(Default)]
 pub(super) struct Refusals {
     /// Spares every delivery the lock while all is well.
     any: AtomicBool,
-    spans: Mutex<HashMap<String, (Timestamp, Timestamp)>>,
+    spans: Mutex<Spans>,
 }
 
 impl Refusals {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Timestamp)>> {
+    fn lock(&self) -> MutexGuard<'_, Spans> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -29,22 +32,31 @@ impl Refusals {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Opens the gaps that are due, with the first delivery the store takes again. Until
-    /// [`Refusals::written`] others may do the same: an open gap is only extended.
-    pub(super) fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
-        if !self.any.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        for (app, (from, until)) in self.lock().iter() {
-            tx.open_gap(app, *from, *until, GapReason::Refused)?;
-        }
-        Ok(())
+    /// Whether there are any.
+    pub(super) fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
     }
 
-    /// The gaps are on disk.
-    pub(super) fn written(&self) {
-        if self.any.swap(false, Ordering::AcqRel) {
-            self.lock().clear();
+    /// Opens the gaps that are due; tells which. Until [`Refusals::written`] others may do the same:
+    /// an open gap is only extended.
+    pub(super) fn write(&self, tx: &Tx<'_>) -> Result<Spans, StoreError> {
+        if !self.any() {
+            return Ok(Spans::new());
         }
+        let due = self.lock().clone();
+        for (app, (from, until)) in &due {
+            tx.open_gap(app, *from, *until, GapReason::Refused)?;
+        }
+        Ok(due)
+    }
+
+    /// These gaps are on disk. What was refused meanwhile is still to be told.
+    pub(super) fn written(&self, gaps: &Spans) {
+        if gaps.is_empty() {
+            return;
+        }
+        let mut spans = self.lock();
+        spans.retain(|app, span| gaps.get(app) != Some(span));
+        self.any.store(!spans.is_empty(), Ordering::Release);
     }
 }

@@ -305,17 +305,19 @@ impl Tx<'_> {
             .find(|lane| kind.as_deref() == Some(lane.name())))
     }
 
-    /// The oldest row of a lane for each routing key that waits there.
+    /// The oldest row of a lane for each routing key that waits there. Which ones, where there are
+    /// more than `limit`, is left to chance: the same ones each time would starve the others.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn lane_heads(&self, lane: Lane) -> Result<Vec<JournalRow>, StoreError> {
+    pub fn lane_heads(&self, lane: Lane, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM journal JOIN (
                SELECT min(sequence) AS head FROM lane WHERE kind = ?1 GROUP BY routing_key
-             ) ON journal.sequence = head ORDER BY sequence LIMIT 500"
+               ORDER BY random() LIMIT ?2
+             ) ON journal.sequence = head ORDER BY sequence"
         );
-        self.rows(&sql, params![lane.name()], read_row)
+        self.rows(&sql, params![lane.name(), stored(limit as u64)], read_row)
     }
 
     /// The oldest rows of a lane, of one routing key where given.

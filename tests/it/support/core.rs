@@ -46,6 +46,21 @@ impl Core {
         assert_eq!(unknown, None, "nobody sent this");
     }
 
+    /// Reads an inbox until so many events came again, marked as republished.
+    pub(crate) async fn gets_again(&mut self, broker: &TestBroker, inbox: &str, wanted: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.read(broker, inbox).await;
+            let marked = self.events.values().filter(|got| got.republished > 0);
+            let count = marked.count();
+            if count >= wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{count} of {wanted} republished");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Takes what lies in an inbox.
     pub(crate) async fn read(&mut self, broker: &TestBroker, inbox: &str) {
         for message in broker.drain(inbox).await {
@@ -67,12 +82,6 @@ impl Core {
     pub(crate) fn repeats(&self) -> usize {
         let copies = self.events.values().map(|got| got.copies);
         copies.map(|copies| copies.saturating_sub(1)).sum()
-    }
-
-    /// How many events came again marked as republished.
-    pub(crate) fn republished(&self) -> usize {
-        let events = self.events.values();
-        events.filter(|got| got.republished > 0).count()
     }
 
     fn take(&mut self, message: &BasicGetMessage) {

@@ -60,11 +60,19 @@ impl ServiceProcess {
     pub(crate) async fn start_again(&mut self) {
         let log = File::options().create(true).append(true).open(self.log());
         let log = log.unwrap();
-        let child = self
-            .command(&["serve"])
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn();
+        let (output, errors) = (log.try_clone().unwrap(), log);
+        self.spawn(output.into(), errors.into()).await;
+    }
+
+    /// The same with nobody who reads what it says.
+    pub(crate) async fn start_unheard(&mut self) {
+        let pipe = || Stdio::from(std::io::pipe().unwrap().1);
+        self.spawn(pipe(), pipe()).await;
+    }
+
+    async fn spawn(&mut self, output: Stdio, errors: Stdio) {
+        let mut command = self.command(&["serve"]);
+        let child = command.stdout(output).stderr(errors).spawn();
         self.child = Some(child.unwrap());
         let http = client();
         let ready = async || {
@@ -221,11 +229,6 @@ impl PrivateBroker {
     /// Starts it again, with the data and ports it had.
     pub(crate) async fn start_again(&self) {
         self.script("start").await;
-    }
-
-    /// Stops it in order.
-    pub(crate) async fn stop(&self) {
-        self.script("stop").await;
     }
 
     /// Ends it with SIGKILL.
