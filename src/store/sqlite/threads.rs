@@ -291,7 +291,10 @@ impl Tx<'_> {
         found.retain(|(at, name)| *at >= millis(since) && *name != but);
         found.sort_by(|(at, name), (other_at, other)| other_at.cmp(at).then(name.cmp(other)));
         found.truncate(RELATED);
-        Ok(found.iter().filter_map(|(_, name)| name.parse().ok()).collect())
+        Ok(found
+            .iter()
+            .filter_map(|(_, name)| name.parse().ok())
+            .collect())
     }
 
     /// Forgets at most `limit` each of posts, conversations and cases untouched since `before`; how
