@@ -52,6 +52,10 @@ pub async fn run(store: Store, ingest: Arc<Ingest>, stop: CancellationToken) {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
+    report(
+        "look at what waits for accounts",
+        retry_unlinked(&store).await,
+    );
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -71,6 +75,12 @@ fn report(what: &str, result: Result<(), StoreError>) {
     if let Err(error) = result {
         tracing::warn!(%error, what, "the store's upkeep failed");
     }
+}
+
+/// Where a delivery does not tell for which account it is, that may be linked since the last start.
+async fn retry_unlinked(store: &Store) -> Result<(), StoreError> {
+    let asked = store.write(|tx| tx.request_retry_of_unlinked()).await;
+    asked.map(drop)
 }
 
 async fn note_alive(store: &Store) -> Result<(), StoreError> {

@@ -60,7 +60,8 @@ impl Tail {
         self.appended.notify_one();
     }
 
-    /// Another process appended since our last commit: what is older than `next` must be read from disk.
+    /// Another process appended since our last commit: what is older than `next` must be read from
+    /// disk.
     pub(super) fn skip_to(&self, next: u64) {
         self.lock().reset(next);
         self.appended.notify_one();

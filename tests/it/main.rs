@@ -3,13 +3,11 @@
 
 // Says to clippy that the helpers are tests too.
 #![cfg(test)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the tasks of a test end with its runtime"
-)]
 
 mod broker;
 mod contract;
+mod faults;
+mod hostile;
 mod http;
 mod layers;
 mod normalize;

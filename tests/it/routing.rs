@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
-use simulator::{Clock, Form, NewMedia, NewMessage, NewPost, NewUser, PostId, UserId};
+use serde_json::{Value, json};
+use simulator::{
+    AttemptResult, Clock, Form, NewMedia, NewMessage, NewPost, NewUser, PostId, RawSignature,
+    UserId,
+};
 use twitter_channel::domain::ids::{AccountId, ConversationId};
 use twitter_channel::store::{Lane, NewQuarantined, QuarantineReason};
 
@@ -24,22 +27,16 @@ fn filter(account: &str, word: &str, group: &str, more: &str) -> String {
 
 impl TestService {
     fn says(&self, author: UserId, text: &str) -> PostId {
-        self.simulator.post(NewPost::by(author, text)).unwrap()
+        self.post(NewPost::by(author, text))
     }
 
     fn replies(&self, author: UserId, parent: PostId, text: &str) -> PostId {
-        let reply = NewPost::by(author, text).replying_to(parent);
-        self.simulator.post(reply).unwrap()
+        self.post(NewPost::by(author, text).replying_to(parent))
     }
 
     /// Delivers a post as the app's filtered stream brings it.
     async fn stream(&self, post: PostId) {
-        let form = Form::FilteredStream;
-        let bodies = self.simulator.bodies_of(post, APP, ACME, form).unwrap();
-        assert!(!bodies.is_empty(), "no rule of the app fits");
-        for body in bodies {
-            assert_eq!(self.deliver(body.body).await, 200);
-        }
+        self.deliver_post(post, Form::FilteredStream).await;
     }
 }
 
@@ -195,9 +192,7 @@ async fn replies_follow_a_conversation_to_its_group_for_thirty_days() {
         exclude_mentions: vec![ACME],
         ..NewPost::by(joe, "same here").replying_to(question)
     };
-    service
-        .stream(service.simulator.post(aside.clone()).unwrap())
-        .await;
+    service.stream(service.post(aside.clone())).await;
     let followed = service.only_event().await;
     assert_eq!(*followed.at("/message/relations"), json!(["THREAD"]));
     assert_eq!(followed.text("/route/filter"), "mentions");
@@ -205,7 +200,7 @@ async fn replies_follow_a_conversation_to_its_group_for_thirty_days() {
 
     let id = format!("post:{question}");
     received_before(&service, &id, SignedDuration::from_hours(31 * 24)).await;
-    service.stream(service.simulator.post(aside).unwrap()).await;
+    service.stream(service.post(aside)).await;
     assert!(service.events().await.is_empty());
     service.stop().await;
 }
@@ -232,13 +227,13 @@ async fn replies_follow_a_conversation_also_after_it_was_merged() {
         exclude_mentions: vec![ACME],
         ..NewPost::by(joe, "oh no").replying_to(news)
     };
-    let aside = service.simulator.post(aside).unwrap();
+    let aside = service.post(aside);
     let named = service.replies(jane, aside, "@acme why?");
     let unnamed = NewPost {
         exclude_mentions: vec![ACME],
         ..NewPost::by(joe, "yes, why").replying_to(named)
     };
-    let unnamed = service.simulator.post(unnamed).unwrap();
+    let unnamed = service.post(unnamed);
     // Ours first, then what names us two levels below it, then what joins the two: no filter wants
     // it, but it follows the part that names us.
     for post in [news, named, aside] {
@@ -389,6 +384,51 @@ async fn deliveries_for_an_account_wait_until_it_is_linked() {
 }
 
 #[tokio::test]
+async fn deliveries_that_name_no_account_wait_as_well() {
+    let other = "other";
+    let setup = Setup::new().app(other, "").forms(&[]);
+    let mut service = TestService::start(setup).await;
+    let beta = service.add_user(NewUser::named("beta").with_id(BETA.0));
+    let jane = service.user("jane");
+    service.simulator.add_rule(other, "@beta", "").unwrap();
+    let post = service.says(jane, "@beta hello");
+    let form = Form::FilteredStream;
+    let streamed = service.simulator.bodies_of(post, other, beta, form);
+    let message = NewMessage::between(jane, beta, "psst");
+    let message = service.simulator.direct_message(message).unwrap();
+    let form = Form::Activity;
+    let activity = service
+        .simulator
+        .bodies_of_message(message, other, beta, form);
+    let mut activity: Value = serde_json::from_slice(&activity.unwrap()[0].body).unwrap();
+    activity["data"]["filter"] = json!({});
+    for body in [
+        streamed.unwrap().remove(0).body,
+        activity.to_string().into(),
+    ] {
+        let answer = service
+            .simulator
+            .deliver(other, body, RawSignature::Correct);
+        assert_eq!(answer.await.unwrap(), AttemptResult::Answered(200));
+    }
+    let kept = service.quarantine().await;
+    assert!(kept.iter().all(|kept| kept.reason == "account_not_linked"));
+    assert_eq!(kept.len(), 2);
+
+    service.stop().await;
+    let link = |setup: Setup| {
+        setup
+            .account(other, BETA, "beta", "")
+            .filter(&filter("beta", "mentions", "b", ""))
+            .filter(&filter("beta", "direct_messages", "b", ""))
+    };
+    service.start_again(link).await;
+    service.wait_for_quarantine(0).await;
+    assert_eq!(types(&service.events().await), ["message.received"; 2]);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn what_waited_for_its_account_for_hours_is_marked() {
     let then = Timestamp::now() - SignedDuration::from_hours(2);
     let clock = Clock::Stepping {
@@ -466,6 +506,21 @@ async fn versions_out_of_order_are_one_message() {
     assert_eq!(events[0].text("/message/original_id"), first.to_string());
     assert_eq!(events[1].text("/message/text"), "@acme three");
     assert_eq!(events[1].text("/previous/text"), "@acme two");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_version_delivered_again_without_its_history_is_known() {
+    let mut service = TestService::start(Setup::new().forms(&[])).await;
+    let first = service.says(service.user("jane"), "@acme one");
+    let second = service.simulator.edit(first, "@acme two").unwrap();
+    let mut delivery = service.delivery_of(second, Form::AccountActivity);
+    service.take(&delivery).await;
+    assert_eq!(service.only_event().await.event_type(), "message.received");
+    let post = delivery["tweet_create_events"][0].as_object_mut().unwrap();
+    assert!(post.remove("edit_history").is_some());
+    service.take(&delivery).await;
+    assert!(service.events().await.is_empty());
     service.stop().await;
 }
 

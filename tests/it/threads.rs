@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use simulator::{Disturbances, Form, NewPost, PostId, UserId};
 
-use crate::support::service::{ACME, APP, Event, Setup, TestService};
+use crate::support::service::{ACME, Event, Setup, TestService};
 
 const AT_ONCE: usize = 16;
 
@@ -15,19 +16,14 @@ async fn start() -> TestService {
 }
 
 impl TestService {
-    fn post(&self, post: NewPost) -> PostId {
-        self.simulator.post(post).unwrap()
-    }
-
     /// The first delivery by which X tells our account of a post.
-    fn body(&self, post: PostId, form: Form) -> Vec<u8> {
-        let bodies = self.simulator.bodies_of(post, APP, ACME, form).unwrap();
-        bodies.into_iter().next().unwrap().body.into()
+    fn body(&self, post: PostId, form: Form) -> Bytes {
+        self.bodies_of(post, form).swap_remove(0)
     }
 
     /// Delivers many series of bodies at once, each series in its order.
-    async fn deliver_series(&self, series: Vec<Vec<Vec<u8>>>) {
-        let deliver = async |bodies: Vec<Vec<u8>>| {
+    async fn deliver_series(&self, series: Vec<Vec<Bytes>>) {
+        let deliver = async |bodies: Vec<Bytes>| {
             for body in bodies {
                 assert_eq!(self.deliver(body).await, 200);
             }

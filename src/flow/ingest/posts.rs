@@ -1,5 +1,7 @@
 //! Posts: whose they are, which version, whether a filter wants them, and the events they make.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::threads::{self, Place};
@@ -42,6 +44,7 @@ struct Wanted<'a> {
 impl Work<'_, '_> {
     /// A post that was delivered for `account`.
     pub(super) fn post(&mut self, account: &Account, post: &Post) -> Result<Outcome, StoreError> {
+        let post = &*self.with_history(account, post)?;
         let version = self.version(account, post)?;
         if matches!(version, Version::Old) {
             return Ok(Outcome::Duplicate);
@@ -86,6 +89,22 @@ impl Work<'_, '_> {
         threads::remember(
             self.tx, registry, account.id, post, place, published, self.at,
         )
+    }
+
+    /// Where X leaves out the versions, what is known of them holds: it stays the same message.
+    fn with_history<'p>(
+        &self,
+        account: &Account,
+        post: &'p Post,
+    ) -> Result<Cow<'p, Post>, StoreError> {
+        let known = self.tx.post(account.id, post.id)?;
+        let original = known.and_then(|row| row.original);
+        let Some(original) = original.filter(|id| !post.edit_history.contains(id)) else {
+            return Ok(Cow::Borrowed(post));
+        };
+        let mut post = post.clone();
+        post.edit_history.insert(0, original);
+        Ok(Cow::Owned(post))
     }
 
     fn version(&self, account: &Account, post: &Post) -> Result<Version, StoreError> {

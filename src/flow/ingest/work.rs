@@ -114,7 +114,7 @@ pub(crate) fn store_delivery(
     Ok(work.report)
 }
 
-/// Nobody whom an activity is for is linked; the account it waits for, where it names one.
+/// Nobody whom an activity is for is linked; the account it waits for, where it names just one.
 struct Unlinked(Option<UserId>);
 
 impl Work<'_, '_> {
@@ -136,8 +136,7 @@ impl Work<'_, '_> {
         if accounts.is_empty() {
             return Ok(Some(Unlinked(match &activity.recipient {
                 Recipient::User(user) => Some(*user),
-                Recipient::Participants(users) => users.first().copied(),
-                Recipient::App => None,
+                Recipient::Participants(_) | Recipient::App => None,
             })));
         }
         for account in accounts {
@@ -345,7 +344,7 @@ impl Work<'_, '_> {
             (None, Some(Unlinked(user))) => (
                 QuarantineReason::AccountNotLinked,
                 user.map_or_else(
-                    || "no account of this app is linked".to_owned(),
+                    || "nobody whom it may be for is linked".to_owned(),
                     |user| format!("account {user} is not linked"),
                 ),
             ),

@@ -166,7 +166,19 @@ impl Tx<'_> {
         self.execute("UPDATE quarantine SET retry = 1", [])
     }
 
-    /// Kept deliveries that a person asked to try again.
+    /// As [`Tx::request_retry`], of what waits for an account but does not tell for which; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn request_retry_of_unlinked(&self) -> Result<usize, StoreError> {
+        let reason = QuarantineReason::AccountNotLinked.name();
+        self.execute(
+            "UPDATE quarantine SET retry = 1 WHERE reason = ?1 AND account IS NULL",
+            [reason],
+        )
+    }
+
+    /// Kept deliveries that a person, or a new start, asked to try again.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -38,18 +38,23 @@ pub struct ConversationRow {
 /// Most conversations of a customer that are told of.
 const RELATED: usize = 20;
 
+/// ?1 is a day, see `day`.
 const PRUNE: [&str; 3] = [
     "DELETE FROM posts WHERE (account, id) IN
-       (SELECT account, id FROM posts WHERE at < ?1 LIMIT ?2)",
+       (SELECT account, id FROM posts WHERE day < ?1 LIMIT ?2)",
     "DELETE FROM conversations WHERE (account, id) IN
        (SELECT account, id FROM conversations AS old
-        WHERE at < ?1 AND NOT EXISTS
+        WHERE day < ?1 AND NOT EXISTS
           (SELECT 1 FROM conversations AS kept
-           WHERE kept.account = old.account AND kept.id = old.survivor AND kept.at >= ?1)
+           WHERE kept.account = old.account AND kept.id = old.survivor AND kept.day >= ?1)
         LIMIT ?2)",
     "DELETE FROM cases WHERE (account, customer, conversation) IN
-       (SELECT account, customer, conversation FROM cases WHERE at < ?1 LIMIT ?2)",
+       (SELECT account, customer, conversation FROM cases WHERE at < ?1 * 86400000 LIMIT ?2)",
 ];
+
+fn day(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(24 * 3600)
+}
 
 fn user(stored: Option<i64>) -> Option<UserId> {
     stored.and_then(|id| UserId::from_number(number(id)))
@@ -100,12 +105,12 @@ impl Tx<'_> {
         self.execute(
             // Not REPLACE: beside indexes that copies each page it touches, for a roll-back.
             "INSERT INTO posts
-               (account, id, thread, author, customer, original, latest, event, at)
+               (account, id, thread, author, customer, original, latest, event, day)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (account, id) DO UPDATE SET
                thread = excluded.thread, author = excluded.author, customer = excluded.customer,
                original = excluded.original, latest = excluded.latest, event = excluded.event,
-               at = excluded.at",
+               day = excluded.day",
             params![
                 account_key(account),
                 stored(id.get()),
@@ -115,7 +120,7 @@ impl Tx<'_> {
                 post.original.map(|id| stored(id.get())),
                 post.latest.map(|id| stored(id.get())),
                 post.event.map(|id| id.0),
-                millis(at),
+                day(at),
             ],
         )
         .map(drop)
@@ -180,12 +185,12 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO conversations
-               (account, id, first_sequence, received_at, route_group, route_filter, route_tags, at)
+               (account, id, first_sequence, received_at, route_group, route_filter, route_tags, day)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (account, id) DO UPDATE SET
                first_sequence = excluded.first_sequence, received_at = excluded.received_at,
                route_group = excluded.route_group, route_filter = excluded.route_filter,
-               route_tags = excluded.route_tags, at = excluded.at",
+               route_tags = excluded.route_tags, day = excluded.day",
             params![
                 account_key(account),
                 id.to_string(),
@@ -194,7 +199,7 @@ impl Tx<'_> {
                 row.group,
                 row.filter,
                 serde_json::Value::from(row.tags.clone()).to_string(),
-                millis(at),
+                day(at),
             ],
         )
         .map(drop)
@@ -222,9 +227,9 @@ impl Tx<'_> {
             params![account_key(account), names.0, names.1],
         )?;
         self.execute(
-            "INSERT INTO conversations (account, id, survivor, at) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO conversations (account, id, survivor, day) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (account, id) DO UPDATE SET survivor = excluded.survivor",
-            params![account_key(account), names.0, names.1, millis(at)],
+            params![account_key(account), names.0, names.1, day(at)],
         )?;
         self.move_cases(account, &names.0, &names.1)
     }
@@ -297,14 +302,15 @@ impl Tx<'_> {
             .collect())
     }
 
-    /// Forgets at most `limit` each of posts, conversations and cases untouched since `before`; how
-    /// many in all. A merged conversation stays as long as its survivor: posts still name it.
+    /// Forgets at most `limit` each of posts, conversations and cases untouched since the day of
+    /// `before`; how many in all. A merged conversation stays as long as its survivor: posts still
+    /// name it.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub fn prune_threads(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         PRUNE.iter().try_fold(0, |removed, sql| {
-            let more = self.execute(sql, params![millis(before), stored(limit as u64)])?;
+            let more = self.execute(sql, [day(before), stored(limit as u64)])?;
             Ok(removed + more)
         })
     }

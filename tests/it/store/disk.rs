@@ -1,65 +1,15 @@
-//! Real disk faults, on a small file system of its own: mounting it needs root on Linux. Where that
-//! is not permitted the tests say so and prove nothing.
+//! Real disk faults; see [`SmallDisk`].
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
 use twitter_channel::store::{Store, StoreError};
+
+use crate::support::disk::SmallDisk;
 
 use super::support::{DEADLINE, append, at, event, journal, read, row_of, settings};
 
-/// A tmpfs of 8 MiB; unmounted with the value.
-struct SmallDisk {
-    dir: TempDir,
-}
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let dir = TempDir::new().unwrap();
-        let disk = Self { dir };
-        if disk.mount_with(&["-t", "tmpfs", "-o", "size=8m", "store-test"]) {
-            return Some(disk);
-        }
-        eprintln!("SKIPPED: a tmpfs cannot be mounted here, so no disk fault was tested");
-        None
-    }
-
-    fn mount_with(&self, arguments: &[&str]) -> bool {
-        let status = Command::new("mount")
-            .args(arguments)
-            .arg(self.path())
-            .stderr(Stdio::null())
-            .status();
-        status.is_ok_and(|status| status.success())
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn open(&self) -> Store {
-        Store::open(settings(&self.path().join("store.db"))).unwrap()
-    }
-
-    /// Takes all the space that is left.
-    fn fill(&self) {
-        let filler = vec![0; 16 * 1024 * 1024];
-        fs::write(self.path().join("filler"), filler).unwrap_err();
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.path().join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: the store's threads may hold files for another moment.
-        let _unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
+fn open(disk: &SmallDisk) -> Store {
+    Store::open(settings(&disk.path().join("store.db"))).unwrap()
 }
 
 /// Two rows in one work: both or none must be there.
@@ -105,10 +55,10 @@ async fn assert_stored(store: &Store, last: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_writes_whole_serves_reads_and_recovers() {
-    let Some(disk) = SmallDisk::mount() else {
+    let Some(disk) = SmallDisk::mount("8m") else {
         return;
     };
-    let store = disk.open();
+    let store = open(&disk);
     append_two(&store, 1).await.unwrap();
     for _ in 0..3 {
         disk.fill();
@@ -131,15 +81,15 @@ async fn a_full_disk_refuses_writes_whole_serves_reads_and_recovers() {
     }
     let rows = journal(&store).await.len() as u64;
     drop(store);
-    assert_stored(&disk.open(), rows).await;
+    assert_stored(&open(&disk), rows).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_filled_by_the_store_itself_loses_nothing_that_was_accepted() {
-    let Some(disk) = SmallDisk::mount() else {
+    let Some(disk) = SmallDisk::mount("8m") else {
         return;
     };
-    let store = disk.open();
+    let store = open(&disk);
     // Log and database fill the disk together, so checkpoints meet the full disk too.
     let last = write_until_refused(&store, 1).await;
     let deadline = Instant::now() + Duration::from_secs(2);
@@ -148,42 +98,42 @@ async fn a_disk_filled_by_the_store_itself_loses_nothing_that_was_accepted() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_stored(&store, last).await;
-    assert!(disk.mount_with(&["-o", "remount,size=32m"]));
+    assert!(disk.remount("size=32m"));
     write_until_accepted(&store, last + 1).await;
     assert_stored(&store, last + 2).await;
     drop(store);
-    assert_stored(&disk.open(), last + 2).await;
+    assert_stored(&open(&disk), last + 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_to_open_and_takes_the_store_up_later() {
-    let Some(disk) = SmallDisk::mount() else {
+    let Some(disk) = SmallDisk::mount("8m") else {
         return;
     };
     disk.fill();
     let refused = Store::open(settings(&disk.path().join("store.db")));
     assert!(matches!(refused.map(drop), Err(StoreError::Open { .. })));
     disk.free();
-    assert_eq!(append(&disk.open(), 1).await, 1);
+    assert_eq!(append(&open(&disk), 1).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_disk_refuses_writes_serves_reads_and_recovers() {
-    let Some(disk) = SmallDisk::mount() else {
+    let Some(disk) = SmallDisk::mount("8m") else {
         return;
     };
     let path = disk.path().join("store.db");
     // A mount with files open for writing cannot be made read-only: the database is closed first.
-    append_two(&disk.open(), 1).await.unwrap();
+    append_two(&open(&disk), 1).await.unwrap();
     let deadline = Instant::now() + DEADLINE;
-    while !disk.mount_with(&["-o", "remount,ro"]) {
+    while !disk.remount("ro") {
         assert!(Instant::now() < deadline, "the first store is still open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let refused = Store::open(settings(&path));
     assert!(matches!(refused.map(drop), Err(StoreError::Open { .. })));
-    assert!(disk.mount_with(&["-o", "remount,rw"]));
-    let store = disk.open();
+    assert!(disk.remount("rw"));
+    let store = open(&disk);
     append_two(&store, 3).await.unwrap();
     assert_stored(&store, 4).await;
 }

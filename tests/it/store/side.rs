@@ -11,6 +11,10 @@ use super::support::{Database, account, at, event, fresh, read, write};
 /// Above 2^63: more than a signed column holds as a positive number.
 const LARGE: u64 = 9_999_999_999_999_999_999;
 
+fn day(number: i64) -> Timestamp {
+    at(number * 24 * 3600)
+}
+
 fn tweet(id: u64) -> TweetId {
     TweetId::from_number(id).unwrap()
 }
@@ -368,21 +372,21 @@ async fn threads_are_forgotten_when_untouched_within_the_limit() {
     let (_database, store) = fresh();
     write(&store, |tx| {
         for id in 1..=5 {
-            tx.put_post(account(1), tweet(id), &post(id), at(id.cast_signed()))?;
+            tx.put_post(account(1), tweet(id), &post(id), day(id.cast_signed()))?;
             tx.put_conversation(
                 account(1),
                 &thread(id),
                 &conversation(id),
-                at(id.cast_signed()),
+                day(id.cast_signed()),
             )?;
-            tx.touch_case(account(1), user(7), &thread(id), at(id.cast_signed()))?;
+            tx.touch_case(account(1), user(7), &thread(id), day(id.cast_signed()))?;
         }
-        tx.put_post(account(1), tweet(1), &post(1), at(9))
+        tx.put_post(account(1), tweet(1), &post(1), day(9))
     })
     .await;
-    assert_eq!(write(&store, |tx| tx.prune_threads(at(4), 2)).await, 6);
-    assert_eq!(write(&store, |tx| tx.prune_threads(at(4), 100)).await, 2);
-    assert_eq!(write(&store, |tx| tx.prune_threads(at(4), 100)).await, 0);
+    assert_eq!(write(&store, |tx| tx.prune_threads(day(4), 2)).await, 6);
+    assert_eq!(write(&store, |tx| tx.prune_threads(day(4), 100)).await, 2);
+    assert_eq!(write(&store, |tx| tx.prune_threads(day(4), 100)).await, 0);
     for (id, known) in [(1, true), (2, false), (3, false), (4, true), (5, true)] {
         let post = read(&store, move |tx| tx.post(account(1), tweet(id))).await;
         assert_eq!(post.is_some(), known, "post {id}");
@@ -398,12 +402,12 @@ async fn a_merge_is_known_as_long_as_its_survivor_is_in_use() {
     let (_database, store) = fresh();
     merge(&store, 1, 2).await;
     write(&store, |tx| {
-        tx.put_conversation(account(1), &thread(2), &conversation(1), at(100))
+        tx.put_conversation(account(1), &thread(2), &conversation(1), day(100))
     })
     .await;
-    write(&store, |tx| tx.prune_threads(at(50), 100)).await;
+    write(&store, |tx| tx.prune_threads(day(50), 100)).await;
     assert_eq!(survivor(&store, 1).await, thread(2));
-    write(&store, |tx| tx.prune_threads(at(101), 100)).await;
-    write(&store, |tx| tx.prune_threads(at(101), 100)).await;
+    write(&store, |tx| tx.prune_threads(day(101), 100)).await;
+    write(&store, |tx| tx.prune_threads(day(101), 100)).await;
     assert_eq!(survivor(&store, 1).await, thread(1));
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 use twitter_channel::domain::ids::{AccountId, EventId};
 use twitter_channel::store::{JournalRow, NewRow, Store, StoreError, StoreSettings, Tx};
 
@@ -129,4 +131,11 @@ pub(super) fn sequences(rows: &[JournalRow]) -> Vec<u64> {
 pub(super) async fn journal(store: &Store) -> Vec<u64> {
     let rows = read(store, |tx| tx.journal_after(0, usize::MAX, usize::MAX)).await;
     sequences(&rows)
+}
+
+/// Runs beside the test, which awaits it or does not care.
+pub(super) fn beside<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T> {
+    TaskTracker::new().spawn(task)
 }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use twitter_channel::store::Store;
 
 use super::support::{
-    DEADLINE, Database, append, append_all, at, event, fresh, journal, row_of, sequences, write,
+    DEADLINE, Database, append, append_all, at, beside, event, fresh, journal, row_of, sequences,
+    write,
 };
 
 const WHOLE: usize = usize::MAX;
@@ -52,7 +53,7 @@ async fn a_relay_that_keeps_up_never_reads_the_disk() {
     append(&store, 1).await;
     // With the only reader held, a read of the disk would wait.
     let (release, held) = std::sync::mpsc::channel::<()>();
-    let reading = tokio::spawn({
+    let reading = beside({
         let store = store.clone();
         async move {
             store
@@ -233,7 +234,7 @@ async fn a_relay_beside_two_busy_writers_gets_each_row_once() {
     let (database, store) = fresh();
     let other = database.open();
     let writing = |store: Store, first: u64, count: u64| {
-        tokio::spawn(async move {
+        beside(async move {
             for number in first..first + count {
                 write(&store, move |tx| {
                     tx.append(row_of(number, vec![0; 8192]), at(1))

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use twitter_channel::store::{Store, StoreError};
 
 use super::support::{
-    DEADLINE, Database, append, append_all, at, event, fresh, journal, read, row, row_of, settings,
-    write,
+    DEADLINE, Database, append, append_all, at, beside, event, fresh, journal, read, row, row_of,
+    settings, write,
 };
 
 /// Keeps the writer busy until the sender is used, so that what is written meanwhile queues up.
@@ -16,7 +16,7 @@ async fn hold_writer(store: &Store) -> mpsc::Sender<()> {
     let (started, begun) = tokio::sync::oneshot::channel();
     let (release, held) = mpsc::channel::<()>();
     let store = store.clone();
-    tokio::spawn(async move {
+    beside(async move {
         store
             .write(move |_tx| {
                 started.send(()).unwrap();
@@ -280,7 +280,7 @@ async fn a_long_read_does_not_hold_up_writes() {
     let (_database, store) = fresh();
     append(&store, 1).await;
     let (release, held) = mpsc::channel::<()>();
-    let reading = tokio::spawn({
+    let reading = beside({
         let store = store.clone();
         async move {
             store

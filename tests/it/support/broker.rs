@@ -31,24 +31,31 @@ pub(crate) struct TestBroker {
 }
 
 impl TestBroker {
-    /// Makes the virtual host.
+    /// Makes the virtual host on the broker that all tests share.
     pub(crate) async fn vhost() -> Self {
-        let mut uri: AMQPUri = variable("TWITTER_CHANNEL__BROKER__URL").parse().unwrap();
-        let management = Management::new(variable("BROKER_MANAGEMENT_URL"));
+        let url = variable("TWITTER_CHANNEL__BROKER__URL");
+        Self::vhost_on(&url, variable("BROKER_MANAGEMENT_URL")).await
+    }
+
+    /// Makes the virtual host on another broker.
+    pub(crate) async fn vhost_on(url: &str, management: String) -> Self {
+        let mut uri: AMQPUri = url.parse().unwrap();
+        let management = Management::new(management);
         let vhost = format!("test-{:016x}", rand::random::<u64>());
         let path = format!("vhosts/{vhost}");
         management.send(reqwest::Method::PUT, &path, None).await;
         uri.vhost = vhost.clone();
-        let properties = ConnectionProperties::default().with_connection_name("test".into());
-        let connection = Connection::connect_uri(uri.clone(), properties)
-            .await
-            .unwrap();
         Self {
             vhost,
+            connection: connect(&uri).await,
             uri,
             management,
-            connection,
         }
+    }
+
+    /// Connects again, after the broker was away.
+    pub(crate) async fn reconnect(&mut self) {
+        self.connection = connect(&self.uri).await;
     }
 
     /// Settings for this virtual host, with the contract's names and topology.
@@ -249,6 +256,13 @@ impl TestBroker {
             .filter_map(|connection| connection["name"].as_str().map(str::to_owned))
             .collect()
     }
+}
+
+async fn connect(uri: &AMQPUri) -> Connection {
+    let properties = ConnectionProperties::default().with_connection_name("test".into());
+    Connection::connect_uri(uri.clone(), properties)
+        .await
+        .unwrap()
 }
 
 impl Drop for TestBroker {

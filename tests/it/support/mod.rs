@@ -1,5 +1,9 @@
 //! What the tests share.
 
 pub(crate) mod broker;
+pub(crate) mod core;
+pub(crate) mod disk;
+pub(crate) mod load;
+pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod service;

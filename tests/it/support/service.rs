@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::message::BasicGetMessage;
 use lapin::types::AMQPValue;
 use serde_json::Value;
-use simulator::{AttemptResult, Clock, Form, NewApp, NewUser, RawSignature, Simulator, UserId};
+use simulator::{
+    AttemptResult, Clock, Form, NewApp, NewPost, NewUser, PostId, RawSignature, Simulator, UserId,
+};
 use tempfile::TempDir;
 use twitter_channel::app::App;
 use twitter_channel::config::Settings;
@@ -39,8 +42,7 @@ pub(crate) struct Setup {
     apps: Vec<(String, String)>,
     accounts: Vec<OurAccount>,
     filters: Vec<String>,
-    variables: Vec<(String, String)>,
-    toml: String,
+    pub(super) variables: Vec<(String, String)>,
     forms: Vec<Form>,
     clock: Clock,
 }
@@ -64,7 +66,6 @@ impl Setup {
             accounts: Vec::new(),
             filters: Vec::new(),
             variables: Vec::new(),
-            toml: String::new(),
             forms: vec![Form::AccountActivity],
             clock: Clock::Wall,
         };
@@ -119,13 +120,6 @@ impl Setup {
         self
     }
 
-    /// Adds to the configuration file.
-    #[must_use]
-    pub(crate) fn toml(mut self, more: &str) -> Self {
-        self.toml.push_str(more);
-        self
-    }
-
     /// The forms in which X delivers.
     #[must_use]
     pub(crate) fn forms(mut self, forms: &[Form]) -> Self {
@@ -140,8 +134,9 @@ impl Setup {
         self
     }
 
-    fn file(&self) -> String {
-        let mut file = self.toml.clone();
+    /// The configuration file.
+    pub(super) fn file(&self) -> String {
+        let mut file = String::new();
         for (name, more) in &self.apps {
             let secret = secret_of(name);
             writeln!(
@@ -330,8 +325,32 @@ impl TestService {
         self.simulator.add_user(user).unwrap()
     }
 
+    /// Somebody posts; X tells of it as it is subscribed to.
+    pub(crate) fn post(&self, post: NewPost) -> PostId {
+        self.simulator.post(post).unwrap()
+    }
+
+    /// What X tells our account of a post in this form, unsent.
+    pub(crate) fn bodies_of(&self, post: PostId, form: Form) -> Vec<Bytes> {
+        let bodies = self.simulator.bodies_of(post, APP, ACME, form).unwrap();
+        assert!(!bodies.is_empty(), "nothing is told of {post}");
+        bodies.into_iter().map(|signed| signed.body).collect()
+    }
+
+    /// The first of them as JSON, to be changed.
+    pub(crate) fn delivery_of(&self, post: PostId, form: Form) -> Value {
+        serde_json::from_slice(&self.bodies_of(post, form)[0]).unwrap()
+    }
+
+    /// Delivers a post in this form, whatever is subscribed to.
+    pub(crate) async fn deliver_post(&self, post: PostId, form: Form) {
+        for body in self.bodies_of(post, form) {
+            assert_eq!(self.deliver(body).await, 200);
+        }
+    }
+
     /// Delivers a body to [`APP`], signed; the status of the answer.
-    pub(crate) async fn deliver(&self, body: impl Into<bytes::Bytes>) -> u16 {
+    pub(crate) async fn deliver(&self, body: impl Into<Bytes>) -> u16 {
         let answer = self.simulator.deliver(APP, body, RawSignature::Correct);
         match answer.await.unwrap() {
             AttemptResult::Answered(status) => status,

@@ -39,7 +39,8 @@ CREATE TABLE lane (
 CREATE INDEX lane_routing_key ON lane (kind, routing_key, sequence);
 CREATE INDEX lane_sequence ON lane (sequence);
 
--- Posts known by id, for each account: those delivered and those only pointed to.
+-- Posts known by id, for each account: those delivered and those only pointed to. Days, not
+-- moments: most rows are stored several times within one, and their index then stays as it is.
 CREATE TABLE posts (
   account INTEGER NOT NULL,
   id INTEGER NOT NULL,
@@ -49,11 +50,11 @@ CREATE TABLE posts (
   original INTEGER,                  -- first version, where this is a later one
   latest INTEGER,                    -- on a first version: id of the newest version published
   event BLOB,                        -- id of the event of that version
-  at INTEGER NOT NULL,
+  day INTEGER NOT NULL,              -- when last stored, in days since 1970
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
 
-CREATE INDEX posts_at ON posts (at);
+CREATE INDEX posts_day ON posts (day);
 
 CREATE TABLE conversations (
   account INTEGER NOT NULL,
@@ -64,10 +65,10 @@ CREATE TABLE conversations (
   route_group TEXT NOT NULL DEFAULT '',
   route_filter TEXT NOT NULL DEFAULT '',
   route_tags TEXT NOT NULL DEFAULT '[]',
-  at INTEGER NOT NULL,
+  day INTEGER NOT NULL,              -- when last stored, in days since 1970
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
-CREATE INDEX conversations_at ON conversations (at);
+CREATE INDEX conversations_day ON conversations (day);
 CREATE INDEX conversations_survivor ON conversations (account, survivor) WHERE survivor IS NOT NULL;
 
 -- Which conversations a customer has with an account: `related`.

@@ -1,0 +1,266 @@
+//! Programs that can be killed: the service's own binary, and a RabbitMQ beside the shared one.
+
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::thread;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::broker::{client, eventually};
+use super::service::{APP, Setup};
+
+/// The service as a process of its own, on an address and a store that it keeps over restarts.
+///
+/// Nothing else has its store open: what a crash leaves is what the next start finds.
+pub(crate) struct ServiceProcess {
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+    address: Ipv4Addr,
+    child: Option<Child>,
+}
+
+impl ServiceProcess {
+    /// Starts it, with its store in a folder of its own.
+    pub(crate) async fn start(setup: &Setup, broker_url: &str) -> Self {
+        let mut service = Self::stopped(setup, broker_url, None);
+        service.start_again().await;
+        service
+    }
+
+    /// Not running yet, with its store in this folder or else in one of its own.
+    pub(crate) fn stopped(setup: &Setup, broker_url: &str, store: Option<&Path>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("settings.toml"), setup.file()).unwrap();
+        let store = store.unwrap_or(folder.path()).join("channel.db");
+        let address = own_address();
+        let variables = [
+            ("PUBLIC__LISTEN", format!("{address}:8080")),
+            ("PUBLIC__WORKERS", "2".to_owned()),
+            ("PRIVATE__LISTEN", format!("{address}:8081")),
+            ("BROKER__URL", broker_url.to_owned()),
+            ("STORE__URL", format!("sqlite://{}", store.display())),
+            ("LOG__FORMAT", "text".to_owned()),
+        ];
+        let variables = variables.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
+        Self {
+            variables: variables
+                .into_iter()
+                .chain(setup.variables.clone())
+                .collect(),
+            folder,
+            address,
+            child: None,
+        }
+    }
+
+    /// Starts it (again) and waits until it is ready.
+    pub(crate) async fn start_again(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log());
+        let log = log.unwrap();
+        let child = self
+            .command(&["serve"])
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        self.child = Some(child.unwrap());
+        let http = client();
+        let ready = async || {
+            let answer = http.get(self.private("/readyz")).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        };
+        eventually("the service is ready", ready).await;
+    }
+
+    /// Starts it expecting that it gives up by itself.
+    pub(crate) async fn start_in_vain(&mut self) -> ExitStatus {
+        self.command(&["serve"]).status().await.unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        // Where the size of files is limited, a write beyond it is an error then, not the end.
+        let mut command = Command::new("env");
+        command
+            .arg("--ignore-signal=XFSZ")
+            .arg(env!("CARGO_BIN_EXE_twitter-channel"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.path().join("settings.toml"))
+            .envs(self.variables.clone())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs another command beside it, to its good end.
+    pub(crate) async fn run(&self, arguments: &[&str]) {
+        let output = self.command(arguments).output().await.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+
+    /// Ends it with SIGKILL.
+    pub(crate) async fn kill(&mut self) {
+        self.child.take().unwrap().kill().await.unwrap();
+    }
+
+    /// Kills it and starts it again.
+    pub(crate) async fn crash(&mut self) {
+        self.kill().await;
+        self.start_again().await;
+    }
+
+    /// Ends it with SIGTERM; its exit status.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().unwrap();
+        let pid = child.id().unwrap().to_string();
+        run("kill", &["-TERM", &pid]).await;
+        let (ended, patience) = (child.wait(), std::time::Duration::from_secs(20));
+        let ended = tokio::time::timeout(patience, ended).await;
+        ended.expect("SIGTERM ends the service").unwrap()
+    }
+
+    /// Lets every write to its files fail, or succeed again; reads go on.
+    pub(crate) async fn set_writable(&self, writable: bool) {
+        let pid = self.child.as_ref().unwrap().id().unwrap().to_string();
+        let limit = if writable { "unlimited" } else { "0" };
+        let limit = format!("--fsize={limit}:");
+        run("prlimit", &["--pid", &pid, &limit]).await;
+    }
+
+    /// Where X delivers.
+    pub(crate) fn webhook(&self) -> String {
+        format!("http://{}:8080/webhooks/twitter/{APP}", self.address)
+    }
+
+    fn private(&self, path: &str) -> String {
+        format!("http://{}:8081{path}", self.address)
+    }
+
+    /// Checks that a challenge of X is answered.
+    pub(crate) async fn answers_challenges(&self) {
+        let url = format!("{}?crc_token=challenge", self.webhook());
+        let answer = client().get(url).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(answer.text().await.unwrap().contains("sha256="));
+    }
+
+    /// What it says of its parts: a line for each, `part: state`.
+    pub(crate) async fn parts(&self) -> String {
+        let url = self.private("/readyz?verbose");
+        let answer = client().get(url).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
+    /// Waits until one of its parts is in this state.
+    pub(crate) async fn wait_for_part(&self, line: &str) {
+        let shown = async || self.parts().await.lines().any(|l| l == line).then_some(());
+        eventually(line, shown).await;
+    }
+
+    /// Whether it knows of a gap of our app for this reason.
+    pub(crate) async fn has_gap(&self, reason: &str) -> bool {
+        let (begin, end) = (format!("gap: {APP} "), format!("({reason})"));
+        let parts = self.parts().await;
+        let mut lines = parts.lines();
+        lines.any(|line| line.starts_with(&begin) && line.ends_with(&end))
+    }
+
+    /// A sample of its metrics.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let answer = client().get(self.private("/metrics")).send().await.unwrap();
+        let page = answer.text().await.unwrap();
+        let mut lines = page.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+}
+
+impl Drop for ServiceProcess {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            let newest = lines.len().saturating_sub(60);
+            eprintln!("the service said last:\n{}", lines[newest..].join("\n"));
+        }
+    }
+}
+
+/// An address of the loopback for one test: ports on it are nobody else's, also while the service
+/// is down.
+fn own_address() -> Ipv4Addr {
+    let [_, a, b, c] = rand::random::<u32>().to_be_bytes();
+    Ipv4Addr::new(127, a, b, c.clamp(1, 254))
+}
+
+async fn run(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status().await;
+    assert!(status.unwrap().success(), "{program} {arguments:?}");
+}
+
+/// A broker of the test's own, killed with the value.
+pub(crate) struct PrivateBroker {
+    folder: TempDir,
+}
+
+impl PrivateBroker {
+    /// Starts one.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = Self { folder };
+        broker.start_again().await;
+        broker
+    }
+
+    /// Starts it again, with the data and ports it had.
+    pub(crate) async fn start_again(&self) {
+        self.script("start").await;
+    }
+
+    /// Stops it in order.
+    pub(crate) async fn stop(&self) {
+        self.script("stop").await;
+    }
+
+    /// Ends it with SIGKILL.
+    pub(crate) async fn kill(&self) {
+        self.script("kill").await;
+    }
+
+    async fn script(&self, command: &str) {
+        let folder = self.folder.path().display().to_string();
+        run(SCRIPT, &[command, &folder]).await;
+    }
+
+    /// Its AMQP URL.
+    pub(crate) fn url(&self) -> String {
+        self.variable("TWITTER_CHANNEL__BROKER__URL")
+    }
+
+    /// The URL of its HTTP API.
+    pub(crate) fn management(&self) -> String {
+        self.variable("BROKER_MANAGEMENT_URL")
+    }
+
+    fn variable(&self, name: &str) -> String {
+        let env = fs::read_to_string(self.folder.path().join("env")).unwrap();
+        let mut lines = env.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap().to_owned()
+    }
+}
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/broker");
+
+impl Drop for PrivateBroker {
+    fn drop(&mut self) {
+        let mut kill = std::process::Command::new(SCRIPT);
+        let _killed = kill.arg("kill").arg(self.folder.path()).status();
+    }
+}
