@@ -18,6 +18,9 @@ use crate::domain::text::summary;
 
 /// Largest body the contract allows, bytes.
 const MAX_BODY: usize = 256 * 1024;
+/// Room for a message with its author and reply, bytes: grown from nothing it would be copied five
+/// times.
+const USUAL_BODY: usize = 2560;
 /// What a text that would exceed it is cut to, bytes: JSON may write one as six.
 const CUT_TEXT: usize = 24 * 1024;
 
@@ -121,8 +124,10 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
 }
 
 fn json(message: &impl serde::Serialize) -> Vec<u8> {
+    let mut body = Vec::with_capacity(USUAL_BODY);
     // Writing generated messages into memory cannot fail: their map keys are strings.
-    serde_json::to_vec(message).unwrap_or_default()
+    let _ = serde_json::to_writer(&mut body, message);
+    body
 }
 
 fn received(

@@ -112,7 +112,7 @@ async fn take_delivery(
 ) -> HttpResponse {
     let began = Instant::now();
     let app = webhooks.label(&name);
-    let span = tracing::info_span!("delivery", app);
+    let span = tracing::debug_span!("delivery", app);
     async {
         let taken = take(&name, &request, payload, &webhooks, &ingest).await;
         let response = match &taken {

@@ -51,14 +51,6 @@ impl Work<'_, '_> {
         }
         let place = threads::place(self.tx, self.context.registry(), account.id, post, self.at)?;
         self.announce_merges(account, &place)?;
-        threads::remember(
-            self.tx,
-            self.context.registry(),
-            account.id,
-            post,
-            &place,
-            self.at,
-        )?;
         let relations = self.relations(account, post)?;
         let wanted = if post.message.author.id == account.id.0 {
             Ok((None, relations))
@@ -75,14 +67,28 @@ impl Work<'_, '_> {
                     route,
                     relations,
                 };
-                self.publish_post(wanted, &place)
+                self.publish_post(wanted, place)
             }
             Err(why) => {
+                self.remember(account, post, place, None)?;
                 let id = MessageId::Post(post.original_id());
                 let event = message_event_id(account.id, "message.received", &id);
                 self.unwanted(event, post.message.created_at, why)
             }
         }
+    }
+
+    fn remember(
+        &self,
+        account: &Account,
+        post: &Post,
+        place: Place,
+        published: Option<EventId>,
+    ) -> Result<(), StoreError> {
+        let registry = self.context.registry();
+        threads::remember(
+            self.tx, registry, account.id, post, place, published, self.at,
+        )
     }
 
     /// Where X leaves out the versions, what is known of them holds: it stays the same message.
@@ -251,18 +257,12 @@ impl Work<'_, '_> {
         }
     }
 
-    fn publish_post(&mut self, wanted: Wanted<'_>, place: &Place) -> Result<Outcome, StoreError> {
+    fn publish_post(&mut self, wanted: Wanted<'_>, place: Place) -> Result<Outcome, StoreError> {
         let Wanted { account, post, .. } = wanted;
-        let conversation = self.post_conversation(account, post, place)?;
+        let conversation = self.post_conversation(account, post, &place)?;
         let route = wanted.route.clone();
         let payload = self.post_payload(wanted, conversation)?;
         let appended = self.append(account, post.message.created_at, payload)?;
-        let original = post.original_id();
-        if let Some(mut row) = self.tx.post(account.id, original)? {
-            row.latest = Some(post.id);
-            row.event = Some(appended.id);
-            self.tx.put_post(account.id, original, &row, self.at)?;
-        }
         self.note_published(
             account.id,
             &place.conversation,
@@ -270,6 +270,7 @@ impl Work<'_, '_> {
             route,
             &appended,
         )?;
+        self.remember(account, post, place, Some(appended.id))?;
         Ok(Outcome::Published)
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::ids::{AccountId, ConversationId, TweetId, UserId};
+use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
 use crate::domain::message::Post;
 use crate::domain::registry::Registry;
 use crate::store::{ConversationRow, PostRow, StoreError, Tx};
@@ -15,6 +15,8 @@ pub(super) struct Place {
     /// Whose exchange the post belongs to.
     pub customer: Option<UserId>,
     root: TweetId,
+    /// The posts of the thread that the post itself names, as stored so far.
+    known: Vec<(TweetId, Option<PostRow>)>,
 }
 
 /// Finds the place of `post` and makes the merges that it proves. The post itself is not stored,
@@ -26,11 +28,12 @@ pub(super) fn place(
     post: &Post,
     at: Timestamp,
 ) -> Result<Place, StoreError> {
-    let known = known_threads(tx, account, post)?;
-    let chosen = choose(tx, account, post, &known)?;
+    let known = known_posts(tx, account, post)?;
+    let threads = threads_of(tx, account, &known)?;
+    let chosen = choose(tx, account, post, &threads)?;
     let conversation = ConversationId::Thread(chosen);
     let mut merged = Vec::new();
-    for thread in known.into_iter().filter(|thread| *thread != chosen) {
+    for thread in threads.into_iter().filter(|thread| *thread != chosen) {
         let other = ConversationId::Thread(thread);
         if merge(tx, account, &other, &conversation, at)? {
             merged.push(other);
@@ -41,6 +44,7 @@ pub(super) fn place(
         merged,
         customer: customer(tx, registry, account, post)?,
         root: chosen,
+        known,
     })
 }
 
@@ -74,12 +78,27 @@ fn nodes(post: &Post) -> impl Iterator<Item = TweetId> {
     versions.chain([post.id]).chain(parent).chain(post.root)
 }
 
-fn known_threads(tx: &Tx<'_>, account: AccountId, post: &Post) -> Result<Vec<TweetId>, StoreError> {
-    let mut threads = Vec::new();
+fn known_posts(
+    tx: &Tx<'_>,
+    account: AccountId,
+    post: &Post,
+) -> Result<Vec<(TweetId, Option<PostRow>)>, StoreError> {
+    let mut known: Vec<(TweetId, Option<PostRow>)> = Vec::new();
     for id in nodes(post) {
-        let Some(row) = tx.post(account, id)? else {
-            continue;
-        };
+        if !known.iter().any(|(other, _)| *other == id) {
+            known.push((id, tx.post(account, id)?));
+        }
+    }
+    Ok(known)
+}
+
+fn threads_of(
+    tx: &Tx<'_>,
+    account: AccountId,
+    known: &[(TweetId, Option<PostRow>)],
+) -> Result<Vec<TweetId>, StoreError> {
+    let mut threads = Vec::new();
+    for row in known.iter().filter_map(|(_, row)| row.as_ref()) {
         let thread = survivor(tx, account, row.thread)?;
         if !threads.contains(&thread) {
             threads.push(thread);
@@ -154,17 +173,18 @@ fn customer(
     Ok(row.and_then(|row| row.customer))
 }
 
-/// Stores the post and those it points to, so that what comes later finds its place.
+/// Stores the post and those it points to, so that what comes later finds its place; with the event
+/// that this version was published by, if it was.
 pub(super) fn remember(
     tx: &Tx<'_>,
     registry: &Registry,
     account: AccountId,
     post: &Post,
-    place: &Place,
+    place: Place,
+    published: Option<EventId>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    for id in nodes(post) {
-        let known = tx.post(account, id)?;
+    for (id, known) in place.known {
         let mut row = known.clone().unwrap_or(PostRow {
             thread: place.root,
             author: None,
@@ -183,6 +203,10 @@ pub(super) fn remember(
             row.customer = (!registry.is_ours(author))
                 .then_some(author)
                 .or(row.customer);
+        }
+        if let Some(event) = published.filter(|_| id == post.original_id()) {
+            row.latest = Some(post.id);
+            row.event = Some(event);
         }
         if known.as_ref() != Some(&row) {
             tx.put_post(account, id, &row, at)?;
