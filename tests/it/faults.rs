@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::broker::{TestBroker, eventually};
-use crate::support::core::Core;
+use crate::support::core::{Core, is_republished};
 use crate::support::disk::SmallDisk;
 use crate::support::load::{Load, is_direct};
 use crate::support::process::{PrivateBroker, ServiceProcess};
@@ -282,6 +282,40 @@ async fn what_was_published_is_republished_with_the_same_ids_and_bodies() {
     service.crash().await;
     core.gets_again(&broker, INBOX, told.len()).await;
     assert_eq!(core.repeats(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_republish_does_not_hold_up_new_events() {
+    let broker = TestBroker::vhost().await;
+    let proxy = Proxy::to(&broker.address()).await;
+    let url = broker.url_through(&proxy.address().to_string());
+    let setup = impatient().set("BROKER__PUBLISH_WINDOW", "10");
+    let service = ServiceProcess::start(&setup, &url).await;
+    let mut load = Load::start(service.webhook(), DELIVERIES / 4);
+    let told = load.all_told().await;
+    Core::default().gets(&broker, INBOX, &told).await;
+    published(&service).await;
+
+    proxy.cut();
+    proxy.pause();
+    service.wait_for_part("broker: away").await;
+    service.run(&REPUBLISH_ALL).await;
+    Load::start_after(DELIVERIES, service.webhook(), 20)
+        .all_told()
+        .await;
+    broker.drain(INBOX).await;
+    proxy.resume();
+    published(&service).await;
+    let all_again = async || (lane_depth(&service, "republish").await == 0).then_some(());
+    eventually("all republished", all_again).await;
+    let again: Vec<_> = broker
+        .drain(INBOX)
+        .await
+        .iter()
+        .map(is_republished)
+        .collect();
+    let first_new = again.iter().position(|again| !again).unwrap();
+    assert!(again.iter().rposition(|again| *again).unwrap() > first_new);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

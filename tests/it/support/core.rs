@@ -101,13 +101,17 @@ impl Core {
             republished: 0,
         });
         assert_eq!(got.body, message.data, "two bodies");
-        let headers = properties.headers().as_ref().unwrap().inner();
-        match headers.get("x-republished") {
-            Some(mark) => {
-                assert_eq!(*mark, AMQPValue::Boolean(true));
-                got.republished += 1;
-            }
-            None => got.copies += 1,
+        match is_republished(message) {
+            true => got.republished += 1,
+            false => got.copies += 1,
         }
     }
+}
+
+/// Whether an event is marked as sent again on request.
+pub(crate) fn is_republished(message: &BasicGetMessage) -> bool {
+    let headers = message.properties.headers().as_ref().unwrap().inner();
+    let mark = headers.get("x-republished");
+    mark.inspect(|mark| assert_eq!(**mark, AMQPValue::Boolean(true)))
+        .is_some()
 }
