@@ -123,13 +123,14 @@ async fn nothing_is_lost_when_the_broker_is_killed_or_away_and_x_does_not_notice
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_told_to_x_and_recovers_by_itself() {
-    let Some(disk) = SmallDisk::mount("16m") else {
+    let Some(disk) = SmallDisk::mount("48m") else {
         return;
     };
     let broker = TestBroker::vhost().await;
     let mut service = ServiceProcess::stopped(&Setup::new(), &broker.url(), Some(disk.path()));
     service.start_again().await;
-    let mut load = Load::start(service.webhook(), DELIVERIES);
+    // Enough to use up the room that the write-ahead log already has.
+    let mut load = Load::start(service.webhook(), 4 * DELIVERIES);
     load.told(20).await;
     for refusals in [30, 90] {
         disk.fill();
@@ -182,7 +183,7 @@ async fn a_refusal_is_a_gap_also_when_nothing_comes_after_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_disk_ends_the_start_with_a_failure_and_loses_nothing() {
-    let Some(disk) = SmallDisk::mount("16m") else {
+    let Some(disk) = SmallDisk::mount("48m") else {
         return;
     };
     let broker = TestBroker::vhost().await;
