@@ -123,7 +123,7 @@ async fn nothing_is_lost_when_the_broker_is_killed_or_away_and_x_does_not_notice
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_told_to_x_and_recovers_by_itself() {
-    let Some(disk) = SmallDisk::mount("16m") else {
+    let Some(disk) = SmallDisk::mount("48m") else {
         return;
     };
     let broker = TestBroker::vhost().await;

@@ -45,7 +45,7 @@ impl SmallDisk {
 
     /// Takes all the space that is left.
     pub(crate) fn fill(&self) {
-        let filler = vec![0; 16 * 1024 * 1024];
+        let filler = vec![0; 64 * 1024 * 1024];
         fs::write(self.path().join("filler"), filler).unwrap_err();
     }
 
