@@ -36,7 +36,8 @@ struct State {
     url: String,
     http: reqwest::Client,
     deliveries: u64,
-    last: u64,
+    first: u64,
+    last: AtomicU64,
     next: AtomicU64,
     told: AtomicUsize,
     refused: AtomicUsize,
@@ -54,7 +55,8 @@ impl Load {
             url: webhook,
             http: client(),
             deliveries,
-            last: sent + deliveries,
+            first: sent + 1,
+            last: AtomicU64::new(sent + deliveries),
             next: AtomicU64::new(sent + 1),
             told: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
@@ -75,15 +77,22 @@ impl Load {
         eventually(&format!("{wanted} deliveries answered 200"), reached).await;
     }
 
-    /// Waits until so many answers were 503.
-    pub(crate) async fn refused(&self, answers: usize) {
-        let reached = async || (self.refusals() >= answers).then_some(());
-        eventually(&format!("{answers} answers of 503"), reached).await;
+    /// Waits until so many more answers were 503.
+    pub(crate) async fn refused(&self, more: usize) {
+        let wanted = self.refusals() + more;
+        let reached = async || (self.refusals() >= wanted).then_some(());
+        eventually(&format!("{wanted} answers of 503"), reached).await;
     }
 
     /// How many answers were 503.
     pub(crate) fn refusals(&self) -> usize {
         self.state.refused.load(Ordering::Relaxed)
+    }
+
+    /// Begins no more deliveries.
+    pub(crate) fn end(&self) {
+        let next = self.state.next.load(Ordering::Relaxed);
+        self.state.last.fetch_min(next - 1, Ordering::Relaxed);
     }
 
     /// Waits until every delivery was answered 200; the ids of the messages in them.
@@ -96,8 +105,8 @@ impl Load {
         let finished = timeout(PATIENCE, finish).await;
         let told = self.state.told.load(Ordering::Relaxed);
         finished.unwrap_or_else(|_| panic!("after {PATIENCE:?} only {told} are answered 200"));
-        let first = self.state.last - self.state.deliveries + 1;
-        (first..=self.state.last).map(message_id).collect()
+        let last = self.state.last.load(Ordering::Relaxed);
+        (self.state.first..=last).map(message_id).collect()
     }
 }
 
@@ -105,7 +114,7 @@ impl State {
     async fn send_all(&self) {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number > self.last {
+            if number > self.last.load(Ordering::Relaxed) {
                 return;
             }
             let body = delivery(number).to_string();
