@@ -62,6 +62,7 @@ pub struct App {
     pub public_address: SocketAddr,
     /// Where ops reach it.
     pub private_address: SocketAddr,
+    store: Store,
     readiness: Readiness,
     public: ServerHandle,
     private: ServerHandle,
@@ -113,12 +114,13 @@ impl App {
         let fallen = CancellationToken::new();
         tasks.spawn(telling_of_its_end(relay.run(stop.clone()), fallen.clone()));
         tasks.spawn(telling_of_its_end(watch.run(stop.clone()), fallen.clone()));
-        let upkeep = upkeep::run(store, ingest, stop.clone());
+        let upkeep = upkeep::run(store.clone(), ingest, stop.clone());
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
         Ok(Self {
             public_address: public.address,
             private_address: private.address,
+            store,
             readiness,
             public: public_handle,
             private: private_handle,
@@ -147,6 +149,8 @@ impl App {
         self.private.stop(true).await;
         self.servers.close();
         self.servers.wait().await;
+        // The threads of the listeners let go of their handles a little later.
+        self.store.release();
     }
 }
 

@@ -124,8 +124,8 @@ pub struct Store {
     writer: Writer,
     reader: Reader,
     tail: Arc<Tail>,
-    /// Held, never read: see [`Store::open_exclusive`].
-    _lock: Option<Arc<File>>,
+    /// See [`Store::open_exclusive`].
+    lock: Option<Arc<File>>,
 }
 
 impl Store {
@@ -157,8 +157,15 @@ impl Store {
             writer,
             reader,
             tail,
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// Lets another process serve from it, though handles may live on for a moment.
+    pub fn release(&self) {
+        if let Some(Err(error)) = self.lock.as_ref().map(|lock| lock.unlock()) {
+            tracing::warn!(%error, "the store stays locked until the process ends");
+        }
     }
 
     /// The settings it was opened with.
