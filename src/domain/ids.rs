@@ -99,6 +99,74 @@ digits_id! {
     /// Id of a legacy (unencrypted) direct message; the same in v1.1, v2 and webhooks.
     DirectMessageId
 }
+digits_id! {
+    /// Id of a post or of a direct message, before it is known which of the two it names.
+    MessageNumber
+}
+
+impl MessageNumber {
+    /// The post of this number, if it is one.
+    pub fn as_post(self) -> TweetId {
+        TweetId(self.0)
+    }
+
+    /// The direct message of this number, if it is one.
+    pub fn as_direct_message(self) -> DirectMessageId {
+        DirectMessageId(self.0)
+    }
+}
+
+/// The core's id of a command: 1 to 128 printable ASCII characters (a blank is one).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CommandId(String);
+
+impl CommandId {
+    /// Longest id, characters.
+    pub const LONGEST: usize = 128;
+
+    /// As the core wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A string that is no id of a command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected 1 to 128 printable ASCII characters")]
+pub struct InvalidCommandId;
+
+impl FromStr for CommandId {
+    type Err = InvalidCommandId;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidCommandId> {
+        raw.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for CommandId {
+    type Error = InvalidCommandId;
+
+    fn try_from(raw: String) -> Result<Self, InvalidCommandId> {
+        let printable = raw.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let fits = (1..=Self::LONGEST).contains(&raw.len());
+        (printable && fits)
+            .then_some(Self(raw))
+            .ok_or(InvalidCommandId)
+    }
+}
+
+impl From<CommandId> for String {
+    fn from(id: CommandId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// The user id of one of *our* linked accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -318,6 +386,18 @@ mod tests {
         let pair = Pair::new("100".parse().unwrap(), "9".parse().unwrap());
         assert_eq!(pair.to_string(), "9-100");
         assert_eq!(pair.other("9".parse().unwrap()).map(UserId::get), Some(100));
+    }
+
+    #[test]
+    fn command_ids_are_short_and_printable() {
+        let longest = "x".repeat(128);
+        for raw in ["1", "b7c1-Ab", "order 7/a~", &longest] {
+            assert_eq!(raw.parse::<CommandId>().unwrap().as_str(), raw);
+        }
+        let longer = "x".repeat(129);
+        for raw in ["", "a\n", "\u{7f}", "a\0", "é", &longer] {
+            assert!(raw.parse::<CommandId>().is_err(), "{raw:?}");
+        }
     }
 
     #[test]
