@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::proto;
+use super::{outcomes, proto};
 use crate::domain::activity::Via;
 use crate::domain::event::{
     AccountRef, Conversation, Customer, Deleted, Delivery, Described, Edited, Event, Fault, Health,
@@ -119,6 +119,9 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
             held_commands: 0,
         }),
         Payload::AccountHealth(it) => json(&health(head, account, it)),
+        Payload::CommandSucceeded(it) => json(&outcomes::succeeded(head, account, it)),
+        Payload::CommandFailed(it) => json(&outcomes::failed(head, account, it)),
+        Payload::CommandDeferred(it) => json(&outcomes::deferred(head, account, it)),
     };
     json.into()
 }
@@ -158,6 +161,8 @@ fn sent(
     account: Option<proto::Account>,
     outgoing: &Outgoing,
 ) -> proto::MessageSent {
+    let command = outgoing.command.as_ref();
+    let metadata = command.map(|command| command.metadata.clone());
     proto::MessageSent {
         event,
         account,
@@ -165,9 +170,13 @@ fn sent(
         message: Some(described(&outgoing.message, &outgoing.conversation.id)),
         context: Vec::new(),
         delivery: Some(delivery(&outgoing.delivery)),
-        command_id: String::new(),
-        metadata: Default::default(),
-        agent: None,
+        command_id: command
+            .map(|command| command.id.to_string())
+            .unwrap_or_default(),
+        metadata: metadata.into_iter().flatten().collect(),
+        agent: command
+            .and_then(|command| command.agent.as_ref())
+            .map(outcomes::agent),
     }
 }
 
@@ -254,13 +263,13 @@ fn fault(fault: &Fault) -> proto::account_health::Fault {
 }
 
 /// RFC 3339, UTC, milliseconds.
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
 fn account(account: &AccountRef) -> proto::Account {
     proto::Account {
-        id: account.id.to_string(),
+        id: account.id.map(|id| id.to_string()).unwrap_or_default(),
         username: account.username.clone(),
     }
 }
@@ -277,7 +286,7 @@ fn route(route: &Route) -> proto::Route {
     }
 }
 
-fn conversation(conversation: &Conversation) -> proto::Conversation {
+pub(super) fn conversation(conversation: &Conversation) -> proto::Conversation {
     use proto::conversation::Kind;
     let kind = match conversation.id {
         ConversationId::Thread(_) => Kind::PostThread,
@@ -360,12 +369,14 @@ fn optional(id: Option<UserId>) -> String {
 fn url(id: &MessageId, conversation: &ConversationId) -> String {
     match id {
         MessageId::Post(id) => format!("https://x.com/i/status/{id}"),
-        MessageId::DirectMessage(_) | MessageId::Encrypted(_) => {
-            let name = conversation.to_string();
-            let name = name.split_once(':').map_or("", |(_, name)| name);
-            format!("https://x.com/messages/{name}")
-        }
+        MessageId::DirectMessage(_) | MessageId::Encrypted(_) => conversation_url(conversation),
     }
+}
+
+pub(super) fn conversation_url(conversation: &ConversationId) -> String {
+    let name = conversation.to_string();
+    let name = name.split_once(':').map_or("", |(_, name)| name);
+    format!("https://x.com/messages/{name}")
 }
 
 fn kind(kind: MessageKind) -> proto::message::Kind {

@@ -7,6 +7,7 @@
 pub mod connection;
 pub mod inbox;
 pub mod messages;
+mod outcomes;
 pub mod proto;
 pub mod publisher;
 pub mod settings;

@@ -3,16 +3,30 @@
 use jiff::Timestamp;
 
 use super::activity::Via;
+use super::command::Action;
 use super::filter::{Relation, Route};
-use super::ids::{AccountId, ConversationId, DirectMessageId, EventId, MessageId, TweetId, UserId};
+use super::ids::{
+    AccountId, CommandId, ConversationId, DirectMessageId, EventId, MessageId, TweetId, UserId,
+};
 use super::message::{Message, MessageKind, Quoted};
 use super::money::Usd;
+use super::outcome::{CommandRef, Deferred, Failed, Succeeded};
 
 /// An account as events name it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountRef {
-    pub id: AccountId,
+    /// `None`: a command named none that can be told.
+    pub id: Option<AccountId>,
+    /// Empty where it is not linked.
     pub username: String,
+}
+
+impl AccountRef {
+    /// As in routing keys and event ids: the digits, or `unknown`.
+    pub fn key(&self) -> String {
+        self.id
+            .map_or_else(|| "unknown".to_owned(), |id| id.to_string())
+    }
 }
 
 /// One event, before it has its place in the journal.
@@ -54,6 +68,9 @@ pub enum Payload {
         at: Timestamp,
     },
     AccountHealth(Health),
+    CommandSucceeded(Box<Succeeded>),
+    CommandFailed(Box<Failed>),
+    CommandDeferred(Box<Deferred>),
 }
 
 /// Somebody wrote to, about or below the account.
@@ -72,6 +89,8 @@ pub struct Outgoing {
     pub conversation: Conversation,
     pub message: Described,
     pub delivery: Delivery,
+    /// `None`: the account posted elsewhere.
+    pub command: Option<CommandRef>,
 }
 
 /// A published message has a new version; route and reply where it is not the account's own.
@@ -253,6 +272,9 @@ impl Payload {
             Self::ConversationMerged { .. } => "conversation.merged",
             Self::AccountRevoked { .. } => "account.revoked",
             Self::AccountHealth(_) => "account.health",
+            Self::CommandSucceeded(_) => "command.succeeded",
+            Self::CommandFailed(_) => "command.failed",
+            Self::CommandDeferred(_) => "command.deferred",
         }
     }
 
@@ -266,12 +288,30 @@ impl Payload {
             Self::ConversationRead { conversation, .. }
             | Self::ConversationTyping { conversation, .. } => Some(conversation),
             Self::ConversationMerged { survivor, .. } => Some(survivor),
-            Self::AccountRevoked { .. } | Self::AccountHealth(_) => None,
+            Self::CommandSucceeded(it) => it.outcome.conversation.as_ref(),
+            Self::CommandFailed(it) => it.outcome.conversation.as_ref(),
+            Self::AccountRevoked { .. } | Self::AccountHealth(_) | Self::CommandDeferred(_) => None,
+        }
+    }
+
+    /// Id and name of the command it is about; of command events only.
+    fn command(&self) -> Option<(&CommandId, &str)> {
+        match self {
+            Self::CommandSucceeded(it) => Some((&it.outcome.command.id, &it.outcome.name)),
+            Self::CommandFailed(it) => Some((&it.outcome.command.id, &it.outcome.name)),
+            Self::CommandDeferred(it) => Some((&it.command.id, &it.name)),
+            _ => None,
         }
     }
 
     /// Third word of the routing key.
     pub fn kind(&self) -> &'static str {
+        if let Some((_, name)) = self.command() {
+            return Action::NAMES
+                .into_iter()
+                .find(|known| *known == name)
+                .unwrap_or("command");
+        }
         self.conversation()
             .map_or("account", |conversation| conversation.kind().name())
     }
@@ -310,6 +350,9 @@ impl Payload {
             }
             Self::AccountRevoked { app, at, .. } => (format!("{app}/{at}"), order(*at)),
             Self::AccountHealth(health) => (health.at.to_string(), order(health.at)),
+            Self::CommandSucceeded(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),
+            Self::CommandFailed(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),
+            Self::CommandDeferred(it) => (format!("{}/{}", it.command.id, it.told), order(it.at)),
         }
     }
 }
@@ -337,7 +380,7 @@ impl Event {
     /// The same for every repeat of X.
     pub fn id(&self) -> EventId {
         let (object, number) = self.payload.object();
-        let account = self.account.id.to_string();
+        let account = self.account.key();
         EventId::new(&account, self.payload.event_type(), &object, number)
     }
 
@@ -347,12 +390,15 @@ impl Event {
             "{}.{}.{}",
             self.payload.event_type(),
             self.payload.kind(),
-            self.account.id
+            self.account.key()
         )
     }
 
-    /// The conversation's id, where there is one.
+    /// The command's id on `command.*`, else the conversation's, where there is one.
     pub fn correlation_id(&self) -> String {
+        if let Some((id, _)) = self.payload.command() {
+            return id.to_string();
+        }
         self.payload
             .conversation()
             .map(|conversation| conversation.id.to_string())

@@ -8,6 +8,7 @@ pub mod filter;
 pub mod ids;
 pub mod message;
 pub mod money;
+pub mod outcome;
 pub mod price;
 pub mod registry;
 pub mod reply;

@@ -11,6 +11,41 @@ pub struct Usd {
     micros: u64,
 }
 
+impl Usd {
+    /// So many millionths of a dollar.
+    pub const fn from_micros(micros: u64) -> Self {
+        Self { micros }
+    }
+
+    /// In millionths of a dollar.
+    pub const fn micros(self) -> u64 {
+        self.micros
+    }
+
+    /// So many times the amount; the largest there is where that is too much.
+    pub const fn times(self, count: u64) -> Self {
+        Self {
+            micros: self.micros.saturating_mul(count),
+        }
+    }
+}
+
+impl std::ops::Add for Usd {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            micros: self.micros.saturating_add(other.micros),
+        }
+    }
+}
+
+impl std::iter::Sum for Usd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::default(), std::ops::Add::add)
+    }
+}
+
 /// A string that is no amount.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an amount in USD as a string with at most 6 decimals, e.g. \"0.005\"")]

@@ -337,7 +337,7 @@ fn outgoing(row: &JournalRow, republished: bool) -> Outgoing {
 fn typing_notice(event: Event) -> Outgoing {
     let id = event.id();
     let event_type = event.payload.event_type();
-    let account = event.account.id.to_string();
+    let account = event.account.key();
     Outgoing {
         message_id: id.to_string(),
         event_type: event_type.to_owned(),

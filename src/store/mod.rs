@@ -14,9 +14,14 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
 pub use sqlite::journal::{JournalRow, Lane, NewRow, Seen, Summary};
+pub use sqlite::ledger::{
+    CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told, Wait, Waiting,
+};
 pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
+pub use sqlite::sends::{SendKind, SendRow, SendState};
 pub use sqlite::threads::{ConversationRow, PostRow};
 pub use sqlite::tx::Tx;
 

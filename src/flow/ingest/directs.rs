@@ -77,6 +77,7 @@ impl Work<'_, '_> {
             conversation: self.conversation(account.id, direct.conversation.clone(), shown)?,
             delivery: self.delivery(account, &direct.message),
             message: self.describe_direct(account, direct, vec![Relation::Direct]),
+            command: None,
         }));
         self.publish_direct(account, direct, payload, customer, None)
     }

@@ -325,6 +325,7 @@ impl Work<'_, '_> {
                 conversation,
                 message,
                 delivery,
+                command: None,
             })),
         })
     }

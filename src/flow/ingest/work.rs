@@ -232,7 +232,7 @@ impl Work<'_, '_> {
     pub(super) fn event(&self, account: &Account, time: Timestamp, payload: Payload) -> Event {
         Event {
             account: AccountRef {
-                id: account.id,
+                id: Some(account.id),
                 username: account.username.clone(),
             },
             time,

@@ -126,7 +126,7 @@ fn state(faults: Vec<Fault>, snapshot: bool, at: Timestamp) -> Health {
 fn event(account: &Account, health: Health) -> Event {
     Event {
         account: AccountRef {
-            id: account.id,
+            id: Some(account.id),
             username: account.username.clone(),
         },
         time: health.at,

@@ -1,9 +1,12 @@
 //! The embedded store: one file, one writer, readers beside it.
 
+pub(super) mod echoes;
 pub(super) mod gaps;
 pub(super) mod journal;
+pub(super) mod ledger;
 pub(super) mod quarantine;
 mod schema;
+pub(super) mod sends;
 pub(super) mod threads;
 pub(super) mod tx;
 mod writer;

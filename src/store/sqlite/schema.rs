@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("migrations/0001_journal.sql"))];
+const MIGRATIONS: [(i64, &str); 2] = [
+    (1, include_str!("migrations/0001_journal.sql")),
+    (2, include_str!("migrations/0002_ledger.sql")),
+];
 const NEWEST: i64 = MIGRATIONS.len() as i64;
 
 /// A database that this version cannot bring up to date.

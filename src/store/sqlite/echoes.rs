@@ -1,0 +1,101 @@
+//! Messages of our own that X delivered while it was open whether a command had made them: they
+//! wait, whole, and are processed as any delivery once that is settled or their time is up.
+
+use jiff::Timestamp;
+use rusqlite::params;
+use sha2::{Digest, Sha256};
+
+use super::tx::{Tx, millis, number, stored, timestamp};
+use crate::domain::ids::AccountId;
+use crate::store::StoreError;
+
+/// A delivery that waits.
+#[derive(Clone, Debug)]
+pub struct Echo {
+    pub id: u64,
+    pub app: String,
+    pub received_at: Timestamp,
+    pub body: Vec<u8>,
+}
+
+impl Tx<'_> {
+    /// Lets a delivery wait until `not_before`; the very same one waits once.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn keep_echo(
+        &self,
+        app: &str,
+        account: AccountId,
+        received_at: Timestamp,
+        not_before: Timestamp,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        let hash: [u8; 32] = Sha256::digest(body).into();
+        self.execute(
+            "INSERT OR IGNORE INTO echoes (hash, app, account, received_at, not_before, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                hash,
+                app,
+                stored(account.0.get()),
+                millis(received_at),
+                millis(not_before),
+                body,
+            ],
+        )
+        .map(drop)
+    }
+
+    /// Deliveries whose wait is over, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn due_echoes(&self, now: Timestamp, limit: usize) -> Result<Vec<Echo>, StoreError> {
+        self.rows(
+            "SELECT id, app, received_at, body FROM echoes WHERE not_before <= ?1
+             ORDER BY id LIMIT ?2",
+            params![millis(now), stored(limit as u64)],
+            |row| {
+                Ok(Echo {
+                    id: number(row.get(0)?),
+                    app: row.get(1)?,
+                    received_at: timestamp(row.get(2)?),
+                    body: row.get(3)?,
+                })
+            },
+        )
+    }
+
+    /// When the next wait is over.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn next_echo(&self) -> Result<Option<Timestamp>, StoreError> {
+        let next = self.row("SELECT min(not_before) FROM echoes", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })?;
+        Ok(next.flatten().map(timestamp))
+    }
+
+    /// Ends the wait of an account's deliveries: what they waited for is settled.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn end_wait_of_echoes(&self, account: AccountId, now: Timestamp) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE echoes SET not_before = ?2 WHERE account = ?1 AND not_before > ?2",
+            params![stored(account.0.get()), millis(now)],
+        )
+        .map(drop)
+    }
+
+    /// Takes a delivery out.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn release_echo(&self, id: u64) -> Result<(), StoreError> {
+        self.execute("DELETE FROM echoes WHERE id = ?1", [stored(id)])
+            .map(drop)
+    }
+}

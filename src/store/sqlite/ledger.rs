@@ -1,0 +1,479 @@
+//! The ledger: commands with their state, in the order in which they came.
+
+use jiff::Timestamp;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Row, params};
+
+use super::tx::{Tx, millis, number, stored, timestamp};
+use crate::domain::ids::{AccountId, CommandId, UserId};
+use crate::domain::money::Usd;
+use crate::store::StoreError;
+
+/// Words of the domain that are stored by their names.
+macro_rules! stored_words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// As stored and shown.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                match value.as_str()? {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(FromSqlError::InvalidType),
+                }
+            }
+        }
+
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.name().into())
+            }
+        }
+    };
+}
+pub(super) use stored_words;
+
+stored_words! {
+    /// Where a command stands.
+    CommandState {
+        /// Waits for its next attempt, or is held.
+        Pending = "pending",
+        /// On its way to X, or was when the process ended.
+        Sending = "sending",
+        /// May have reached X; is looked up.
+        Uncertain = "uncertain",
+        /// Done; final.
+        Succeeded = "succeeded",
+        /// Not done; final.
+        Failed = "failed",
+    }
+}
+
+stored_words! {
+    /// Who lets a pending command go on.
+    Hold {
+        /// Nobody has to: it goes when its time has come.
+        None = "",
+        /// Whoever turns the stop switch back.
+        Stopped = "stopped",
+        /// Whoever links the account again.
+        Revoked = "revoked",
+        /// A person who releases it: it is too old to go by itself.
+        Person = "person",
+    }
+}
+
+impl CommandState {
+    /// Whether it has no outcome yet.
+    pub fn is_open(self) -> bool {
+        !matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+/// A command to accept.
+#[derive(Clone, Debug)]
+pub struct NewCommand {
+    pub id: CommandId,
+    /// Of the content as parsed.
+    pub fingerprint: [u8; 32],
+    pub account: Option<AccountId>,
+    /// `send_post`, ...
+    pub name: &'static str,
+    /// Within which order is kept; empty where it stands alone.
+    pub conversation: String,
+    /// X's call that its next step makes.
+    pub call: &'static str,
+    pub hold: Hold,
+    pub received_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// The command as JSON, without files.
+    pub content: String,
+    /// What was decided of it, as JSON.
+    pub plan: String,
+}
+
+/// What the scheduler has to know of a command; no texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    pub sequence: u64,
+    pub account: Option<AccountId>,
+    pub conversation: String,
+    pub call: String,
+    pub state: CommandState,
+    pub hold: Hold,
+    pub received_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub next_attempt_at: Timestamp,
+    /// Grows with each change made by others than the scheduler.
+    pub changed: u64,
+}
+
+/// The last `command.deferred` of a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    pub code: String,
+    /// `None`: a person was needed.
+    pub until: Option<Timestamp>,
+}
+
+/// A command of the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandRow {
+    pub waiting: Waiting,
+    pub id: CommandId,
+    pub fingerprint: Vec<u8>,
+    pub name: String,
+    pub attempt: u32,
+    /// `None`: none was told.
+    pub told: Option<Told>,
+    /// How many `command.deferred` there were.
+    pub told_count: u32,
+    pub content: String,
+    pub plan: String,
+    /// What X has charged for it so far.
+    pub cost: Usd,
+    pub finished_at: Option<Timestamp>,
+}
+
+/// How a command goes on waiting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wait {
+    pub state: CommandState,
+    pub hold: Hold,
+    pub call: &'static str,
+    pub next_attempt_at: Timestamp,
+    pub attempt: u32,
+}
+
+/// The outcome event of a finished command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutcomeRow {
+    pub event_type: String,
+    pub body: Vec<u8>,
+    pub finished_at: Timestamp,
+}
+
+const WAITING: &str = "sequence, account, conversation, call, state, hold, received_at, \
+                       expires_at, next_attempt_at, changed";
+const COMMAND: &str = "id, fingerprint, name, attempt, told_code, told_until, told_count, \
+                       content, plan, cost, finished_at";
+
+fn read_waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
+    Ok(Waiting {
+        sequence: number(row.get(0)?),
+        account: account(row.get(1)?),
+        conversation: row.get(2)?,
+        call: row.get(3)?,
+        state: row.get(4)?,
+        hold: row.get(5)?,
+        received_at: timestamp(row.get(6)?),
+        expires_at: timestamp(row.get(7)?),
+        next_attempt_at: timestamp(row.get(8)?),
+        changed: number(row.get(9)?),
+    })
+}
+
+fn read_command(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
+    const FIRST: usize = 10;
+    let raw: String = row.get(FIRST)?;
+    let id = raw.try_into().map_err(|error| {
+        let text = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(FIRST, text, Box::new(error))
+    })?;
+    let code: String = row.get(FIRST + 4)?;
+    let until: Option<i64> = row.get(FIRST + 5)?;
+    Ok(CommandRow {
+        waiting: read_waiting(row)?,
+        id,
+        fingerprint: row.get(FIRST + 1)?,
+        name: row.get(FIRST + 2)?,
+        attempt: row.get(FIRST + 3)?,
+        told: (!code.is_empty()).then(|| Told {
+            code,
+            until: until.map(timestamp),
+        }),
+        told_count: row.get(FIRST + 6)?,
+        content: row.get(FIRST + 7)?,
+        plan: row.get(FIRST + 8)?,
+        cost: Usd::from_micros(number(row.get(FIRST + 9)?)),
+        finished_at: row.get::<_, Option<i64>>(FIRST + 10)?.map(timestamp),
+    })
+}
+
+fn account(stored: Option<i64>) -> Option<AccountId> {
+    let id = stored.and_then(|id| UserId::from_number(number(id)));
+    id.map(AccountId)
+}
+
+impl Tx<'_> {
+    /// Writes a new command into the ledger; its sequence.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn insert_command(&self, new: &NewCommand) -> Result<u64, StoreError> {
+        self.execute(
+            "INSERT INTO commands (id, fingerprint, account, name, conversation, call, state, hold,
+                                   received_at, expires_at, next_attempt_at, changed, content, plan)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?8,
+                     (SELECT coalesce(max(changed), 0) + 1 FROM commands), ?10, ?11)",
+            params![
+                new.id.as_str(),
+                new.fingerprint,
+                new.account.map(|id| stored(id.0.get())),
+                new.name,
+                new.conversation,
+                new.call,
+                new.hold,
+                millis(new.received_at),
+                millis(new.expires_at),
+                new.content,
+                new.plan,
+            ],
+        )?;
+        Ok(number(self.conn.last_insert_rowid()))
+    }
+
+    /// The command with this id.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn command_by_id(&self, id: &CommandId) -> Result<Option<CommandRow>, StoreError> {
+        let sql = format!("SELECT {WAITING}, {COMMAND} FROM commands WHERE id = ?1");
+        self.row(&sql, [id.as_str()], read_command)
+    }
+
+    /// The command with this sequence.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn command(&self, sequence: u64) -> Result<Option<CommandRow>, StoreError> {
+        let sql = format!("SELECT {WAITING}, {COMMAND} FROM commands WHERE sequence = ?1");
+        self.row(&sql, [stored(sequence)], read_command)
+    }
+
+    /// Commands for people to look at, newest first: those in `state` where given.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn newest_commands(
+        &self,
+        state: Option<CommandState>,
+        limit: usize,
+    ) -> Result<Vec<CommandRow>, StoreError> {
+        let sql = format!(
+            "SELECT {WAITING}, {COMMAND} FROM commands WHERE ?1 IS NULL OR state = ?1
+             ORDER BY sequence DESC LIMIT ?2"
+        );
+        self.rows(&sql, params![state, stored(limit as u64)], read_command)
+    }
+
+    /// Every command without an outcome, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open_commands(&self) -> Result<Vec<Waiting>, StoreError> {
+        let sql =
+            format!("SELECT {WAITING} FROM commands WHERE finished_at IS NULL ORDER BY sequence");
+        self.rows(&sql, [], read_waiting)
+    }
+
+    /// Commands that others than the scheduler have changed after `changed`, in order of that; at
+    /// most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn commands_changed(&self, after: u64, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        let sql =
+            format!("SELECT {WAITING} FROM commands WHERE changed > ?1 ORDER BY changed LIMIT ?2");
+        self.rows(
+            &sql,
+            params![stored(after), stored(limit as u64)],
+            read_waiting,
+        )
+    }
+
+    /// The newest change of a command.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn newest_change(&self) -> Result<u64, StoreError> {
+        let newest = self.row("SELECT max(changed) FROM commands", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })?;
+        Ok(number(newest.flatten().unwrap_or(0)))
+    }
+
+    /// Lets the scheduler hear of a command that somebody else has changed.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn touch_command(&self, sequence: u64) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE commands SET changed = (SELECT coalesce(max(changed), 0) + 1 FROM commands)
+             WHERE sequence = ?1",
+            [stored(sequence)],
+        )
+        .map(drop)
+    }
+
+    /// Sets how an open command goes on.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_waiting(&self, sequence: u64, wait: &Wait) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE commands SET state = ?2, hold = ?3, call = ?4, next_attempt_at = ?5, attempt = ?6
+             WHERE sequence = ?1 AND finished_at IS NULL",
+            params![
+                stored(sequence),
+                wait.state,
+                wait.hold,
+                wait.call,
+                millis(wait.next_attempt_at),
+                wait.attempt,
+            ],
+        )
+        .map(drop)
+    }
+
+    /// Replaces what was decided of a command.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_plan(&self, sequence: u64, plan: &str) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE commands SET plan = ?2 WHERE sequence = ?1",
+            params![stored(sequence), plan],
+        )
+        .map(drop)
+    }
+
+    /// Adds what X has charged for a command.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn add_command_cost(&self, sequence: u64, cost: Usd) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE commands SET cost = cost + ?2 WHERE sequence = ?1",
+            params![stored(sequence), stored(cost.micros())],
+        )
+        .map(drop)
+    }
+
+    /// Notes what the core was told of a wait.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_told(&self, sequence: u64, told: &Told) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE commands SET told_code = ?2, told_until = ?3, told_count = told_count + 1
+             WHERE sequence = ?1",
+            params![stored(sequence), told.code, told.until.map(millis)],
+        )
+        .map(drop)
+    }
+
+    /// Ends a command: its outcome is final.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn finish_command(
+        &self,
+        sequence: u64,
+        state: CommandState,
+        outcome: &OutcomeRow,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE commands SET state = ?2, hold = '', finished_at = ?3, outcome_type = ?4,
+                                 outcome = ?5
+             WHERE sequence = ?1",
+            params![
+                stored(sequence),
+                state,
+                millis(outcome.finished_at),
+                outcome.event_type,
+                outcome.body,
+            ],
+        )
+        .map(drop)
+    }
+
+    /// The outcome of a finished command.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn outcome(&self, sequence: u64) -> Result<Option<OutcomeRow>, StoreError> {
+        self.row(
+            "SELECT outcome_type, outcome, finished_at FROM commands
+             WHERE sequence = ?1 AND outcome IS NOT NULL",
+            [stored(sequence)],
+            |row| {
+                Ok(OutcomeRow {
+                    event_type: row.get(0)?,
+                    body: row.get(1)?,
+                    finished_at: timestamp(row.get(2)?),
+                })
+            },
+        )
+    }
+
+    /// Forgets at most `limit` commands, with what they sent, that ended before `before`; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn prune_commands(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let old =
+            "SELECT sequence FROM commands WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
+        let bounds = params![millis(before), stored(limit as u64)];
+        let sends = format!("DELETE FROM sends WHERE command IN ({old})");
+        self.execute(&sends, bounds)?;
+        let commands = format!("DELETE FROM commands WHERE sequence IN ({old})");
+        self.execute(&commands, bounds)
+    }
+
+    /// Blanks the contents of at most `limit` commands that ended before `before`; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn blank_commands(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let old = "SELECT sequence FROM commands WHERE finished_at < ?1 AND content <> ''
+                   ORDER BY finished_at LIMIT ?2";
+        let bounds = params![millis(before), stored(limit as u64)];
+        let sends = format!("UPDATE sends SET text = '' WHERE command IN ({old})");
+        self.execute(&sends, bounds)?;
+        let commands = format!("UPDATE commands SET content = '' WHERE sequence IN ({old})");
+        self.execute(&commands, bounds)
+    }
+
+    /// How many open commands there are in each state, and when the oldest of each was received.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn ledger_summary(&self) -> Result<Vec<(CommandState, Hold, u64, Timestamp)>, StoreError> {
+        self.rows(
+            "SELECT state, hold, count(*), min(received_at) FROM commands
+             WHERE finished_at IS NULL GROUP BY state, hold",
+            [],
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    number(row.get(2)?),
+                    timestamp(row.get(3)?),
+                ))
+            },
+        )
+    }
+}
