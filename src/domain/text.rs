@@ -1,87 +1,42 @@
-//! Texts for people.
+//! Texts for people: how X counts and reads them, how a long one is split, and whether one found
+//! at X is the one we sent.
 
-use super::message::{Message, MessageKind};
+mod chars;
+mod emoji;
+mod entities;
+mod same;
+mod split;
+mod summary;
+mod urls;
+mod weight;
 
-/// Longest summary, characters.
-const SUMMARY: usize = 80;
+pub use entities::{cashtags, hashtags, mentions};
+pub use same::{Added, same_text};
+pub use split::{CannotSplit, MAX_PARTS, split, split_plain, with_suffix};
+pub use summary::{is_blank, summary};
+pub use urls::urls;
+pub use weight::{
+    DIRECT_MESSAGE_LIMIT, Invalid, LONG_POST_LIMIT, POST_LIMIT, Weighed, invalid_characters, weigh,
+};
 
-/// One line of at most 80 characters, never empty: the text, else what there is instead of one.
-pub fn summary(message: &Message) -> String {
-    let mut words = message
-        .text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty());
-    let mut line = String::new();
-    while line.chars().count() <= SUMMARY
-        && let Some(word) = words.next()
-    {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    if line.chars().all(is_invisible) {
-        return instead_of_text(message);
-    }
-    if line.chars().count() > SUMMARY {
-        line = line.chars().take(SUMMARY - 1).collect();
-        line.push('…');
-    }
-    line
+use std::ops::Range;
+
+/// The part of a text; nothing for a range that is not in it.
+fn slice(text: &str, range: Range<usize>) -> &str {
+    text.get(range).unwrap_or_default()
 }
 
-/// Joiners, marks and the like: alone they show nothing.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+/// The text from `at` on.
+fn rest(text: &str, at: usize) -> &str {
+    text.get(at..).unwrap_or_default()
 }
 
-fn instead_of_text(message: &Message) -> String {
-    match (message.kind(), message.attachments.first()) {
-        (MessageKind::EncryptedMessage, _) => "[encrypted]".to_owned(),
-        (_, Some(attachment)) => format!("[{}]", attachment.kind.label()),
-        (_, None) => "[no text]".to_owned(),
-    }
+/// The character that ends at `at`.
+fn before(text: &str, at: usize) -> Option<char> {
+    text.get(..at)?.chars().next_back()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::MessageId;
-    use crate::domain::message::Person;
-    use jiff::Timestamp;
-
-    fn message(text: &str) -> Message {
-        Message {
-            id: MessageId::Post("1".parse().unwrap()),
-            created_at: Timestamp::UNIX_EPOCH,
-            author: Person::unknown("2".parse().unwrap()),
-            text: text.to_owned(),
-            lang: String::new(),
-            mentions: vec![],
-            hashtags: vec![],
-            links: vec![],
-            attachments: vec![],
-            possibly_sensitive: false,
-            source_app: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_summary_is_one_line() {
-        assert_eq!(summary(&message(" a\n\tb\u{0} c ")), "a b c");
-    }
-
-    #[test]
-    fn a_long_text_is_cut_to_80_characters() {
-        assert_eq!(summary(&message(&"🥁".repeat(80))).chars().count(), 80);
-        let cut = summary(&message(&"word ".repeat(60)));
-        assert_eq!(cut.chars().count(), 80);
-        assert!(cut.ends_with('…'));
-    }
-
-    #[test]
-    fn a_summary_is_never_empty() {
-        assert_eq!(summary(&message("\u{200b}\n")), "[no text]");
-        assert_eq!(summary(&message("  ")), "[no text]");
-    }
+/// Bytes of the characters at the start of a text that `wanted` takes.
+fn run(text: &str, wanted: impl Fn(char) -> bool) -> usize {
+    text.find(|c: char| !wanted(c)).unwrap_or(text.len())
 }
