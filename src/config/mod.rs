@@ -18,10 +18,11 @@ use std::path::Path;
 
 pub use adapters::{PrivateConfig, PublicConfig};
 pub use fault::{ConfigFaults, Fault};
-pub use service::{AttachmentSource, Commands, Reconcile, Secrets, XApi};
+pub use service::{Commands, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
 pub use value::{BaseUrl, SecretKey};
 
+use crate::attachments::settings::AttachmentSource;
 use crate::broker::settings::BrokerSettings;
 use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;

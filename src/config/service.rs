@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use super::accounts::sending;
 use super::reader::Reader;
 use super::value::{self, BaseUrl, SecretKey};
+use crate::attachments::settings::AttachmentSource;
 use crate::domain::account::Sending;
 use crate::telemetry::{LogFormat, LogSettings};
 
@@ -40,15 +39,6 @@ pub struct Commands {
     pub expire_after: Duration,
     /// The stop switch of the service; see [`Sending::and`] for that of an account.
     pub sending: Sending,
-}
-
-/// A private host that attachments of commands may be fetched from.
-#[derive(Clone, Debug)]
-pub struct AttachmentSource {
-    /// `host` or `host:port`.
-    pub host: String,
-    /// The `Authorization` header it asks for.
-    pub authorization: Option<SecretString>,
 }
 
 pub(super) fn secrets(r: &mut Reader<'_>) -> Option<Secrets> {

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod attachment;
 pub mod event;
 pub mod filter;
 pub mod ids;
