@@ -18,11 +18,16 @@ fn of_16_mb(head: &[u8]) -> Vec<u8> {
 }
 
 async fn attachments(server: &Server) -> (TempDir, Attachments) {
+    within(server, settings(&[]).timeout).await
+}
+
+/// With so much time for a fetch.
+async fn within(server: &Server, timeout: Duration) -> (TempDir, Attachments) {
     let dir = TempDir::new().unwrap();
     let sealer = Sealer::new(SecretBox::new(Box::new([1; 32])));
     let vault = Vault::open(&dir.path().join("db.files"), sealer).await;
     let mut settings = settings(&[&server.address.to_string()]);
-    settings.timeout = Duration::from_millis(500);
+    settings.timeout = timeout;
     let fetcher = Fetcher::new(settings).unwrap();
     (dir, Attachments::new(fetcher, vault.unwrap()))
 }
@@ -94,7 +99,7 @@ async fn what_x_would_not_take_is_refused_and_leaves_nothing(
 #[tokio::test]
 async fn what_cannot_be_fetched_leaves_nothing(#[case] served: &str, #[case] retryable: bool) {
     let server = serve(served).await;
-    let (dir, attachments) = attachments(&server).await;
+    let (dir, attachments) = within(&server, Duration::from_millis(500)).await;
     let url = format!("http://{}/a", server.address);
     let error = attachments.fetch(&url, "").await.unwrap_err();
     assert!(matches!(

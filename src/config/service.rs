@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::accounts::sending;
 use super::reader::Reader;
 use super::value::{self, BaseUrl, SecretKey};
-use crate::attachments::settings::AttachmentSource;
 use crate::domain::account::Sending;
 use crate::telemetry::{LogFormat, LogSettings};
 
@@ -71,15 +70,6 @@ pub(super) fn commands(r: &mut Reader<'_>) -> Option<Commands> {
     Some(Commands {
         expire_after: expire_after?,
         sending: sending?,
-    })
-}
-
-pub(super) fn attachment_source(r: &mut Reader<'_>) -> Option<AttachmentSource> {
-    let host = r.required("host", value::host);
-    let authorization = r.secret("authorization");
-    Some(AttachmentSource {
-        host: host?,
-        authorization,
     })
 }
 

@@ -12,16 +12,13 @@ const PIXELS: u64 = 300_000_000;
 /// Whether it is animated. The limits of animated ones are checked; a still one has none but its
 /// size.
 pub(super) fn is_animated(bytes: &[u8]) -> Result<bool, Unfit> {
-    let (width, height, frames) = canvas_and_frames(bytes).or(Err(Unfit::Damaged {
+    let read = canvas_and_frames(bytes).ok();
+    let (width, height, frames) = read.filter(|read| read.2 > 0).ok_or(Unfit::Damaged {
         what: "GIF",
-        why: "it is damaged or ends early",
-    }))?;
+        why: "it is damaged, empty or ends early",
+    })?;
     let pixels = u64::from(width) * u64::from(height) * frames;
     match frames {
-        0 => Err(Unfit::Damaged {
-            what: "GIF",
-            why: "it has no picture",
-        }),
         1 => Ok(false),
         _ if width > WIDTH || height > HEIGHT => Err(Unfit::GifDimensions { width, height }),
         _ if frames > FRAMES => Err(Unfit::GifFrames),

@@ -113,7 +113,7 @@ impl Container {
 }
 
 fn check_index(moov: &[u8]) -> Result<(), Unfit> {
-    if let Some(seconds) = child(moov, b"mvhd").and_then(|mvhd| seconds(mvhd)) {
+    if let Some(seconds) = child(moov, b"mvhd").and_then(seconds) {
         check_seconds(seconds)?;
     }
     let tracks = || boxes(moov).filter_map(|(name, trak)| (name == b"trak").then_some(trak));
@@ -137,7 +137,7 @@ fn check_seconds(seconds: f64) -> Result<(), Unfit> {
 
 /// Portrait is as good as landscape: X recommends 720x1280 too.
 fn check_dimensions(trak: &[u8]) -> Result<(), Unfit> {
-    let Some((width, height)) = child(trak, b"tkhd").and_then(|tkhd| dimensions(tkhd)) else {
+    let Some((width, height)) = child(trak, b"tkhd").and_then(dimensions) else {
         return Ok(());
     };
     let (long, short) = (width.max(height), width.min(height));
@@ -154,7 +154,7 @@ fn check_dimensions(trak: &[u8]) -> Result<(), Unfit> {
 }
 
 fn check_frame_rate(trak: &[u8]) -> Result<(), Unfit> {
-    let duration = descend(trak, &[b"mdia", b"mdhd"]).and_then(|mdhd| seconds(mdhd));
+    let duration = descend(trak, &[b"mdia", b"mdhd"]).and_then(seconds);
     let samples = descend(trak, &[b"mdia", b"minf", b"stbl", b"stsz"]);
     let samples = samples.and_then(|stsz| be32(stsz, 8));
     match (samples, duration) {
