@@ -1,5 +1,7 @@
 //! Wiring: who gets which handle, and in which order things start and stop.
 
+pub mod key_file;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -1,4 +1,4 @@
-//! Settings of the adapters: broker, store and the two listeners.
+//! Settings of the adapters: broker, store, attachments and the two listeners.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -8,7 +8,9 @@ use secrecy::SecretString;
 
 use super::reader::Reader;
 use super::value::{self, BaseUrl};
+use crate::attachments::settings::{AttachmentSource, FetchSettings};
 use crate::broker::settings::{BrokerSettings, Inbox, Names, TopologyMode};
+use crate::domain::attachment::LARGEST_BYTES;
 use crate::store::StoreSettings;
 
 /// The listener for X.
@@ -100,6 +102,31 @@ pub(super) fn store(r: &mut Reader<'_>) -> Option<StoreSettings> {
         path: path?,
         max_bytes: max_bytes?,
         retention: retention?,
+    })
+}
+
+pub(super) fn attachments(
+    r: &mut Reader<'_>,
+    sources: Vec<AttachmentSource>,
+) -> Option<FetchSettings> {
+    let connect_timeout = r.required("connect_timeout", value::duration);
+    let idle_timeout = r.required("idle_timeout", value::duration);
+    let fetch_timeout = r.required("fetch_timeout", value::duration);
+    Some(FetchSettings {
+        connect_timeout: connect_timeout?,
+        idle_timeout: idle_timeout?,
+        timeout: fetch_timeout?,
+        max_bytes: LARGEST_BYTES,
+        sources,
+    })
+}
+
+pub(super) fn attachment_source(r: &mut Reader<'_>) -> Option<AttachmentSource> {
+    let host = r.required("host", value::host);
+    let authorization = r.secret_as("authorization", value::header);
+    Some(AttachmentSource {
+        host: host?,
+        authorization,
     })
 }
 

@@ -18,10 +18,11 @@ use std::path::Path;
 
 pub use adapters::{PrivateConfig, PublicConfig};
 pub use fault::{ConfigFaults, Fault};
-pub use service::{AttachmentSource, Commands, Reconcile, Secrets, XApi};
+pub use service::{Commands, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
 pub use value::{BaseUrl, SecretKey};
 
+use crate::attachments::settings::FetchSettings;
 use crate::broker::settings::BrokerSettings;
 use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;
@@ -38,7 +39,8 @@ pub struct Settings {
     pub accounts: Vec<Account>,
     /// In the order in which they are asked.
     pub filters: Vec<Filter>,
-    pub attachment_sources: Vec<AttachmentSource>,
+    /// How attachments of commands are fetched, and from where beside the public network.
+    pub attachments: FetchSettings,
     pub public: PublicConfig,
     pub private: PrivateConfig,
     pub broker: BrokerSettings,
@@ -68,7 +70,8 @@ impl Settings {
 
     fn read(r: &mut Reader<'_>) -> Option<Self> {
         let declared = accounts::declared(r);
-        let attachment_sources = r.tables("attachment_sources", service::attachment_source);
+        let sources = r.tables("attachment_sources", adapters::attachment_source);
+        let attachments = r.section("attachments", |r| adapters::attachments(r, sources));
         let public = r.section("public", adapters::public);
         let private = r.section("private", adapters::private);
         let broker = r.section("broker", adapters::broker);
@@ -89,7 +92,7 @@ impl Settings {
             apps: declared.apps,
             accounts: declared.accounts,
             filters: declared.filters,
-            attachment_sources,
+            attachments: attachments?,
             public: public?,
             private: private?,
             broker: broker?,

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use super::accounts::sending;
 use super::reader::Reader;
 use super::value::{self, BaseUrl, SecretKey};
@@ -42,15 +40,6 @@ pub struct Commands {
     pub sending: Sending,
 }
 
-/// A private host that attachments of commands may be fetched from.
-#[derive(Clone, Debug)]
-pub struct AttachmentSource {
-    /// `host` or `host:port`.
-    pub host: String,
-    /// The `Authorization` header it asks for.
-    pub authorization: Option<SecretString>,
-}
-
 pub(super) fn secrets(r: &mut Reader<'_>) -> Option<Secrets> {
     Some(Secrets {
         key: r.secret_as("key", value::secret_key),
@@ -81,15 +70,6 @@ pub(super) fn commands(r: &mut Reader<'_>) -> Option<Commands> {
     Some(Commands {
         expire_after: expire_after?,
         sending: sending?,
-    })
-}
-
-pub(super) fn attachment_source(r: &mut Reader<'_>) -> Option<AttachmentSource> {
-    let host = r.required("host", value::host);
-    let authorization = r.secret("authorization");
-    Some(AttachmentSource {
-        host: host?,
-        authorization,
     })
 }
 

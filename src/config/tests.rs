@@ -124,7 +124,7 @@ fn the_reference_shows_apps_accounts_and_filters_that_load() {
     let toml = toml.replace("term = \"#acmehelp\"", "");
     let settings = load(&toml, &[]).unwrap_or_else(|faults| panic!("{faults}\n{toml}"));
     assert_eq!(settings.filters.len(), 1);
-    assert_eq!(settings.attachment_sources.len(), 1);
+    assert_eq!(settings.attachments.sources.len(), 1);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn the_example_loads() {
     assert_eq!(settings.filters[3].account.to_string(), "783214");
     assert_eq!(settings.accounts[1].sending, Sending::Hold);
     assert_eq!(
-        settings.attachment_sources[0].host,
+        settings.attachments.sources[0].host,
         "helpdesk.acme.internal:8080"
     );
 }
@@ -404,6 +404,10 @@ fn a_secret_comes_in_one_form_only() {
 #[case::source(
     "[[attachment_sources]]\nhost = \"http://h\"",
     "attachment_sources[0].host = \"http://h\": expected a host"
+)]
+#[case::source_credential(
+    "[[attachment_sources]]\nhost = \"h\"\nauthorization = \"Bearer\\nx\"",
+    "attachment_sources[0].authorization = ***: expected visible ASCII"
 )]
 fn a_fault_names_key_value_and_what_is_expected(#[case] toml: &str, #[case] start: &str) {
     let lines = faults(toml, &[]);

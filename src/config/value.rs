@@ -291,6 +291,14 @@ pub(super) fn bearer_token(value: &Value) -> Parsed<SecretString> {
     )
 }
 
+/// What can stand in a header, blanks within included.
+pub(super) fn header(value: &Value) -> Parsed<SecretString> {
+    parsed(value, "expected visible ASCII signs and blanks", |raw| {
+        let plain = |b: u8| b.is_ascii_graphic() || b == b' ';
+        raw.bytes().all(plain).then(|| SecretString::from(raw))
+    })
+}
+
 pub(super) fn secret_key(value: &Value) -> Parsed<SecretKey> {
     parsed(
         value,

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod activity;
 pub mod command;
+pub mod attachment;
 pub mod event;
 pub mod filter;
 pub mod ids;

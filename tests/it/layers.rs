@@ -16,8 +16,8 @@ const TIERS: [&[&str]; 9] = [
     &["config"],
     &["http", "broker::consumer"],
     &["flow"],
-    &["store", "x", "broker"],
-    &["telemetry"],
+    &["store", "x", "broker", "attachments"],
+    &["telemetry", "sealing"],
     &["domain"],
 ];
 
