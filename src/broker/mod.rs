@@ -4,6 +4,7 @@
 //! connection the broker blocks for publishing must not hold up the consumer. Nothing here retries
 //! or waits without limit; the callers decide when to try again.
 
+pub mod commands;
 pub mod connection;
 pub mod inbox;
 pub mod messages;
