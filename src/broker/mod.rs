@@ -6,8 +6,12 @@
 
 pub mod commands;
 pub mod connection;
+pub mod consumer;
+pub mod dead;
+pub mod delivery;
 pub mod inbox;
 pub mod messages;
+mod outlet;
 pub mod proto;
 pub mod publisher;
 pub mod settings;
