@@ -4,10 +4,15 @@
 //! connection the broker blocks for publishing must not hold up the consumer. Nothing here retries
 //! or waits without limit; the callers decide when to try again.
 
+pub mod commands;
 pub mod connection;
+pub mod consumer;
+pub mod dead;
+pub mod delivery;
 pub mod inbox;
 pub mod messages;
 mod outcomes;
+mod outlet;
 pub mod proto;
 pub mod publisher;
 pub mod settings;

@@ -1,10 +1,7 @@
 //! The published contract: the messages of `proto/helpdesk/twitter/v1` with their JSON form.
 //!
-//! Writing emits every field under its name in the `.proto`; reading refuses unknown fields and
-//! enum values.
-
-use serde::Deserialize;
-use serde_json::Value;
+//! Writing emits every field under its name in the `.proto`. Commands are read by
+//! [`commands`](super::commands), more strictly than generated code can.
 
 pub use generated::*;
 
@@ -16,27 +13,4 @@ pub use generated::*;
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/helpdesk.twitter.v1.rs"));
     include!(concat!(env!("OUT_DIR"), "/helpdesk.twitter.v1.serde.rs"));
-}
-
-impl Command {
-    /// Reads a command as cores write it: an empty string or `null` equals an absent field.
-    pub fn from_json(mut body: Value) -> Result<Self, serde_json::Error> {
-        drop_empty(&mut body);
-        Self::deserialize(body)
-    }
-}
-
-/// Generated code takes `false` and `[]` for absent, but neither an enum that is "" nor a string
-/// that is `null`.
-fn drop_empty(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.retain(|_, member| !member.is_null() && member.as_str() != Some(""));
-            // The values of metadata are the sender's own, and are given back as they came.
-            let fields = members.iter_mut().filter(|(name, _)| *name != "metadata");
-            fields.for_each(|(_, member)| drop_empty(member));
-        }
-        Value::Array(items) => items.iter_mut().for_each(drop_empty),
-        _ => {}
-    }
 }

@@ -1,23 +1,20 @@
 //! Publishing events: windows of messages, each with its fate.
 
 use std::collections::HashMap;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{MaybeDone, maybe_done};
 use lapin::message::BasicReturnMessage;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm};
-use tokio::time::timeout;
 
-use super::connection::{ConnectError, Session};
+use super::outlet::Outlet;
+pub use super::outlet::PublishError;
 use super::settings::BrokerSettings;
-use super::topology::{self, TopologyError};
 
 /// One event on its way out; properties and headers follow from it as the contract says.
 #[derive(Clone, Debug)]
@@ -78,65 +75,22 @@ pub enum Fate {
     },
 }
 
-/// Why the fates of a window are not known. Any of its messages may have arrived, unless there was
-/// no connection yet.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// No connection; nothing was sent.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// Exchanges or queues are missing; nothing was sent.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    /// The channel for publishing could not be opened; nothing was sent.
-    #[error("the broker gave no channel to publish on")]
-    NoChannel(#[source] lapin::Error),
-    /// A memory or disk alarm: the broker takes no publishes until it is over.
-    #[error("the broker takes no publishes at present (a memory or disk alarm)")]
-    Blocked,
-    /// The confirms did not come in time.
-    #[error("the broker did not confirm within {}s", limit.as_secs_f32())]
-    Late {
-        /// How long was waited.
-        limit: Duration,
-    },
-    /// The connection or the channel ended while the window was on its way.
-    #[error("the connection for publishing ended")]
-    Lost(#[source] lapin::Error),
-}
-
 /// Publishes to the events exchange over a connection and a confirm channel of its own.
 ///
 /// One task only, by `&mut`: lapin assigns delivery tags and queues frames under different locks.
 /// After an error nothing is sent again on a channel with messages in flight; the next window makes
 /// a new connection, topology first.
 pub struct Publisher {
-    settings: Arc<BrokerSettings>,
     exchange: ShortString,
-    link: Link,
-}
-
-/// What the publisher has in hand between two windows.
-#[derive(Default)]
-enum Link {
-    /// Nothing.
-    #[default]
-    None,
-    /// A connection with its confirm channel, and nothing in flight.
-    Ready(Session, Channel),
-    /// A connection that was blocked with a window in flight. A new one would be blocked as well,
-    /// and each would leave its window with the broker, to be repeated when the alarm is over.
-    Blocked(Session),
+    outlet: Outlet,
 }
 
 impl Publisher {
     /// A publisher that connects with its first window.
     pub fn new(settings: Arc<BrokerSettings>) -> Self {
-        let exchange = settings.names.events.as_str().into();
         Self {
-            settings,
-            exchange,
-            link: Link::None,
+            exchange: settings.names.events.as_str().into(),
+            outlet: Outlet::new(settings, "publisher"),
         }
     }
 
@@ -145,64 +99,15 @@ impl Publisher {
     /// At most [`BrokerSettings::publish_window`] messages at once keep the wait short. A call that
     /// is dropped half-way ends the connection.
     pub async fn publish_window(&mut self, window: &[Outgoing]) -> Result<Vec<Fate>, PublishError> {
-        // Held here until the window has gone well: every other way out drops it.
-        let (session, channel) = self.take_link().await?;
-        let limit = self.settings.confirm_timeout;
-        match timeout(limit, publish(&channel, &self.exchange, window)).await {
-            Ok(Ok(fates)) => {
-                self.link = Link::Ready(session, channel);
-                Ok(fates)
-            }
-            Ok(Err(source)) => Err(PublishError::Lost(source)),
-            Err(_) if session.is_blocked() => {
-                self.link = Link::Blocked(session);
-                Err(PublishError::Blocked)
-            }
-            Err(_) => Err(PublishError::Late { limit }),
-        }
+        let exchange = &self.exchange;
+        let publishing = async |channel| publish(&channel, exchange, window).await;
+        self.outlet.send(publishing).await
     }
 
     /// Ends the connection, between two windows.
     pub async fn close(self) {
-        if let Link::Ready(session, _) = self.link {
-            session.close().await;
-        }
+        self.outlet.close().await;
     }
-
-    async fn take_link(&mut self) -> Result<(Session, Channel), PublishError> {
-        match &self.link {
-            Link::Ready(session, _) | Link::Blocked(session)
-                if session.is_connected() && session.is_blocked() =>
-            {
-                return Err(PublishError::Blocked);
-            }
-            _ => {}
-        }
-        match mem::take(&mut self.link) {
-            Link::Ready(session, channel) if session.is_connected() => Ok((session, channel)),
-            _ => self.connect().await,
-        }
-    }
-
-    async fn connect(&self) -> Result<(Session, Channel), PublishError> {
-        let session = Session::connect(&self.settings, "publisher").await?;
-        topology::ensure(&session, &self.settings).await?;
-        let limit = self.settings.connect_timeout;
-        let channel = timeout(limit, confirm_channel(&session))
-            .await
-            .map_err(|_elapsed| PublishError::Late { limit })?
-            .map_err(PublishError::NoChannel)?;
-        Ok((session, channel))
-    }
-}
-
-async fn confirm_channel(session: &Session) -> lapin::Result<Channel> {
-    let channel = session.channel().await?;
-    // Before the first publish: else its confirm would say `NotRequested`.
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
-    Ok(channel)
 }
 
 async fn publish(

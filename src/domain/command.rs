@@ -92,6 +92,9 @@ pub enum Action {
 }
 
 impl Action {
+    /// Stands in routing keys for what has no action, or two.
+    pub const NONE: &str = "command";
+
     /// The names of all actions.
     pub const NAMES: [&str; 7] = [
         "send_post",
@@ -227,7 +230,23 @@ impl fmt::Debug for AttachmentSource {
     }
 }
 
-/// A rule that a command breaks: it ends as `command.failed`.
+/// A command that breaks a rule, with what could be read of it: it ends as `command.failed`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidCommand {
+    pub id: CommandId,
+    /// SHA-256 of what came: of no valid command, and the same for the same bytes.
+    pub fingerprint: [u8; 32],
+    /// The action's name, or [`Action::NONE`] where there is none, or two.
+    pub name: &'static str,
+    pub account: Option<AccountId>,
+    pub retry_of: Option<CommandId>,
+    /// Empty where it was too large.
+    pub metadata: BTreeMap<String, String>,
+    pub agent: Option<Agent>,
+    pub failure: Failure,
+}
+
+/// A rule that a command breaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     pub code: FailureCode,

@@ -60,6 +60,9 @@ metrics! {
     BROKER_CONNECTED: Kind::Gauge, "broker_connected", "1 while the connection to the broker is up.";
     INBOX_MESSAGES: Kind::Gauge, "inbox_messages", "Messages ready in an inbox, by queue.";
     INBOX_CONSUMERS: Kind::Gauge, "inbox_consumers", "Consumers of an inbox, by queue.";
+    COMMANDS: Kind::Counter, "commands_total", "Commands of the core that were read, by name; `command` where it had none, or two.";
+    DEAD_COMMANDS: Kind::Counter, "dead_commands_total", "Commands put on the dead-letter queue, by reason.";
+    CONSUMER_CONNECTED: Kind::Gauge, "consumer_connected", "1 while commands are taken from the broker.";
     STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
     STORE_LIMIT: Kind::Gauge, "store_limit_bytes", "Most bytes the store may use; ingest ends at 90 %.";
     GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
@@ -139,6 +142,21 @@ pub fn set_broker_connected(connected: bool) {
 pub fn set_inbox(queue: &str, messages: u32, consumers: u32) {
     gauge!(INBOX_MESSAGES, "queue" => queue.to_owned()).set(messages);
     gauge!(INBOX_CONSUMERS, "queue" => queue.to_owned()).set(consumers);
+}
+
+/// A command of the core was read; `command` where it has no name.
+pub fn count_command(name: &'static str) {
+    counter!(COMMANDS, "name" => name).increment(1);
+}
+
+/// A command was put on the dead-letter queue.
+pub fn count_dead_command(reason: &'static str) {
+    counter!(DEAD_COMMANDS, "reason" => reason).increment(1);
+}
+
+/// Commands are taken from the broker, or no longer.
+pub fn set_consumer_connected(connected: bool) {
+    gauge!(CONSUMER_CONNECTED).set(f64::from(u8::from(connected)));
 }
 
 /// How full the store is.
@@ -248,6 +266,9 @@ mod tests {
         observe_publish(Duration::from_millis(4));
         set_broker_connected(true);
         set_inbox("twitter.tickets", 5, 1);
+        count_command("send_post");
+        count_dead_command("no-command-id");
+        set_consumer_connected(true);
         set_store(6, 7);
         set_gaps("acme", 1);
     }
@@ -279,6 +300,8 @@ mod tests {
             "twitter_channel_crc_last_timestamp_seconds{app=\"acme\"} 1577836800",
             "twitter_channel_journal_oldest_unpublished_age_seconds 30",
             "twitter_channel_broker_connected 1",
+            "twitter_channel_commands_total{name=\"send_post\"} 1",
+            "twitter_channel_dead_commands_total{reason=\"no-command-id\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

@@ -4,13 +4,18 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
 use protox::prost_reflect::{
     DescriptorPool, EnumDescriptor, FileDescriptor, Kind, MessageDescriptor,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use twitter_channel::broker::commands::{self, Reading};
 use twitter_channel::broker::proto;
+use twitter_channel::domain::command::{
+    Action, AttachmentSource, Command, Failure, FailureCode, OutgoingAttachment, Recipient,
+};
 
 type Check = fn(&[u8]) -> Result<(), String>;
 
@@ -345,40 +350,188 @@ fn the_enums_are_the_contract() {
     assert_eq!(found, BTreeSet::from(expected));
 }
 
-fn refusal(command: Value) -> String {
-    proto::Command::from_json(command).unwrap_err().to_string()
+/// A command as the service reads it.
+fn read_command(body: &Value) -> Reading {
+    commands::read(body.to_string().as_bytes(), None, None)
+}
+
+fn accepted(body: &Value) -> Command {
+    match read_command(body) {
+        Reading::Command(command) => *command,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(body: &Value) -> Failure {
+    // Whatever is wrong with the id in the body, there is one to fail under.
+    match commands::read(body.to_string().as_bytes(), Some("m1"), None) {
+        Reading::Invalid(invalid) => invalid.failure,
+        other => panic!("{body}: {other:?}"),
+    }
 }
 
 #[test]
-fn a_command_with_what_nobody_knows_is_refused_with_the_reason() {
-    let error = refusal(json!({"send_post": {"text": "Hello", "colour": "red"}}));
-    assert!(error.contains("unknown field `colour`"), "{error}");
-    let error = refusal(json!({"send_post": {"when_too_long": "TRUNCATE"}}));
-    assert!(error.contains("unknown variant `TRUNCATE`"), "{error}");
-    let error = refusal(json!({"send_post": {"in_reply_to": 1209097192914313216_u64}}));
-    assert!(
-        error.contains("integer `1209097192914313216`, expected a string"),
-        "{error}"
-    );
+fn samples_of_commands_are_read_as_the_generated_code_reads_them() {
+    for name in command_names() {
+        let sample = sample(&name);
+        let generated = proto::Command::deserialize(&sample).unwrap();
+        assert_eq!(command_to_proto(&accepted(&sample)), generated, "{name}");
+    }
+}
+
+/// What a sender would have had to write for this.
+fn command_to_proto(command: &Command) -> proto::Command {
+    proto::Command {
+        command_id: command.id.to_string(),
+        account_id: optional(&command.account),
+        expires_at: command.expires_at.map(milliseconds).unwrap_or_default(),
+        max_cost_usd: optional(&command.max_cost),
+        only_if_summoned: command.only_if_summoned,
+        retry_of: optional(&command.retry_of),
+        force: command.force,
+        metadata: command.metadata.clone(),
+        agent: command.agent.clone().map(|agent| proto::Agent {
+            id: agent.id,
+            name: agent.name,
+        }),
+        action: Some(action_to_proto(&command.action)),
+    }
+}
+
+fn action_to_proto(action: &Action) -> proto::command::Action {
+    use proto::command::Action as Written;
+    match action {
+        Action::SendPost(post) => Written::SendPost(proto::SendPost {
+            text: post.text.clone(),
+            in_reply_to: optional(&post.in_reply_to),
+            quote: optional(&post.quote),
+            exclude_mentions: post
+                .exclude_mentions
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            suffix: post.suffix.clone(),
+            direct_message_link: post.direct_message_link,
+            when_too_long: post.when_too_long as i32,
+            attachments: attachments_to_proto(&post.attachments),
+        }),
+        Action::SendDirectMessage(message) => {
+            let (recipient_id, conversation_id) = match &message.to {
+                Recipient::Person(id) => (id.to_string(), String::new()),
+                Recipient::Conversation(id) => (String::new(), id.to_string()),
+            };
+            Written::SendDirectMessage(proto::SendDirectMessage {
+                recipient_id,
+                conversation_id,
+                text: message.text.clone(),
+                attachments: attachments_to_proto(&message.attachments),
+                when_too_long: message.when_too_long as i32,
+            })
+        }
+        Action::DeleteMessage { message_id } => Written::DeleteMessage(proto::DeleteMessage {
+            message_id: message_id.to_string(),
+        }),
+        Action::HideReply { message_id, hidden } => Written::HideReply(proto::HideReply {
+            message_id: message_id.to_string(),
+            hidden: *hidden,
+        }),
+        Action::CancelCommand { target } => Written::CancelCommand(proto::CancelCommand {
+            target_command_id: target.to_string(),
+        }),
+        Action::RepublishEvents { from, to } => Written::RepublishEvents(proto::RepublishEvents {
+            from: milliseconds(*from),
+            to: milliseconds(*to),
+        }),
+        Action::ForgetPerson { person_id } => Written::ForgetPerson(proto::ForgetPerson {
+            person_id: person_id.to_string(),
+        }),
+    }
+}
+
+fn attachments_to_proto(attachments: &[OutgoingAttachment]) -> Vec<proto::OutgoingAttachment> {
+    let write = |attachment: &OutgoingAttachment| {
+        let (url, data) = match &attachment.source {
+            AttachmentSource::Url(url) => (url.to_string(), Vec::new()),
+            AttachmentSource::Data(data) => (String::new(), data.to_vec()),
+        };
+        proto::OutgoingAttachment {
+            url,
+            data,
+            content_type: attachment.content_type.clone(),
+            filename: attachment.filename.clone(),
+            alt_text: attachment.alt_text.clone(),
+        }
+    };
+    attachments.iter().map(write).collect()
+}
+
+fn optional(value: &Option<impl ToString>) -> String {
+    value.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+fn milliseconds(at: Timestamp) -> String {
+    format!("{at:.3}")
 }
 
 #[test]
-fn a_command_with_two_actions_is_refused() {
-    let error = refusal(json!({"send_post": {"text": "a"}, "delete_message": {"message_id": "1"}}));
-    assert!(error.contains("duplicate field"), "{error}");
+fn the_reader_knows_exactly_the_fields_of_the_contract() {
+    for name in command_names() {
+        let sample = sample(&name);
+        check_fields(&sample, &command_message(), "");
+    }
+}
+
+/// Every field of the message is known at this place, and no other is.
+fn check_fields(sample: &Value, message: &MessageDescriptor, place: &str) {
+    let spoilt = |name: &str| {
+        let mut spoilt = sample.clone();
+        let object = spoilt.pointer_mut(place).unwrap().as_object_mut().unwrap();
+        // Of no field's type.
+        object.insert(name.to_owned(), json!(0.5));
+        refused(&spoilt)
+    };
+    let unknown = spoilt("colour");
+    assert!(unknown.field.ends_with("colour"), "{place}: {unknown:?}");
+    let known = unknown.detail.split("one of ").nth(1).unwrap();
+    let known: BTreeSet<_> = known.split(", ").map(str::to_owned).collect();
+    let fields: BTreeSet<_> = message
+        .fields()
+        .map(|field| field.name().to_owned())
+        .collect();
+    assert_eq!(known, fields, "{place}");
+    for field in message.fields() {
+        let inner = format!("{place}/{}", field.name());
+        let wrong = spoilt(field.name());
+        assert!(
+            !wrong.detail.contains("unknown field"),
+            "{inner}: {wrong:?}"
+        );
+        match (field.kind(), sample.pointer(&inner)) {
+            (Kind::Message(inner_message), Some(Value::Object(_))) if !field.is_map() => {
+                check_fields(sample, &inner_message, &inner);
+            }
+            (Kind::Message(inner_message), Some(Value::Array(items))) => {
+                for at in 0..items.len() {
+                    check_fields(sample, &inner_message, &format!("{inner}/{at}"));
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 #[test]
-fn empty_equals_absent_in_commands_but_not_in_their_metadata() {
-    let bare = json!({"metadata": {"note": ""}, "send_post": {"text": "Hello"}});
-    let full = json!({
-        "account_id": "", "expires_at": "", "force": false, "agent": null,
-        "metadata": {"note": ""},
-        "send_post": {"text": "Hello", "when_too_long": "", "attachments": [], "exclude_mentions": []},
-    });
-    let command = proto::Command::from_json(full).unwrap();
-    assert_eq!(command.metadata["note"], "");
-    assert_eq!(command, proto::Command::from_json(bare).unwrap());
+fn the_codes_of_failures_are_those_of_the_contract() {
+    let code = DESCRIPTORS
+        .get_enum_by_name("helpdesk.twitter.v1.CommandFailed.Code")
+        .unwrap();
+    let written: Vec<_> = code
+        .values()
+        .skip(1)
+        .map(|value| value.name().to_owned())
+        .collect();
+    let ours: Vec<_> = FailureCode::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(ours, written);
 }
 
 #[test]
@@ -390,7 +543,7 @@ fn the_command_in_an_event_needs_only_an_id_and_a_text() {
         let mut command = sample(name)["reply"]["command"].clone();
         command["command_id"] = json!("b7c1");
         command[action]["text"] = json!("Hello");
-        let read = proto::Command::from_json(command.clone()).unwrap();
+        let read = command_to_proto(&accepted(&command));
         assert_eq!(serde_json::to_value(read).unwrap(), command);
     }
 }
