@@ -99,6 +99,10 @@ digits_id! {
     /// Id of a legacy (unencrypted) direct message; the same in v1.1, v2 and webhooks.
     DirectMessageId
 }
+digits_id! {
+    /// Id of a file uploaded to X, to be used in a post or message within a day.
+    MediaId
+}
 
 /// The user id of one of *our* linked accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
