@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::ids::{AccountId, UserId};
@@ -66,6 +67,18 @@ impl Sending {
 pub struct AccessToken {
     pub token: SecretString,
     pub secret: SecretString,
+}
+
+/// OAuth 2.0 user context, as X gave it last. A refresh token works once: the pair that replaces
+/// this one has to be stored before it is used.
+#[derive(Clone, Debug)]
+pub struct TokenPair {
+    pub access_token: SecretString,
+    pub refresh_token: SecretString,
+    /// When the access token ends; X gives it two hours.
+    pub expires_at: Timestamp,
+    /// As X lists them, apart by blanks; empty where X does not say.
+    pub scopes: String,
 }
 
 /// One of our accounts at X.

@@ -166,6 +166,8 @@ impl fmt::Display for CommandId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+    /// Id of a file uploaded to X, to be used in a post or message within a day.
+    MediaId
 }
 
 /// The user id of one of *our* linked accounts.

@@ -6,11 +6,13 @@
 
 mod account_activity;
 mod activity;
+pub(in crate::x) mod answers;
 mod chat;
 mod content_v1;
 mod content_v2;
 mod depth;
 mod direct;
+mod direct_v2;
 mod fields;
 mod filtered_stream;
 mod findings;

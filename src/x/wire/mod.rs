@@ -3,6 +3,7 @@
 //! absent ([`Text`], [`Lenient`], [`List`]), and what is essential (ids) stays a [`Raw`] value
 //! until `normalize` reads it and says what is wrong with it.
 
+pub(crate) mod answer;
 mod direct;
 mod user;
 pub(crate) mod v1;

@@ -1,0 +1,141 @@
+//! Calls to X: what leaves for it, and what is certain afterwards.
+//!
+//! Each method of [`Client`] makes one call (the upload of a file makes several) and answers with a
+//! [`Reply`]: the result or a [`CallError`] that says what to do, and X's rate-limit headers.
+//! Nothing is repeated here but what X refused for the kind of credential or for the names it was
+//! asked in: a refusal means that nothing was done.
+
+mod auth;
+mod call;
+mod classify;
+mod direct_messages;
+mod error;
+mod http;
+mod limits;
+mod media;
+mod posts;
+mod refusals;
+mod send;
+#[cfg(test)]
+mod testing;
+mod transport;
+mod users;
+mod vocabulary;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+pub use auth::{Auth, Clock, TokenVault, VaultError};
+pub use call::{Call, StartingLimits};
+pub use direct_messages::{
+    DirectMessageContent, DirectMessageSent, DirectMessageTarget, DirectMessagesFound,
+};
+pub use error::{
+    CallError, LimitScope, NotSent, Refusal, RefusalReason, UncertainBecause, Upstream,
+};
+pub use http::{NoHttpClient, http_client};
+pub use limits::{Limits, Window};
+pub use media::{MediaCategory, Upload, UploadedMedia};
+pub use posts::{Missing, NewPost, PostCreated, PostsFound, Since, direct_message_link};
+pub use users::{Connection, Plan, Profile, UsersFound};
+pub use vocabulary::Detail;
+
+use self::auth::bearer::Bearers;
+use self::auth::tokens::Tokens;
+use self::refusals::RefusalTexts;
+use self::transport::Transport;
+use self::vocabulary::InUse;
+use crate::domain::ids::AccountId;
+
+/// Where X is and how long it may take.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// `https://api.x.com`, or an X on this machine.
+    pub base_url: Url,
+    /// For one call, from the connection to the end of the answer.
+    pub call_timeout: Duration,
+    /// The same for one part of a file.
+    pub upload_timeout: Duration,
+}
+
+/// The client of X's API, for all apps and accounts.
+pub struct Client {
+    transport: Transport,
+    clock: Clock,
+    tokens: Tokens,
+    bearers: Bearers,
+    words: InUse,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.transport.base_url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The compiled-in table of X's refusals is malformed.
+#[derive(Debug, thiserror::Error)]
+#[error("the table of X's refusals is malformed")]
+pub struct BadRefusalTable(#[source] serde_json::Error);
+
+impl Client {
+    /// `http` is best made by [`http_client`]: it must not repeat requests. Refreshes of tokens run
+    /// on `tasks` to their end, so stopping has to wait for it.
+    ///
+    /// # Errors
+    /// Never in a build that passed its tests.
+    pub fn new(
+        settings: ClientSettings,
+        http: reqwest::Client,
+        vault: Arc<dyn TokenVault>,
+        clock: Clock,
+        tasks: TaskTracker,
+    ) -> Result<Self, BadRefusalTable> {
+        let texts = RefusalTexts::compiled_in().map_err(BadRefusalTable)?;
+        Ok(Self {
+            transport: Transport {
+                http,
+                base_url: settings.base_url,
+                call_timeout: settings.call_timeout,
+                upload_timeout: settings.upload_timeout,
+                texts: Arc::new(texts),
+            },
+            tokens: Tokens::new(vault, clock.clone(), tasks),
+            clock,
+            bearers: Bearers::default(),
+            words: InUse::default(),
+        })
+    }
+
+    /// Forgets the OAuth 2.0 pair of an account, so that the vault is asked for it again: after a
+    /// new linking.
+    pub async fn forget_tokens(&self, account: AccountId) {
+        self.tokens.forget(account).await;
+    }
+}
+
+/// What a call brought.
+#[derive(Clone, Debug)]
+pub struct Reply<T> {
+    /// The call it is the answer of; of an upload the last one.
+    pub call: Call,
+    pub result: Result<T, CallError>,
+    pub limits: Limits,
+    /// What X bills a read by.
+    pub resources: Resources,
+}
+
+/// How many items an answer carried, those that came along by expansion included. X bills each
+/// once a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    pub posts: u32,
+    pub users: u32,
+    pub direct_messages: u32,
+}

@@ -1,0 +1,232 @@
+//! One request and its answer, and what is certain when there is none.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use super::auth::oauth1::encode;
+use super::classify::{Failure, classify};
+use super::error::{CallError, NotSent, UncertainBecause};
+use super::limits::Limits;
+use super::refusals::RefusalTexts;
+use crate::x::wire::answer::Problem;
+
+/// Longest answer that is read; 100 whole posts have about 1 MB.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// The way to X.
+#[derive(Clone, Debug)]
+pub(super) struct Transport {
+    pub(super) http: reqwest::Client,
+    pub(super) base_url: Url,
+    pub(super) call_timeout: Duration,
+    pub(super) upload_timeout: Duration,
+    pub(super) texts: Arc<RefusalTexts>,
+}
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub(super) enum Body {
+    None,
+    Json(Value),
+    /// Texts, then the file.
+    Multipart {
+        texts: Vec<(&'static str, String)>,
+        media: Bytes,
+    },
+}
+
+/// A whole answer, of whatever status.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+    pub(super) limits: Limits,
+    pub(super) transaction_id: String,
+}
+
+impl fmt::Debug for Answer {
+    /// Without the body: it may hold tokens, or what people wrote to each other.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    /// The address of a path, its query encoded in the way that OAuth 1.0a signs it.
+    pub(super) fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, CallError> {
+        let base = self.base_url.as_str().trim_end_matches('/');
+        let unaskable = |error: url::ParseError| NotSent::Unaskable(error.to_string());
+        let parsed = format!("{base}/{path}").parse::<Url>().map_err(unaskable);
+        let mut url = parsed.map_err(CallError::NotSent)?;
+        if !query.is_empty() {
+            let pairs = query
+                .iter()
+                .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+            url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
+        }
+        Ok(url)
+    }
+
+    /// Sends a call and reads its answer.
+    pub(super) async fn exchange(
+        &self,
+        method: &Method,
+        url: Url,
+        body: &Body,
+        authorization: &SecretString,
+    ) -> Result<Answer, CallError> {
+        let request = self.http.request(method.clone(), url);
+        let request = match body {
+            Body::None => request.timeout(self.call_timeout),
+            Body::Json(value) => request.timeout(self.call_timeout).json(value),
+            Body::Multipart { texts, media } => request
+                .timeout(self.upload_timeout)
+                .multipart(form(texts, media)),
+        };
+        send(request.header(AUTHORIZATION, secret_header(authorization)?)).await
+    }
+
+    /// Asks an OAuth endpoint. Without `basic` the form has to name the client.
+    pub(super) async fn ask_for_token(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        basic: Option<&SecretString>,
+    ) -> Result<Answer, CallError> {
+        let url = self.url(path, &[])?;
+        let mut request = self.http.post(url).timeout(self.call_timeout).form(form);
+        if let Some(basic) = basic {
+            request = request.header(AUTHORIZATION, secret_header(basic)?);
+        }
+        let answer = send(request).await?;
+        match self.failure(&answer) {
+            Some(error) => Err(error),
+            None => Ok(answer),
+        }
+    }
+
+    /// What went wrong by the status; `None` for a success.
+    pub(super) fn failure(&self, answer: &Answer) -> Option<CallError> {
+        if (200..300).contains(&answer.status) {
+            return None;
+        }
+        let problem = read_problem(&answer.body);
+        let failure = Failure {
+            status: answer.status,
+            problem: problem.as_ref(),
+            transaction_id: &answer.transaction_id,
+            limits: &answer.limits,
+        };
+        Some(classify(&failure, &self.texts))
+    }
+}
+
+/// X's words; `None` for a body that X does not write: a proxy's page, an empty one.
+fn read_problem(body: &str) -> Option<Problem<'_>> {
+    let problem: Problem<'_> = serde_json::from_str(body).ok()?;
+    let says_something = [
+        &*problem.type_,
+        &problem.title,
+        &problem.detail,
+        &problem.message,
+        &problem.error,
+    ]
+    .iter()
+    .any(|text| !text.is_empty());
+    (says_something || problem.code.is_some() || !problem.errors.is_empty()).then_some(problem)
+}
+
+fn form(texts: &[(&'static str, String)], media: &Bytes) -> Form {
+    let length = u64::try_from(media.len()).unwrap_or(u64::MAX);
+    let file = Part::stream_with_length(media.clone(), length).file_name("media");
+    let form = Form::new();
+    let form = texts
+        .iter()
+        .fold(form, |form, (name, text)| form.text(*name, text.clone()));
+    form.part("media", file)
+}
+
+/// Never shown in a log of headers.
+fn secret_header(secret: &SecretString) -> Result<HeaderValue, CallError> {
+    let unaskable = |_| {
+        let why = "a credential holds signs that no header may hold";
+        CallError::NotSent(NotSent::Unaskable(why.to_owned()))
+    };
+    let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(unaskable)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+async fn send(request: RequestBuilder) -> Result<Answer, CallError> {
+    let response = request.send().await.map_err(without_answer)?;
+    let status = response.status().as_u16();
+    let limits = Limits::read(response.headers());
+    let transaction_id = transaction_id(response.headers());
+    Ok(Answer {
+        status,
+        body: read(response).await?,
+        limits,
+        transaction_id,
+    })
+}
+
+fn transaction_id(headers: &HeaderMap) -> String {
+    let id = headers.get("x-transaction-id");
+    let id = id.and_then(|id| id.to_str().ok());
+    id.unwrap_or_default().to_owned()
+}
+
+/// The whole body. What is cut or too long is not read at all.
+async fn read(mut response: Response) -> Result<String, CallError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(answer_lost)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            return Err(CallError::uncertain(UncertainBecause::Unreadable));
+        }
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Only where no connection came about is it certain that nothing went out.
+fn without_answer(error: reqwest::Error) -> CallError {
+    if error.is_connect() || error.is_builder() {
+        return CallError::NotSent(NotSent::NoConnection(causes(&error.without_url())));
+    }
+    CallError::uncertain(if error.is_timeout() {
+        UncertainBecause::TimedOut
+    } else {
+        UncertainBecause::ConnectionLost
+    })
+}
+
+fn answer_lost(error: reqwest::Error) -> CallError {
+    CallError::uncertain(if error.is_timeout() {
+        UncertainBecause::TimedOut
+    } else {
+        UncertainBecause::AnswerCut
+    })
+}
+
+/// An error with what caused it, in one line.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

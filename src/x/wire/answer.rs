@@ -1,0 +1,126 @@
+//! What X's API answers, of either version and of its OAuth endpoints.
+
+use serde::Deserialize;
+
+use super::{Lenient, List, Raw, Text};
+
+/// The envelope of v2. Errors may stand beside data.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Envelope<'a> {
+    pub(crate) data: Option<Raw<'a>>,
+    pub(crate) includes: Option<Raw<'a>>,
+    pub(crate) errors: List<Problem<'a>>,
+    pub(crate) meta: Lenient<Meta<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Meta<'a> {
+    /// Absent on the last page.
+    pub(crate) next_token: Text<'a>,
+    /// Present, if only as 0, wherever an answer is a list.
+    pub(crate) result_count: Lenient<u32>,
+}
+
+/// A refusal: v2's problem, v1.1's code and message, or an OAuth endpoint's error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Problem<'a> {
+    #[serde(rename = "type")]
+    pub(crate) type_: Text<'a>,
+    pub(crate) title: Text<'a>,
+    pub(crate) detail: Text<'a>,
+    pub(crate) code: Lenient<u32>,
+    pub(crate) message: Text<'a>,
+    pub(crate) error: Text<'a>,
+    pub(crate) error_description: Text<'a>,
+    /// The id that an error beside data is about.
+    pub(crate) resource_id: Text<'a>,
+    pub(crate) value: Text<'a>,
+    pub(crate) errors: List<Problem<'a>>,
+}
+
+/// A post that was made.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Created<'a> {
+    pub(crate) id: Option<Raw<'a>>,
+}
+
+/// A direct message that was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct DirectMessageSent<'a> {
+    pub(crate) dm_event_id: Option<Raw<'a>>,
+    pub(crate) dm_conversation_id: Text<'a>,
+}
+
+/// What is done, where there is nothing else to say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Done {
+    pub(crate) deleted: Lenient<bool>,
+    pub(crate) hidden: Lenient<bool>,
+}
+
+/// An upload, begun or ended.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Upload<'a> {
+    pub(crate) id: Option<Raw<'a>>,
+    pub(crate) expires_after_secs: Lenient<u32>,
+    pub(crate) processing_info: Lenient<Processing<'a>>,
+}
+
+/// Where X is with a file; absent when there was nothing to do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Processing<'a> {
+    /// `pending`, `in_progress`, `succeeded` or `failed`.
+    pub(crate) state: Text<'a>,
+    pub(crate) check_after_secs: Lenient<u32>,
+    pub(crate) error: Lenient<ProcessingError<'a>>,
+}
+
+/// Not in X's documents of v2; v1.1 had it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct ProcessingError<'a> {
+    pub(crate) name: Text<'a>,
+    pub(crate) message: Text<'a>,
+}
+
+/// An answer of a token endpoint.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Token<'a> {
+    pub(crate) access_token: Text<'a>,
+    pub(crate) refresh_token: Text<'a>,
+    pub(crate) expires_in: Lenient<u32>,
+    pub(crate) scope: Text<'a>,
+}
+
+/// A direct message in the v2 form, which lookups carry.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct DirectMessageEvent<'a> {
+    pub(crate) id: Option<Raw<'a>>,
+    /// `MessageCreate`; joining and leaving are events too.
+    pub(crate) event_type: Text<'a>,
+    pub(crate) text: Text<'a>,
+    pub(crate) sender_id: Option<Raw<'a>>,
+    pub(crate) created_at: Text<'a>,
+    pub(crate) dm_conversation_id: Text<'a>,
+    pub(crate) entities: Lenient<super::v2::Entities<'a>>,
+    pub(crate) attachments: Lenient<super::v2::Attachments<'a>>,
+}
+
+/// What a user object says of the one who asks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Standing<'a> {
+    pub(crate) receives_your_dm: Lenient<bool>,
+    pub(crate) connection_status: List<Text<'a>>,
+    pub(crate) subscription_type: Text<'a>,
+}
