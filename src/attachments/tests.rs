@@ -94,12 +94,16 @@ async fn what_x_would_not_take_is_refused_and_leaves_nothing(
 }
 
 #[rstest]
-#[case::not_there("nothing", false)]
-#[case::slow_drip("drip", true)]
+#[case::not_there("nothing", 40_000, false)]
+#[case::slow_drip("drip", 500, true)]
 #[tokio::test]
-async fn what_cannot_be_fetched_leaves_nothing(#[case] served: &str, #[case] retryable: bool) {
+async fn what_cannot_be_fetched_leaves_nothing(
+    #[case] served: &str,
+    #[case] millis: u64,
+    #[case] retryable: bool,
+) {
     let server = serve(served).await;
-    let (dir, attachments) = within(&server, Duration::from_millis(500)).await;
+    let (dir, attachments) = within(&server, Duration::from_millis(millis)).await;
     let url = format!("http://{}/a", server.address);
     let error = attachments.fetch(&url, "").await.unwrap_err();
     assert!(matches!(
