@@ -3,6 +3,7 @@ use std::time::Duration;
 use rstest::rstest;
 use secrecy::SecretBox;
 use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
 
 use super::testing::{Answer, Server, file, settings};
 use super::*;
@@ -60,7 +61,10 @@ async fn a_fetched_photo_is_kept_until_it_is_removed() {
     let server = serve("photo").await;
     let (dir, attachments) = attachments(&server).await;
     let url = format!("http://{}/a.png", server.address);
-    let kept = attachments.fetch(&url, "image/png").await.unwrap();
+    // As the service does it, in a task of its own.
+    let task = attachments.clone();
+    let fetched = TaskTracker::new().spawn(async move { task.fetch(&url, "image/png").await });
+    let kept = fetched.await.unwrap().unwrap();
     assert_eq!(kept.media.kind(), AttachmentKind::Photo);
     assert_eq!(kept.media.size, kept.file.size);
     let vault = attachments.vault();
