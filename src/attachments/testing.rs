@@ -49,7 +49,16 @@ impl Server {
         address: &str,
         answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        Self::listen(std::net::TcpListener::bind(address).unwrap(), answer)
+    }
+
+    /// On a port that was found before.
+    pub(super) fn listen(
+        listener: std::net::TcpListener,
+        answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (answer, seen) = (Arc::new(answer), Arc::clone(&requests));

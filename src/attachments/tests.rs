@@ -3,6 +3,7 @@ use std::time::Duration;
 use rstest::rstest;
 use secrecy::SecretBox;
 use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
 
 use super::testing::{Answer, Server, file, settings};
 use super::*;
@@ -60,7 +61,10 @@ async fn a_fetched_photo_is_kept_until_it_is_removed() {
     let server = serve("photo").await;
     let (dir, attachments) = attachments(&server).await;
     let url = format!("http://{}/a.png", server.address);
-    let kept = attachments.fetch(&url, "image/png").await.unwrap();
+    // As the service does it, in a task of its own.
+    let task = attachments.clone();
+    let fetched = TaskTracker::new().spawn(async move { task.fetch(&url, "image/png").await });
+    let kept = fetched.await.unwrap().unwrap();
     assert_eq!(kept.media.kind(), AttachmentKind::Photo);
     assert_eq!(kept.media.size, kept.file.size);
     let vault = attachments.vault();
@@ -94,12 +98,16 @@ async fn what_x_would_not_take_is_refused_and_leaves_nothing(
 }
 
 #[rstest]
-#[case::not_there("nothing", false)]
-#[case::slow_drip("drip", true)]
+#[case::not_there("nothing", 40_000, false)]
+#[case::slow_drip("drip", 500, true)]
 #[tokio::test]
-async fn what_cannot_be_fetched_leaves_nothing(#[case] served: &str, #[case] retryable: bool) {
+async fn what_cannot_be_fetched_leaves_nothing(
+    #[case] served: &str,
+    #[case] millis: u64,
+    #[case] retryable: bool,
+) {
     let server = serve(served).await;
-    let (dir, attachments) = within(&server, Duration::from_millis(500)).await;
+    let (dir, attachments) = within(&server, Duration::from_millis(millis)).await;
     let url = format!("http://{}/a", server.address);
     let error = attachments.fetch(&url, "").await.unwrap_err();
     assert!(matches!(

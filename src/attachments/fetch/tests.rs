@@ -53,14 +53,13 @@ async fn fetch_error(fetcher: &Fetcher, url: &str) -> FetchError {
 async fn neighbours(answer: impl Fn(&str, u16) -> Answer + Send + Sync + 'static) -> [Server; 2] {
     // The port of one may be taken at the other: then another port.
     loop {
-        let probe = std::net::TcpListener::bind((PUBLIC, 0)).unwrap();
-        let port = probe.local_addr().unwrap().port();
-        if let Ok(other) = std::net::TcpListener::bind((PRIVATE, port)) {
-            drop((probe, other));
-            let public = format!("{PUBLIC}:{port}");
-            let public = Server::start(&public, move |path| answer(path, port)).await;
-            let private = Server::start(&format!("{PRIVATE}:{port}"), |_| file(b"secret")).await;
-            return [public, private];
+        let public = std::net::TcpListener::bind((PUBLIC, 0)).unwrap();
+        let port = public.local_addr().unwrap().port();
+        if let Ok(private) = std::net::TcpListener::bind((PRIVATE, port)) {
+            return [
+                Server::listen(public, move |path| answer(path, port)),
+                Server::listen(private, |_| file(b"secret")),
+            ];
         }
     }
 }
