@@ -109,14 +109,19 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
             conversation: Some(conversation(survivor)),
             merged: vec![merged.to_string()],
         }),
-        Payload::AccountRevoked { app, reason, at } => json(&proto::AccountRevoked {
+        Payload::AccountRevoked {
+            app,
+            reason,
+            at,
+            held_commands,
+        } => json(&proto::AccountRevoked {
             event: head,
             account,
             app: app.clone(),
             scopes: Vec::new(),
             reason: reason.clone(),
             at: time(*at),
-            held_commands: 0,
+            held_commands: u32::try_from(*held_commands).unwrap_or(u32::MAX),
         }),
         Payload::AccountHealth(it) => json(&health(head, account, it)),
         Payload::CommandSucceeded(it) => json(&outcomes::succeeded(head, account, it)),

@@ -66,6 +66,8 @@ pub enum Payload {
         app: String,
         reason: String,
         at: Timestamp,
+        /// Commands that wait until it is linked again.
+        held_commands: u64,
     },
     AccountHealth(Health),
     CommandSucceeded(Box<Succeeded>),

@@ -116,6 +116,18 @@ impl MessageNumber {
     }
 }
 
+impl From<TweetId> for MessageNumber {
+    fn from(id: TweetId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<DirectMessageId> for MessageNumber {
+    fn from(id: DirectMessageId) -> Self {
+        Self(id.0)
+    }
+}
+
 /// The core's id of a command: 1 to 128 printable ASCII characters (a blank is one).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -166,6 +178,9 @@ impl fmt::Display for CommandId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+digits_id! {
     /// Id of a file uploaded to X, to be used in a post or message within a day.
     MediaId
 }

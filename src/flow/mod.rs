@@ -1,8 +1,11 @@
-//! What happens: a delivery to the journal (`ingest`), the journal to the bus (`relay`), what is
-//! wrong with either (`watch`), and the store kept in order (`upkeep`).
+//! What happens: a delivery to the journal (`ingest`), the journal to the bus (`relay`), a command to
+//! X (`reply`) and whether it got there (`reconcile`), what is wrong with any of it (`watch`), and
+//! the store kept in order (`upkeep`).
 
 pub mod ingest;
 pub mod media_link;
+pub(crate) mod reconcile;
 pub mod relay;
+pub mod reply;
 pub mod upkeep;
 pub mod watch;

@@ -14,12 +14,14 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+pub use sqlite::accounts::{AccountState, Cost};
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
-pub use sqlite::journal::{JournalRow, Lane, NewRow, Seen, Summary};
+pub use sqlite::journal::{JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary};
 pub use sqlite::ledger::{
     CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told, Wait, Waiting,
 };
+pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
 pub use sqlite::sends::{SendKind, SendRow, SendState};
 pub use sqlite::threads::{ConversationRow, PostRow};
@@ -239,6 +241,11 @@ impl Store {
         }
         self.read(move |tx| tx.journal_after(cursor, rows, bytes))
             .await
+    }
+
+    /// Fires after each commit that added a command, or changed one for the scheduler to hear of.
+    pub fn ledger_changed(&self) -> &Notify {
+        self.tail.ledger_changed()
     }
 
     /// Fires after each commit that appended to the journal.

@@ -20,6 +20,7 @@ const LOOK_PERIOD: Duration = Duration::from_millis(500);
 pub(super) struct Tail {
     rows: Mutex<Rows>,
     appended: Notify,
+    ledger_changed: Notify,
 }
 
 #[derive(Default)]
@@ -35,6 +36,10 @@ struct Rows {
 impl Tail {
     pub(super) fn appended(&self) -> &Notify {
         &self.appended
+    }
+
+    pub(super) fn ledger_changed(&self) -> &Notify {
+        &self.ledger_changed
     }
 
     fn lock(&self) -> MutexGuard<'_, Rows> {

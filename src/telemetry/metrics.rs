@@ -63,6 +63,9 @@ metrics! {
     COMMANDS: Kind::Counter, "commands_total", "Commands of the core that were read, by name; `command` where it had none, or two.";
     DEAD_COMMANDS: Kind::Counter, "dead_commands_total", "Commands put on the dead-letter queue, by reason.";
     CONSUMER_CONNECTED: Kind::Gauge, "consumer_connected", "1 while commands are taken from the broker.";
+    CALLS: Kind::Counter, "x_calls_total", "Calls to X by call and result.";
+    LEDGER_OPEN: Kind::Gauge, "ledger_open_commands", "Commands without an outcome.";
+    LEDGER_RUNNING: Kind::Gauge, "ledger_running_steps", "Calls to X under way.";
     STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
     STORE_LIMIT: Kind::Gauge, "store_limit_bytes", "Most bytes the store may use; ingest ends at 90 %.";
     GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
@@ -157,6 +160,17 @@ pub fn count_dead_command(reason: &'static str) {
 /// Commands are taken from the broker, or no longer.
 pub fn set_consumer_connected(connected: bool) {
     gauge!(CONSUMER_CONNECTED).set(f64::from(u8::from(connected)));
+}
+
+/// A call to X has ended.
+pub fn count_call(call: &'static str, result: &'static str) {
+    counter!(CALLS, "call" => call, "result" => result).increment(1);
+}
+
+/// How many commands wait, and how many of them have a call under way.
+pub fn set_ledger_open(waiting: u64, running: u64) {
+    gauge!(LEDGER_OPEN).set(waiting as f64);
+    gauge!(LEDGER_RUNNING).set(running as f64);
 }
 
 /// How full the store is.
@@ -269,6 +283,8 @@ mod tests {
         count_command("send_post");
         count_dead_command("no-command-id");
         set_consumer_connected(true);
+        count_call("create_post", "ok");
+        set_ledger_open(3, 1);
         set_store(6, 7);
         set_gaps("acme", 1);
     }

@@ -15,6 +15,7 @@ use crate::domain::message::Message;
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::media_link::MediaLinks;
+use crate::flow::reply::revoked;
 use crate::store::{ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx};
 
 /// An event older than this gets no automatic answers.
@@ -181,12 +182,20 @@ impl Work<'_, '_> {
         account: &Account,
         at: Timestamp,
     ) -> Result<Outcome, StoreError> {
-        let payload = Payload::AccountRevoked {
-            app: app.to_owned(),
-            reason: "The account's owner removed the app's access at X.".to_owned(),
-            at,
-        };
-        self.append_new(account, at, payload)
+        let reason = "The account's owner removed the app's access at X.".to_owned();
+        let known = EventId::new(
+            &account.id.to_string(),
+            "account.revoked",
+            &format!("{app}/{at}"),
+            at.as_millisecond().unsigned_abs(),
+        );
+        if self.tx.seen(known)?.is_some() || !revoked::note_of(self.tx, account, reason, at)? {
+            return Ok(Outcome::Duplicate);
+        }
+        self.report
+            .published
+            .push((known, "account.revoked", "account"));
+        Ok(Outcome::Published)
     }
 
     fn count(&mut self, outcome: Outcome) {

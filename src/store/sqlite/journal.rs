@@ -1,11 +1,13 @@
 //! Events to publish, the duplicate check, the relay's cursor and its side lanes.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{AccountId, EventId};
 use crate::store::StoreError;
 
 const CURSOR: &str = "relay_cursor";
@@ -84,6 +86,14 @@ pub struct Summary {
     pub oldest: Option<Timestamp>,
     /// Unrouted rows by routing key.
     pub unrouted: Vec<(String, u64)>,
+}
+
+/// A part of what is published again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RepublishChunk {
+    pub count: u64,
+    /// Where the next part begins; `None`: there is none.
+    pub last: Option<u64>,
 }
 
 const COLUMNS: &str = "journal.sequence, journal.id, type, journal.routing_key, correlation_id, \
@@ -355,23 +365,45 @@ impl Tx<'_> {
         Ok(count.map_or(0, number))
     }
 
-    /// Puts every stored event written in `from..until` into the republish lane; how many.
+    /// Puts stored events written in `written` into the republish lane: of those after the sequence
+    /// `after`, at most `limit`, and of one account where given.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn republish(
+    pub fn republish_chunk(
         &self,
-        from: Timestamp,
-        until: Timestamp,
+        account: Option<AccountId>,
+        written: Range<Timestamp>,
+        after: u64,
+        limit: usize,
         at: Timestamp,
-    ) -> Result<usize, StoreError> {
-        self.execute(
-            // Times by the small rows' index: the journal has none, and is all bodies.
-            "INSERT OR IGNORE INTO lane (kind, sequence, routing_key, since)
-             SELECT 'republish', sequence, routing_key, ?3 FROM seen JOIN journal USING (sequence)
-             WHERE seen.at >= ?1 AND seen.at < ?2",
-            params![millis(from), millis(until), millis(at)],
-        )
+    ) -> Result<RepublishChunk, StoreError> {
+        let of_account = account.map(|account| format!("%.{account}"));
+        // Times by the small rows: the journal is all bodies.
+        let found = self.rows(
+            "SELECT sequence, routing_key FROM seen JOIN journal USING (sequence)
+             WHERE sequence > ?1 AND seen.at >= ?2 AND seen.at < ?3
+               AND (?4 IS NULL OR routing_key LIKE ?4)
+             ORDER BY sequence LIMIT ?5",
+            params![
+                stored(after),
+                millis(written.start),
+                millis(written.end),
+                of_account,
+                stored(limit as u64)
+            ],
+            |row| Ok((number(row.get(0)?), row.get::<_, String>(1)?)),
+        )?;
+        for (sequence, routing_key) in &found {
+            self.enter_lane(Lane::Republish, *sequence, routing_key, at)?;
+        }
+        Ok(RepublishChunk {
+            count: found.len() as u64,
+            last: found
+                .last()
+                .filter(|_| found.len() == limit)
+                .map(|(sequence, _)| *sequence),
+        })
     }
 
     /// The journal in figures.

@@ -5,7 +5,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Row, params};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
-use crate::domain::ids::{AccountId, CommandId, UserId};
+use crate::domain::ids::{AccountId, CommandId, EventId, UserId};
 use crate::domain::money::Usd;
 use crate::store::StoreError;
 
@@ -66,6 +66,8 @@ stored_words! {
     Hold {
         /// Nobody has to: it goes when its time has come.
         None = "",
+        /// The fetch of its attachments.
+        Files = "files",
         /// Whoever turns the stop switch back.
         Stopped = "stopped",
         /// Whoever links the account again.
@@ -118,6 +120,8 @@ pub struct Waiting {
     pub next_attempt_at: Timestamp,
     /// Grows with each change made by others than the scheduler.
     pub changed: u64,
+    /// The last `command.deferred`, if there was one.
+    pub told: Option<Told>,
 }
 
 /// The last `command.deferred` of a command.
@@ -136,8 +140,6 @@ pub struct CommandRow {
     pub fingerprint: Vec<u8>,
     pub name: String,
     pub attempt: u32,
-    /// `None`: none was told.
-    pub told: Option<Told>,
     /// How many `command.deferred` there were.
     pub told_count: u32,
     pub content: String,
@@ -160,15 +162,16 @@ pub struct Wait {
 /// The outcome event of a finished command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutcomeRow {
+    pub event: EventId,
     pub event_type: String,
     pub body: Vec<u8>,
     pub finished_at: Timestamp,
 }
 
 const WAITING: &str = "sequence, account, conversation, call, state, hold, received_at, \
-                       expires_at, next_attempt_at, changed";
-const COMMAND: &str = "id, fingerprint, name, attempt, told_code, told_until, told_count, \
-                       content, plan, cost, finished_at";
+                       expires_at, next_attempt_at, changed, told_code, told_until";
+const COMMAND: &str = "id, fingerprint, name, attempt, told_count, content, plan, cost, \
+                       finished_at";
 
 fn read_waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
     Ok(Waiting {
@@ -182,33 +185,35 @@ fn read_waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
         expires_at: timestamp(row.get(7)?),
         next_attempt_at: timestamp(row.get(8)?),
         changed: number(row.get(9)?),
+        told: told(row.get(10)?, row.get(11)?),
+    })
+}
+
+fn told(code: String, until: Option<i64>) -> Option<Told> {
+    (!code.is_empty()).then(|| Told {
+        code,
+        until: until.map(timestamp),
     })
 }
 
 fn read_command(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
-    const FIRST: usize = 10;
+    const FIRST: usize = 12;
     let raw: String = row.get(FIRST)?;
     let id = raw.try_into().map_err(|error| {
         let text = rusqlite::types::Type::Text;
         rusqlite::Error::FromSqlConversionFailure(FIRST, text, Box::new(error))
     })?;
-    let code: String = row.get(FIRST + 4)?;
-    let until: Option<i64> = row.get(FIRST + 5)?;
     Ok(CommandRow {
         waiting: read_waiting(row)?,
         id,
         fingerprint: row.get(FIRST + 1)?,
         name: row.get(FIRST + 2)?,
         attempt: row.get(FIRST + 3)?,
-        told: (!code.is_empty()).then(|| Told {
-            code,
-            until: until.map(timestamp),
-        }),
-        told_count: row.get(FIRST + 6)?,
-        content: row.get(FIRST + 7)?,
-        plan: row.get(FIRST + 8)?,
-        cost: Usd::from_micros(number(row.get(FIRST + 9)?)),
-        finished_at: row.get::<_, Option<i64>>(FIRST + 10)?.map(timestamp),
+        told_count: row.get(FIRST + 4)?,
+        content: row.get(FIRST + 5)?,
+        plan: row.get(FIRST + 6)?,
+        cost: Usd::from_micros(number(row.get(FIRST + 7)?)),
+        finished_at: row.get::<_, Option<i64>>(FIRST + 8)?.map(timestamp),
     })
 }
 
@@ -242,6 +247,7 @@ impl Tx<'_> {
                 new.plan,
             ],
         )?;
+        self.ledger_changed.set(true);
         Ok(number(self.conn.last_insert_rowid()))
     }
 
@@ -289,19 +295,13 @@ impl Tx<'_> {
         self.rows(&sql, [], read_waiting)
     }
 
-    /// Commands that others than the scheduler have changed after `changed`, in order of that; at
-    /// most `limit`.
+    /// Commands that others than the scheduler have changed after `after`, in order of that.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn commands_changed(&self, after: u64, limit: usize) -> Result<Vec<Waiting>, StoreError> {
-        let sql =
-            format!("SELECT {WAITING} FROM commands WHERE changed > ?1 ORDER BY changed LIMIT ?2");
-        self.rows(
-            &sql,
-            params![stored(after), stored(limit as u64)],
-            read_waiting,
-        )
+    pub fn commands_changed(&self, after: u64) -> Result<Vec<Waiting>, StoreError> {
+        let sql = format!("SELECT {WAITING} FROM commands WHERE changed > ?1 ORDER BY changed");
+        self.rows(&sql, [stored(after)], read_waiting)
     }
 
     /// The newest change of a command.
@@ -320,6 +320,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn touch_command(&self, sequence: u64) -> Result<(), StoreError> {
+        self.ledger_changed.set(true);
         self.execute(
             "UPDATE commands SET changed = (SELECT coalesce(max(changed), 0) + 1 FROM commands)
              WHERE sequence = ?1",
@@ -344,6 +345,109 @@ impl Tx<'_> {
                 millis(wait.next_attempt_at),
                 wait.attempt,
             ],
+        )
+        .map(drop)
+    }
+
+    /// Sets what a pending command waits for; without a hold it goes at once.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_hold(&self, sequence: u64, hold: Hold, at: Timestamp) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE commands SET hold = ?2, next_attempt_at = ?3
+             WHERE sequence = ?1 AND state = 'pending'",
+            params![stored(sequence), hold, millis(at)],
+        )
+        .map(drop)
+    }
+
+    /// Holds the pending commands of an account that nothing holds; how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn hold_commands(&self, account: AccountId, hold: Hold) -> Result<u64, StoreError> {
+        self.ledger_changed.set(true);
+        let held = self.execute(
+            "UPDATE commands SET hold = ?2,
+                                 changed = (SELECT coalesce(max(changed), 0) + 1 FROM commands)
+             WHERE account = ?1 AND finished_at IS NULL AND state = 'pending' AND hold = ''",
+            params![stored(account.0.get()), hold],
+        )?;
+        Ok(held as u64)
+    }
+
+    /// Ends a hold of an account's commands: those received since `young_since` go at once, older
+    /// ones wait for a person.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn resume_commands(
+        &self,
+        account: AccountId,
+        hold: Hold,
+        young_since: Timestamp,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.ledger_changed.set(true);
+        self.execute(
+            "UPDATE commands SET hold = CASE WHEN received_at >= ?3 THEN '' ELSE 'person' END,
+                                 next_attempt_at = ?4,
+                                 changed = (SELECT coalesce(max(changed), 0) + 1 FROM commands)
+             WHERE account = ?1 AND finished_at IS NULL AND hold = ?2",
+            params![
+                stored(account.0.get()),
+                hold,
+                millis(young_since),
+                millis(at)
+            ],
+        )
+        .map(drop)
+    }
+
+    /// Open commands that wait for this.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn held_commands(&self, hold: Hold) -> Result<Vec<u64>, StoreError> {
+        self.rows(
+            "SELECT sequence FROM commands WHERE finished_at IS NULL AND hold = ?1
+             ORDER BY sequence",
+            params![hold],
+            |row| row.get(0).map(number),
+        )
+    }
+
+    /// Ended commands whose files are not removed yet, with their plans.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn commands_with_old_files(&self, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
+        self.rows(
+            "SELECT sequence, plan FROM commands WHERE has_files = 1 AND finished_at IS NOT NULL
+             LIMIT ?1",
+            [stored(limit as u64)],
+            |row| Ok((number(row.get(0)?), row.get(1)?)),
+        )
+    }
+
+    /// The plans of open commands that have files.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn plans_with_files(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT plan FROM commands WHERE has_files = 1 AND finished_at IS NULL";
+        self.rows(sql, [], |row| row.get(0))
+    }
+
+    /// Notes whether a command has files in the vault.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_has_files(&self, sequence: u64, has_files: bool) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE commands SET has_files = ?2 WHERE sequence = ?1",
+            params![stored(sequence), has_files],
         )
         .map(drop)
     }
@@ -397,7 +501,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.execute(
             "UPDATE commands SET state = ?2, hold = '', finished_at = ?3, outcome_type = ?4,
-                                 outcome = ?5
+                                 outcome = ?5, outcome_event = ?6
              WHERE sequence = ?1",
             params![
                 stored(sequence),
@@ -405,6 +509,7 @@ impl Tx<'_> {
                 millis(outcome.finished_at),
                 outcome.event_type,
                 outcome.body,
+                outcome.event.0,
             ],
         )
         .map(drop)
@@ -416,17 +521,55 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn outcome(&self, sequence: u64) -> Result<Option<OutcomeRow>, StoreError> {
         self.row(
-            "SELECT outcome_type, outcome, finished_at FROM commands
+            "SELECT outcome_event, outcome_type, outcome, finished_at FROM commands
              WHERE sequence = ?1 AND outcome IS NOT NULL",
             [stored(sequence)],
             |row| {
                 Ok(OutcomeRow {
-                    event_type: row.get(0)?,
-                    body: row.get(1)?,
-                    finished_at: timestamp(row.get(2)?),
+                    event: EventId(row.get(0)?),
+                    event_type: row.get(1)?,
+                    body: row.get(2)?,
+                    finished_at: timestamp(row.get(3)?),
                 })
             },
         )
+    }
+
+    /// The journal's sequence of a stored outcome; its event is put back where its body is no
+    /// longer kept.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn restore_event(
+        &mut self,
+        outcome: &OutcomeRow,
+        routing_key: &str,
+        command: &str,
+        at: Timestamp,
+    ) -> Result<u64, StoreError> {
+        if let Some(row) = self.event(outcome.event)? {
+            return Ok(row.sequence);
+        }
+        // Under the sequence that its body names, behind the cursor: only a lane sends it.
+        let body: serde_json::Value = serde_json::from_slice(&outcome.body).unwrap_or_default();
+        let sequence = body.pointer("/event/sequence").and_then(|it| it.as_str());
+        let sequence: u64 = sequence.and_then(|it| it.parse().ok()).unwrap_or(0);
+        self.execute(
+            "INSERT OR IGNORE INTO journal (sequence, id, type, routing_key, correlation_id,
+                                            subject, time, at, mandatory, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, 1, ?8)",
+            params![
+                stored(sequence),
+                outcome.event.0,
+                outcome.event_type,
+                routing_key,
+                command,
+                millis(outcome.finished_at),
+                millis(at),
+                outcome.body,
+            ],
+        )?;
+        Ok(sequence)
     }
 
     /// Forgets at most `limit` commands, with what they sent, that ended before `before`; how many.

@@ -1,9 +1,11 @@
 //! The embedded store: one file, one writer, readers beside it.
 
+pub(super) mod accounts;
 pub(super) mod echoes;
 pub(super) mod gaps;
 pub(super) mod journal;
 pub(super) mod ledger;
+pub(super) mod persons;
 pub(super) mod quarantine;
 mod schema;
 pub(super) mod sends;

@@ -146,7 +146,7 @@ impl Tx<'_> {
         self.row(&sql, key, read)
     }
 
-    /// Sends of an account of which it is open whether they are at X, oldest first.
+    /// Sends of an account that may be at X, oldest first: also those that were looked up in vain.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -158,10 +158,22 @@ impl Tx<'_> {
         let sql = format!(
             "SELECT {COLUMNS} FROM sends
              WHERE account = ?1 AND kind = ?2 AND message IS NULL
-               AND state IN ('sending', 'uncertain')
+               AND (state IN ('sending', 'uncertain') OR doubted = 1)
              ORDER BY started_at"
         );
         self.rows(&sql, params![stored(account.0.get()), kind], read)
+    }
+
+    /// Hands what a command has at X, or may have, to another one that repeats it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn move_sends(&self, from: u64, to: u64) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE sends SET command = ?2 WHERE command = ?1",
+            [stored(from), stored(to)],
+        )
+        .map(drop)
     }
 
     /// How many sends of each account and kind were begun since `since`.

@@ -13,6 +13,8 @@ pub struct Tx<'a> {
     pub(super) conn: &'a Connection,
     pub(super) next_sequence: u64,
     pub(super) appended: Vec<JournalRow>,
+    /// A command was added, or changed by others than the scheduler.
+    pub(super) ledger_changed: Cell<bool>,
     used_bytes: Cell<Option<u64>>,
 }
 
@@ -22,6 +24,7 @@ impl<'a> Tx<'a> {
             conn,
             next_sequence,
             appended: Vec::new(),
+            ledger_changed: Cell::new(false),
             used_bytes: Cell::new(None),
         }
     }

@@ -162,10 +162,14 @@ impl WriterThread {
         for job in batch {
             tx.share(|tx| job.run(tx))?;
         }
+        let ledger_changed = tx.ledger_changed.get();
         let (next, appended) = (tx.next_sequence, tx.appended);
         transaction.commit()?;
         self.known_sequence = Some(next);
         self.tail.push(first, next, appended);
+        if ledger_changed {
+            self.tail.ledger_changed().notify_one();
+        }
         Ok(())
     }
 }

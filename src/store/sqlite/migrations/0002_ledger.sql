@@ -8,7 +8,7 @@ CREATE TABLE commands (
   conversation TEXT NOT NULL,        -- within which order is kept; '' where it stands alone
   call TEXT NOT NULL,                -- X's call that its next step makes
   state TEXT NOT NULL,               -- pending, sending, uncertain, succeeded, failed
-  hold TEXT NOT NULL DEFAULT '',     -- stopped, revoked, person: who lets it go on
+  hold TEXT NOT NULL DEFAULT '',     -- files, stopped, revoked, person: what lets it go on
   received_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
   next_attempt_at INTEGER NOT NULL,
@@ -19,12 +19,15 @@ CREATE TABLE commands (
   changed INTEGER NOT NULL,          -- grows with each change that the scheduler has to hear of
   content TEXT NOT NULL,             -- the command as JSON, without files; '' once it is blanked
   plan TEXT NOT NULL,                -- what was decided of it, as JSON
+  has_files INTEGER NOT NULL DEFAULT 0, -- 1: attachments lie in the vault
   cost INTEGER NOT NULL DEFAULT 0,   -- millionths of a USD that X has charged for it
   finished_at INTEGER,
   outcome_type TEXT NOT NULL DEFAULT '',
+  outcome_event BLOB,                -- id of the outcome event
   outcome BLOB                       -- the body of the outcome event, for as long as the id is kept
 );
 CREATE INDEX commands_open ON commands (sequence) WHERE finished_at IS NULL;
+CREATE INDEX commands_files ON commands (sequence) WHERE has_files = 1;
 CREATE INDEX commands_changed ON commands (changed);
 CREATE INDEX commands_finished ON commands (finished_at) WHERE finished_at IS NOT NULL;
 

@@ -1,0 +1,137 @@
+//! Commands that X is not asked for: they are done when they are accepted.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+use super::outcome::{Case, Verdict};
+use super::rules::Rules;
+use crate::domain::command::{Action, Command, FailureCode};
+use crate::domain::ids::{AccountId, CommandId};
+use crate::store::{CommandState, Store, StoreError, Tx};
+
+/// Rows that one transaction changes: deliveries must not wait long behind it.
+const CHUNK: usize = 500;
+
+pub(super) fn is_immediate(action: &Action) -> bool {
+    match action {
+        Action::CancelCommand { .. }
+        | Action::RepublishEvents { .. }
+        | Action::ForgetPerson { .. } => true,
+        Action::SendPost(_)
+        | Action::SendDirectMessage(_)
+        | Action::DeleteMessage { .. }
+        | Action::HideReply { .. } => false,
+    }
+}
+
+/// What takes many transactions is done before the one that accepts the command. To do it twice,
+/// after a fault between, changes nothing. Tells what was done.
+pub(super) async fn beforehand(
+    store: &Store,
+    command: &Command,
+    at: Timestamp,
+) -> Result<String, StoreError> {
+    let id = command.id.clone();
+    if store.read(move |tx| tx.command_by_id(&id)).await?.is_some() {
+        return Ok(String::new());
+    }
+    match command.action {
+        Action::RepublishEvents { from, to } => {
+            let count = republish(store, command.account, from..to, at).await?;
+            Ok(format!("{count} events are published again."))
+        }
+        Action::ForgetPerson { person_id } => {
+            let mut after = 0;
+            let mut erased = store.write(move |tx| tx.forget_beside_events(person_id)).await?;
+            loop {
+                let read = move |tx: &Tx<'_>| tx.events_about(person_id, after, CHUNK);
+                let found = store.read(read).await?;
+                let (sequences, last) = (found.sequences, found.last);
+                erased.events += sequences.len() as u64;
+                store
+                    .write(move |tx| tx.erase_events(&sequences))
+                    .await?;
+                match last {
+                    Some(last) => after = last,
+                    None => break,
+                }
+            }
+            Ok(format!(
+                "Erased: {} events, {} kept deliveries, {} texts of commands. At X nothing changes.",
+                erased.events, erased.deliveries, erased.commands
+            ))
+        }
+        _ => Ok(String::new()),
+    }
+}
+
+/// Publishes again what was written in this time, part by part; how many events.
+pub(super) async fn republish(
+    store: &Store,
+    account: Option<AccountId>,
+    written: Range<Timestamp>,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    let (mut after, mut count) = (0, 0);
+    loop {
+        let written = written.clone();
+        let chunk = store
+            .write(move |tx| tx.republish_chunk(account, written, after, CHUNK, at))
+            .await?;
+        count += chunk.count;
+        match chunk.last {
+            Some(last) => after = last,
+            None => return Ok(count),
+        }
+    }
+}
+
+/// Ends a command that needed no call; `done` tells what was done beforehand.
+pub(super) fn perform(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    sequence: u64,
+    done: String,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(case) = Case::open(tx, sequence)? else {
+        return Ok(());
+    };
+    let verdict = match &case.command.action {
+        Action::CancelCommand { target } => cancel(tx, rules, target, at)?,
+        _ => Verdict::Succeeded { detail: done },
+    };
+    case.finish(tx, rules, verdict, at)
+}
+
+/// Takes a waiting command back.
+pub(super) fn cancel(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    target: &CommandId,
+    at: Timestamp,
+) -> Result<Verdict, StoreError> {
+    const FIELD: &str = "cancel_command.target_command_id";
+    let Some(row) = tx.command_by_id(target)? else {
+        let detail = format!("There is no command {target}.");
+        return Ok(Verdict::failed(FailureCode::Invalid, FIELD, detail));
+    };
+    match row.waiting.state {
+        CommandState::Pending => {
+            let case = Case::read(row)?;
+            let cancelled = Verdict::failed(FailureCode::Cancelled, "", "It was taken back.");
+            case.finish(tx, rules, cancelled, at)?;
+            tx.touch_command(case.sequence())?;
+            Ok(Verdict::succeeded())
+        }
+        CommandState::Sending | CommandState::Uncertain => {
+            let detail = format!("The command {target} is on its way to X.");
+            Ok(Verdict::failed(FailureCode::Invalid, FIELD, detail))
+        }
+        CommandState::Succeeded | CommandState::Failed => {
+            let detail = format!("The command {target} has {} already.", row.waiting.state.name());
+            Ok(Verdict::failed(FailureCode::Invalid, FIELD, detail))
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! From a command of the core to X, once, and back: its outcome.
+//!
+//! ```text
+//! broker ─▶ intake ─▶ accept ─▶ ledger        one transaction, then the broker may forget it
+//!                                 │ (files: attachments are fetched)
+//!                                 ▼
+//!           scheduler ─▶ planner (pure: whose turn, which windows are open)
+//!                                 ▼
+//!                      step ─▶ x::client ─▶ settle ─▶ outcome ─▶ journal
+//! ```
+//!
+//! A step is a single call. What it may have done is on disk before its first byte goes out, and a
+//! call whose end is not known is looked up (`super::reconcile`), never repeated blindly.
+
+mod accept;
+mod compose;
+mod files;
+mod immediate;
+mod intake;
+mod outcome;
+mod parent;
+mod plan;
+mod planner;
+mod retry;
+pub(crate) mod revoked;
+mod rules;
+mod scheduler;
+pub(crate) mod settle;
+mod step;
+mod windows;
+
+pub use intake::Intake;
+pub use rules::Rules;
+pub use scheduler::{Paused, Replies, republish};

@@ -1,0 +1,78 @@
+//! What holds for all commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::account::{Account, Sending, Tier};
+use crate::domain::event::AccountRef;
+use crate::domain::filter::FOLLOWED_FOR;
+use crate::domain::ids::{AccountId, ConversationId};
+use crate::domain::price::Prices;
+use crate::domain::registry::Registry;
+use crate::store::Hold;
+
+/// What does not change while the service runs.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub registry: Arc<Registry>,
+    pub prices: Prices,
+    /// The stop switch of the service.
+    pub sending: Sending,
+    /// Of commands that do not say otherwise.
+    pub expire_after: Duration,
+    /// From the end of an uncertain call to the first look for what it did.
+    pub first_read: Duration,
+    /// From there to the second.
+    pub second_read: Duration,
+}
+
+impl Rules {
+    /// How an account is named in events, linked or not.
+    pub(super) fn account_ref(&self, id: Option<AccountId>) -> AccountRef {
+        let account = id.and_then(|id| self.registry.account(id.0));
+        AccountRef {
+            id,
+            username: account
+                .map(|account| account.username.clone())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The stricter of both stop switches.
+    pub(super) fn sending(&self, account: &Account) -> Sending {
+        self.sending.and(account.sending)
+    }
+
+    /// What keeps a new command of the account from going.
+    pub(super) fn hold(&self, account: &Account, revoked: bool, files: bool) -> Hold {
+        match (self.sending(account), revoked, files) {
+            (_, _, true) => Hold::Files,
+            (Sending::Live, false, _) => Hold::None,
+            (Sending::Live, true, _) => Hold::Revoked,
+            (Sending::Hold | Sending::Refuse, _, _) => Hold::Stopped,
+        }
+    }
+
+    pub(super) fn tier(&self, account: &Account) -> Tier {
+        let app = self.registry.app_of(account);
+        app.map_or(Tier::SelfServe, |app| app.tier)
+    }
+
+    /// The name of the app that an account is linked through; empty where it is not linked.
+    pub(super) fn app_name(&self, account: Option<AccountId>) -> &str {
+        let account = account.and_then(|id| self.registry.account(id.0));
+        account.map_or("", |account| account.app.as_str())
+    }
+}
+
+/// Since when `related` looks back.
+pub(super) fn recent(now: Timestamp) -> Timestamp {
+    now.saturating_sub(FOLLOWED_FOR).unwrap_or(now)
+}
+
+/// A stored conversation id; what cannot be read is none.
+pub(super) fn parse_conversation(raw: Option<&String>) -> Option<ConversationId> {
+    raw.and_then(|raw| raw.parse().ok())
+}

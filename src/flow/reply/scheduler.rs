@@ -1,0 +1,320 @@
+//! Runs the planner: hears of changes in the ledger, starts steps, tells of waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::accept::expired;
+use super::files::{AtWork, Files};
+use super::intake::Intake;
+use super::outcome::{Case, tell};
+use super::planner::{Ended, Notice, Planner};
+use super::rules::Rules;
+use super::step::{Stepper, recover_one};
+use super::{immediate, revoked};
+use crate::attachments::Attachments;
+use crate::domain::command::FailureCode;
+use crate::domain::ids::AccountId;
+use crate::store::{SendKind, Store, StoreError, Tx, Waiting};
+use crate::telemetry::metrics;
+use crate::x::client::{Call, Client};
+
+/// How often changes by another process are looked for.
+const POLL: Duration = Duration::from_secs(1);
+/// How often waits are looked through for what the core has to hear.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+/// Notices of one transaction.
+const CHUNK: usize = 200;
+/// How long steps under way may take once the service stops. X's own time limit is longer; what is
+/// cut off is looked up after the next start.
+const GRACE: Duration = Duration::from_secs(8);
+const QUARTER: SignedDuration = SignedDuration::from_mins(15);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// An app that X takes no calls of for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    pub app: String,
+    pub code: FailureCode,
+}
+
+/// The way of commands to X.
+pub struct Replies {
+    store: Store,
+    rules: Arc<Rules>,
+    attachments: Attachments,
+    stepper: Arc<Stepper>,
+    planner: Planner,
+    /// The newest change of the ledger that the planner knows.
+    known: u64,
+    paused: watch::Sender<Vec<Paused>>,
+}
+
+impl Replies {
+    /// Recovers what a former process left on its way, and reads what waits.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn new(
+        store: Store,
+        rules: Arc<Rules>,
+        client: Client,
+        attachments: Attachments,
+    ) -> Result<Self, StoreError> {
+        let stepper = Arc::new(Stepper {
+            store: store.clone(),
+            rules: Arc::clone(&rules),
+            client,
+            vault: attachments.vault().clone(),
+        });
+        let mut replies = Self {
+            store,
+            rules,
+            attachments,
+            stepper,
+            planner: Planner::default(),
+            known: 0,
+            paused: watch::Sender::default(),
+        };
+        replies.files().sweep().await?;
+        replies.recover().await?;
+        Ok(replies)
+    }
+
+    /// Takes commands in; for the broker's consumer.
+    pub fn intake(&self) -> Intake {
+        Intake {
+            store: self.store.clone(),
+            rules: Arc::clone(&self.rules),
+            attachments: self.attachments.clone(),
+        }
+    }
+
+    /// Which apps X takes no calls of.
+    pub fn paused(&self) -> watch::Receiver<Vec<Paused>> {
+        self.paused.subscribe()
+    }
+
+    fn files(&self) -> Files {
+        Files {
+            store: self.store.clone(),
+            rules: Arc::clone(&self.rules),
+            attachments: self.attachments.clone(),
+            at_work: AtWork::default(),
+        }
+    }
+
+    async fn recover(&mut self) -> Result<(), StoreError> {
+        let (rules, now) = (Arc::clone(&self.rules), Timestamp::now());
+        let (open, known, sends) = self
+            .store
+            .write(move |tx| {
+                for waiting in tx.open_commands()? {
+                    recover_one(tx, &rules, waiting.sequence, now)?;
+                }
+                revoked::review(tx, &rules, now)?;
+                let before = |age| now.saturating_sub(age).unwrap_or(now);
+                let sends = (tx.sends_since(before(QUARTER))?, tx.sends_since(before(DAY))?);
+                Ok((tx.open_commands()?, tx.newest_change()?, sends))
+            })
+            .await?;
+        self.known = known;
+        self.take_rows(open);
+        let (quarter, day) = sends;
+        for (account, kind, count) in day {
+            let recent = quarter.iter().find(|it| (it.0, it.1) == (account, kind));
+            self.count_sends(account, kind, (recent.map_or(0, |it| it.2), count), now);
+        }
+        Ok(())
+    }
+
+    fn count_sends(
+        &mut self,
+        account: AccountId,
+        kind: SendKind,
+        counts: (u32, u32),
+        now: Timestamp,
+    ) {
+        let app = self.rules.app_name(Some(account)).to_owned();
+        let calls: &[Call] = match kind {
+            SendKind::Post => &[Call::CreatePost],
+            SendKind::DirectMessage => &[
+                Call::SendDirectMessageToPerson,
+                Call::SendDirectMessageToConversation,
+            ],
+        };
+        for call in calls {
+            let windows = &mut self.planner.windows;
+            windows.taken_before(account, &app, *call, counts, now);
+        }
+    }
+
+    fn take_rows(&mut self, rows: Vec<Waiting>) {
+        for row in rows {
+            self.known = self.known.max(row.changed);
+            let app = self.rules.app_name(row.account).to_owned();
+            self.planner.upsert(row, &app);
+        }
+    }
+
+    /// Works until `stop`; then waits for the steps under way.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let fetching = TaskTracker::new();
+        fetching.spawn(self.files().run(stop.clone()));
+        let tasks = TaskTracker::new();
+        let (ended, mut endings) = mpsc::channel(64);
+        let mut tell_at = Instant::now() + TELL_EVERY;
+        while !stop.is_cancelled() {
+            if let Err(error) = self.round(&tasks, &ended, &mut tell_at).await {
+                tracing::warn!(%error, "commands wait for the store");
+            }
+            let wake = self.wakes_at(tell_at);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.store.ledger_changed().notified() => {}
+                () = sleep_until(wake) => {}
+                Some(end) = endings.recv() => self.end(end),
+            }
+            while let Ok(end) = endings.try_recv() {
+                self.end(end);
+            }
+        }
+        drop(ended);
+        tasks.close();
+        fetching.close();
+        // Their ends are on disk; nobody has to hear of them.
+        let drained = async {
+            while endings.recv().await.is_some() {}
+            tasks.wait().await;
+            fetching.wait().await;
+        };
+        if timeout(GRACE, drained).await.is_err() {
+            tracing::warn!("calls to X were cut off; they are looked up after the next start");
+        }
+    }
+
+    fn end(&mut self, ended: Ended) {
+        self.planner.ended(ended, Timestamp::now());
+    }
+
+    fn wakes_at(&mut self, tell_at: Instant) -> Instant {
+        let now = Timestamp::now();
+        let latest = (Instant::now() + POLL).min(tell_at);
+        let Some(at) = self.planner.wakes_at(now) else {
+            return latest;
+        };
+        let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        // Not at once again: what is due and did not go waits for something else.
+        latest.min(Instant::now() + left.max(Duration::from_millis(2)))
+    }
+
+    async fn round(
+        &mut self,
+        tasks: &TaskTracker,
+        ended: &mpsc::Sender<Ended>,
+        tell_at: &mut Instant,
+    ) -> Result<(), StoreError> {
+        let known = self.known;
+        let changed = self.store.read(move |tx| tx.commands_changed(known)).await?;
+        self.take_rows(changed);
+        self.expire().await?;
+        while let Some(sequence) = self.planner.next(Timestamp::now()) {
+            let (stepper, ended) = (Arc::clone(&self.stepper), ended.clone());
+            tasks.spawn(async move {
+                let end = stepper.step(sequence).await;
+                // Nobody listens any more when the service stops.
+                let _ = ended.send(end).await;
+            });
+        }
+        self.show();
+        if Instant::now() >= *tell_at {
+            *tell_at = Instant::now() + TELL_EVERY;
+            let notices = self.planner.notices(Timestamp::now());
+            self.tell(notices).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends commands whose time is over.
+    async fn expire(&mut self) -> Result<(), StoreError> {
+        let due = self.planner.expired(Timestamp::now());
+        if due.is_empty() {
+            return Ok(());
+        }
+        let (rules, now) = (Arc::clone(&self.rules), Timestamp::now());
+        let rows = self
+            .store
+            .write(move |tx| {
+                let mut rows = Vec::new();
+                for sequence in due {
+                    expire(tx, &rules, sequence, now)?;
+                    rows.extend(tx.command(sequence)?.map(|row| row.waiting));
+                }
+                Ok(rows)
+            })
+            .await?;
+        self.take_rows(rows);
+        Ok(())
+    }
+
+    async fn tell(&self, notices: Vec<Notice>) -> Result<(), StoreError> {
+        for chunk in notices.chunks(CHUNK) {
+            let (rules, chunk, now) = (Arc::clone(&self.rules), chunk.to_vec(), Timestamp::now());
+            self.store
+                .write(move |tx| tell(tx, &rules, &chunk, now))
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        let (waiting, running) = self.planner.len();
+        metrics::set_ledger_open(waiting as u64, running as u64);
+        let mut paused: Vec<_> = self
+            .planner
+            .paused()
+            .map(|(app, code, _)| Paused {
+                app: app.to_owned(),
+                code,
+            })
+            .collect();
+        paused.sort_by(|one, other| one.app.cmp(&other.app));
+        self.paused.send_if_modified(|known| {
+            let changed = *known != paused;
+            *known = paused;
+            changed
+        });
+    }
+}
+
+fn expire(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    sequence: u64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match Case::open(tx, sequence)? {
+        Some(case) if case.row.waiting.expires_at <= now => {
+            case.finish(tx, rules, expired(), now)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Publishes again what was written in this time; how many events.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn republish(
+    store: &Store,
+    account: Option<AccountId>,
+    written: std::ops::Range<Timestamp>,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    immediate::republish(store, account, written, at).await
+}

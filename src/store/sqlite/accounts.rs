@@ -1,0 +1,134 @@
+//! What was learnt of our accounts, and what X has charged for them.
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::tx::{Tx, millis, number, stored, timestamp};
+use crate::domain::ids::{AccountId, UserId};
+use crate::domain::money::Usd;
+use crate::store::StoreError;
+
+/// What is known of an account beside its settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountState {
+    /// Fingerprint of the credential that it was linked with.
+    pub credential: Option<Vec<u8>>,
+    /// Since when X does not accept it.
+    pub revoked_at: Option<Timestamp>,
+    /// The newest pair of OAuth 2.0 tokens, sealed.
+    pub tokens: Option<Vec<u8>>,
+    /// Longest post, weighted characters, by its plan at X.
+    pub post_limit: Option<u32>,
+}
+
+/// What X charged for one kind of thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    pub account: AccountId,
+    /// As the price list names it.
+    pub kind: String,
+    pub count: u64,
+    pub amount: Usd,
+}
+
+/// UTC days since 1970, by which X counts.
+fn day(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(24 * 3600)
+}
+
+impl Tx<'_> {
+    /// What is known of an account; nothing, for one never heard of.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn account_state(&self, account: AccountId) -> Result<AccountState, StoreError> {
+        let known = self.row(
+            "SELECT credential, revoked_at, tokens, post_limit FROM account_states
+             WHERE account = ?1",
+            [stored(account.0.get())],
+            |row| {
+                Ok(AccountState {
+                    credential: row.get(0)?,
+                    revoked_at: row.get::<_, Option<i64>>(1)?.map(timestamp),
+                    tokens: row.get(2)?,
+                    post_limit: row.get(3)?,
+                })
+            },
+        )?;
+        Ok(known.unwrap_or_default())
+    }
+
+    /// Stores what is known of an account, in place of what was.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn put_account_state(
+        &self,
+        account: AccountId,
+        state: &AccountState,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO account_states (account, credential, revoked_at, tokens, post_limit)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (account) DO UPDATE SET
+               credential = excluded.credential, revoked_at = excluded.revoked_at,
+               tokens = excluded.tokens, post_limit = excluded.post_limit",
+            params![
+                stored(account.0.get()),
+                state.credential,
+                state.revoked_at.map(millis),
+                state.tokens,
+                state.post_limit,
+            ],
+        )
+        .map(drop)
+    }
+
+    /// Counts what X charges.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn add_cost(
+        &self,
+        account: AccountId,
+        at: Timestamp,
+        kind: &str,
+        count: u64,
+        amount: Usd,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO costs (account, day, kind, count, micros) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (account, day, kind) DO UPDATE SET
+               count = count + excluded.count, micros = micros + excluded.micros",
+            params![
+                stored(account.0.get()),
+                day(at),
+                kind,
+                stored(count),
+                stored(amount.micros()),
+            ],
+        )
+        .map(drop)
+    }
+
+    /// What X has charged since the day of `since`, by account and kind.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn costs_since(&self, since: Timestamp) -> Result<Vec<Cost>, StoreError> {
+        self.rows(
+            "SELECT account, kind, sum(count), sum(micros) FROM costs WHERE day >= ?1
+             GROUP BY account, kind ORDER BY account, kind",
+            [day(since)],
+            |row| {
+                let account = UserId::from_number(number(row.get(0)?));
+                Ok(Cost {
+                    account: AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?),
+                    kind: row.get(1)?,
+                    count: number(row.get(2)?),
+                    amount: Usd::from_micros(number(row.get(3)?)),
+                })
+            },
+        )
+    }
+}
