@@ -21,6 +21,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attachments::Attachments;
+use crate::attachments::fetch::{Fetcher, SetupError};
+use crate::attachments::vault::{Vault, VaultError};
+use crate::broker::consumer::Consumer;
 use crate::broker::inbox::InboxMonitor;
 use crate::broker::publisher::Publisher;
 use crate::config::Settings;
@@ -29,6 +33,8 @@ use crate::domain::registry::Registry;
 use crate::flow::ingest::{Context, Ingest};
 use crate::flow::media_link::MediaLinks;
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
+use crate::flow::reply::{Replies, Rules};
+use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
 use crate::flow::watch::Watch;
 use crate::http::private::{Part, Private, Readiness};
@@ -36,12 +42,18 @@ use crate::http::public::{AppSecrets, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
 use crate::store::{Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
+use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, http_client};
 use crate::x::signature::WebhookSecret;
+use key_file::KeyFileError;
 
 /// How long requests under way may take once the service stops.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often events that nobody had bound are tried again.
 const LANE_RETRY: Duration = Duration::from_secs(2);
+/// For a connection to X.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For one part of a file on its way to X.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +68,16 @@ pub enum StartError {
     },
     #[error("metrics cannot be collected: {0}")]
     Metrics(#[from] BuildError),
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    #[error(transparent)]
+    Attachments(#[from] VaultError),
+    #[error("attachments cannot be fetched: {0}")]
+    Fetching(#[from] SetupError),
+    #[error(transparent)]
+    Http(#[from] NoHttpClient),
+    #[error(transparent)]
+    Refusals(#[from] BadRefusalTable),
 }
 
 /// The running service.
@@ -81,14 +103,11 @@ impl App {
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
-        let registry = Arc::new(Registry::new(
-            settings.apps.clone(),
-            settings.accounts.clone(),
-            settings.filters.clone(),
-        ));
+        let rules = Arc::new(rules(&settings));
+        let registry = Arc::clone(&rules.registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let media = media_links(&store, &settings).await?;
-        let context = Context::new(Arc::clone(&registry), settings.prices.clone(), media);
+        let context = Context::new(Arc::clone(&rules), media);
         let (ingest, typing) = Ingest::new(store.clone(), Arc::new(context));
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
@@ -105,6 +124,8 @@ impl App {
 
         let readiness = Readiness::default();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let replies = replies(&settings, &store, rules, &tasks).await?;
+        let consumer = Consumer::new(Arc::clone(&broker));
         let private = serve_private(&settings, &store, relay.state(), readiness.clone())?;
         let secrets = secrets_of_apps(&store, &registry, &tasks).await?;
         let public = serve_public(&settings, secrets, Arc::clone(&ingest))?;
@@ -115,6 +136,13 @@ impl App {
         servers.spawn(private.running);
         let fallen = CancellationToken::new();
         tasks.spawn(telling_of_its_end(relay.run(stop.clone()), fallen.clone()));
+        let consuming = consumer.run(replies.intake(), stop.clone());
+        tasks.spawn(telling_of_its_end(consuming, fallen.clone()));
+        let replying = replies.run(stop.clone());
+        tasks.spawn(telling_of_its_end(replying, fallen.clone()));
+        let (echoes, until) = (Arc::clone(&ingest), stop.clone());
+        let releasing = async move { echoes.release_echoes(until).await };
+        tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
         tasks.spawn(telling_of_its_end(watch.run(stop.clone()), fallen.clone()));
         let upkeep = upkeep::run(store.clone(), ingest, stop.clone());
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
@@ -154,6 +182,49 @@ impl App {
         // The threads of the listeners let go of their handles a little later.
         self.store.release();
     }
+}
+
+fn rules(settings: &Settings) -> Rules {
+    Rules {
+        registry: Arc::new(Registry::new(
+            settings.apps.clone(),
+            settings.accounts.clone(),
+            settings.filters.clone(),
+        )),
+        prices: settings.prices.clone(),
+        sending: settings.commands.sending,
+        expire_after: settings.commands.expire_after,
+        first_read: settings.reconcile.first_read,
+        second_read: settings.reconcile.second_read,
+    }
+}
+
+/// The way of commands to X, with what it needs: X's API, and a place for attachments.
+async fn replies(
+    settings: &Settings,
+    store: &Store,
+    rules: Arc<Rules>,
+    tasks: &TaskTracker,
+) -> Result<Replies, StartError> {
+    let sealer = key_file::sealer(settings)?;
+    let folder = key_file::attachments_folder(settings);
+    let vault = Vault::open(&folder, sealer.clone()).await?;
+    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
+    let base_url = settings.x_api.base_url.as_url();
+    let call_timeout = settings.x_api.call_timeout;
+    let client = Client::new(
+        ClientSettings {
+            base_url: base_url.clone(),
+            call_timeout,
+            upload_timeout: UPLOAD_TIMEOUT,
+        },
+        // Shorter than the call: only so it is known that nothing was sent.
+        http_client(base_url, (call_timeout / 2).min(CONNECT_TIMEOUT))?,
+        Arc::new(StoredTokens::new(store.clone(), sealer)),
+        Arc::new(Timestamp::now),
+        tasks.clone(),
+    )?;
+    Ok(Replies::new(store.clone(), rules, client, attachments).await?)
 }
 
 /// Runs a part of the service; however it ends, `fallen` hears of it.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use twitter_channel::domain::ids::EventId;
+use twitter_channel::flow::reply;
 use twitter_channel::store::{JournalRow, Lane, Store, StoreError, Tx};
 
 use super::{as_text, line, rows};
@@ -181,9 +182,9 @@ impl Republish {
         let count = match (self.from, self.to) {
             (Some(from), Some(to)) => {
                 ensure!(from < to, "--from must be before --to");
-                store.write(move |tx| tx.republish(from, to, now)).await?
+                reply::republish(store, None, from..to, now).await?
             }
-            _ => republish(store, &self.ids, now).await?,
+            _ => republish(store, &self.ids, now).await? as u64,
         };
         Ok(format!(
             "{count} events will be published again by the running service\n"

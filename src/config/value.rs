@@ -37,6 +37,11 @@ impl BaseUrl {
         &self.written
     }
 
+    /// The address as a URL.
+    pub fn as_url(&self) -> &Url {
+        &self.url
+    }
+
     pub(super) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }

@@ -7,5 +7,6 @@ pub mod media_link;
 pub(crate) mod reconcile;
 pub mod relay;
 pub mod reply;
+pub mod tokens;
 pub mod upkeep;
 pub mod watch;

@@ -248,6 +248,11 @@ impl Store {
         self.tail.ledger_changed()
     }
 
+    /// Fires after each commit that let a delivery wait, or ended such a wait.
+    pub fn echoes_changed(&self) -> &Notify {
+        self.tail.echoes_changed()
+    }
+
     /// Fires after each commit that appended to the journal.
     pub fn appended(&self) -> &Notify {
         self.tail.appended()

@@ -21,6 +21,7 @@ pub(super) struct Tail {
     rows: Mutex<Rows>,
     appended: Notify,
     ledger_changed: Notify,
+    echoes_changed: Notify,
 }
 
 #[derive(Default)]
@@ -40,6 +41,10 @@ impl Tail {
 
     pub(super) fn ledger_changed(&self) -> &Notify {
         &self.ledger_changed
+    }
+
+    pub(super) fn echoes_changed(&self) -> &Notify {
+        &self.echoes_changed
     }
 
     fn lock(&self) -> MutexGuard<'_, Rows> {

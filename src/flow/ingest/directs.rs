@@ -2,13 +2,15 @@
 
 use jiff::Timestamp;
 
+use super::echo::Made;
 use super::work::{Outcome, Work};
 use crate::domain::account::Account;
 use crate::domain::activity::DirectMessage;
 use crate::domain::event::{Customer, Described, Incoming, Outgoing, Payload, message_event_id};
 use crate::domain::filter::{Candidate, Decision, Relation, Route, decide};
-use crate::domain::ids::{ConversationId, DirectMessageId, UserId};
+use crate::domain::ids::{ConversationId, DirectMessageId, MessageId, UserId};
 use crate::domain::reply;
+use crate::flow::reconcile::{Found, Target};
 use crate::store::StoreError;
 
 impl Work<'_, '_> {
@@ -66,6 +68,11 @@ impl Work<'_, '_> {
         account: &Account,
         direct: &DirectMessage,
     ) -> Result<Outcome, StoreError> {
+        let command = match self.maker_of_direct(account, direct)? {
+            Made::By(command) => Some(command),
+            Made::Elsewhere => None,
+            Made::Unclear => return self.wait(account),
+        };
         let customer = direct
             .recipient_id
             .or_else(|| other_side(account, &direct.conversation));
@@ -77,9 +84,28 @@ impl Work<'_, '_> {
             conversation: self.conversation(account.id, direct.conversation.clone(), shown)?,
             delivery: self.delivery(account, &direct.message),
             message: self.describe_direct(account, direct, vec![Relation::Direct]),
-            command: None,
+            command,
         }));
         self.publish_direct(account, direct, payload, customer, None)
+    }
+
+    fn maker_of_direct(
+        &mut self,
+        account: &Account,
+        direct: &DirectMessage,
+    ) -> Result<Made, StoreError> {
+        let MessageId::DirectMessage(id) = direct.message.id else {
+            return Ok(Made::Elsewhere);
+        };
+        let event = message_event_id(account.id, "message.sent", &direct.message.id);
+        if self.tx.seen(event)?.is_some() {
+            return Ok(Made::Elsewhere);
+        }
+        let found = Found {
+            message: &direct.message,
+            target: Target::Conversation(&direct.conversation),
+        };
+        self.maker(account, id.into(), &found)
     }
 
     fn publish_direct(

@@ -2,6 +2,7 @@
 //! before X hears 200.
 
 mod directs;
+mod echo;
 mod posts;
 mod quarantine;
 mod refusals;
@@ -23,7 +24,7 @@ use crate::x::normalize::{NotADelivery, normalize};
 use refusals::{Refusals, Spans};
 pub use work::Context;
 pub(crate) use work::append;
-use work::{Report, store_delivery};
+use work::{Arrival, Report, store_delivery};
 
 /// A commit not done by then is answered 503. X waits 10 s by its present pages, 3 s by older
 /// ones; a commit that lands later is recognised as a duplicate.
@@ -131,7 +132,13 @@ impl Ingest {
                     return Ok(Err(StoreError::Full { used, limit }));
                 }
                 let gaps = refusals.write(tx)?;
-                let report = store_delivery(tx, &context, &app, &delivery, &body, at, at)?;
+                let arrival = Arrival {
+                    app: &app,
+                    body: &body,
+                    received_at: at,
+                    waited: false,
+                };
+                let report = store_delivery(tx, &context, arrival, &delivery, at)?;
                 Ok(Ok((report, gaps)))
             })
             .await?

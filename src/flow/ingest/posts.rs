@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::echo::Made;
 use super::threads::{self, Place};
 use super::work::{Outcome, Work, route_of};
 use crate::domain::account::{Account, Tier};
@@ -14,7 +15,9 @@ use crate::domain::event::{
 use crate::domain::filter::{Candidate, Decision, Relation, Route, decide};
 use crate::domain::ids::{ConversationId, EventId, MessageId, TweetId, UserId};
 use crate::domain::message::{Post, Reference};
+use crate::domain::outcome::CommandRef;
 use crate::domain::reply;
+use crate::flow::reconcile::Found;
 use crate::store::{ConversationRow, PostRow, StoreError};
 
 /// How long a core has to redact what its author deleted.
@@ -39,6 +42,8 @@ struct Wanted<'a> {
     /// `None` for the account's own posts.
     route: Option<Route>,
     relations: Vec<Relation>,
+    /// The command that made it.
+    command: Option<CommandRef>,
 }
 
 impl Work<'_, '_> {
@@ -49,6 +54,11 @@ impl Work<'_, '_> {
         if matches!(version, Version::Old) {
             return Ok(Outcome::Duplicate);
         }
+        let command = match self.maker_of_post(account, post, &version)? {
+            Made::By(command) => Some(command),
+            Made::Elsewhere => None,
+            Made::Unclear => return self.wait(account),
+        };
         let place = threads::place(self.tx, self.context.registry(), account.id, post, self.at)?;
         self.announce_merges(account, &place)?;
         let relations = self.relations(account, post)?;
@@ -66,6 +76,7 @@ impl Work<'_, '_> {
                     version,
                     route,
                     relations,
+                    command,
                 };
                 self.publish_post(wanted, place)
             }
@@ -75,6 +86,19 @@ impl Work<'_, '_> {
                 let event = message_event_id(account.id, "message.received", &id);
                 self.unwanted(event, post.message.created_at, why)
             }
+        }
+    }
+
+    fn maker_of_post(
+        &mut self,
+        account: &Account,
+        post: &Post,
+        version: &Version,
+    ) -> Result<Made, StoreError> {
+        let own = post.message.author.id == account.id.0 && post.reposted.is_none();
+        match version {
+            Version::First if own => self.maker(account, post.id.into(), &Found::post(post)),
+            _ => Ok(Made::Elsewhere),
         }
     }
 
@@ -298,6 +322,7 @@ impl Work<'_, '_> {
             version,
             route,
             relations,
+            command,
         } = wanted;
         let app = self.context.registry().app_of(account);
         let tier = app.map_or(Tier::SelfServe, |app| app.tier);
@@ -325,7 +350,7 @@ impl Work<'_, '_> {
                 conversation,
                 message,
                 delivery,
-                command: None,
+                command,
             })),
         })
     }

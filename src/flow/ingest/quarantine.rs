@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::work::{Report, store_delivery};
+use super::work::{Arrival, Report, store_delivery};
 use super::{Ingest, IngestError};
 use crate::store::{Quarantined, StoreError};
 use crate::x::normalize::normalize;
@@ -52,8 +52,14 @@ impl Ingest {
                 let Ok(delivery) = normalize(&body) else {
                     return Ok(Report::default());
                 };
-                let (app, now) = (&kept.app, Timestamp::now());
-                let mut report = store_delivery(tx, &context, app, &delivery, &body, kept.at, now)?;
+                let arrival = Arrival {
+                    app: &kept.app,
+                    body: &body,
+                    received_at: kept.at,
+                    waited: false,
+                };
+                let mut report =
+                    store_delivery(tx, &context, arrival, &delivery, Timestamp::now())?;
                 tracing::info!(
                     quarantine.id = kept.id,
                     published = report.published.len(),

@@ -15,7 +15,7 @@ use crate::domain::message::Message;
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::media_link::MediaLinks;
-use crate::flow::reply::revoked;
+use crate::flow::reply::{Rules, revoked};
 use crate::store::{ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx};
 
 /// An event older than this gets no automatic answers.
@@ -23,26 +23,25 @@ const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// What does not change while the service runs.
 pub struct Context {
-    registry: Arc<Registry>,
-    prices: Prices,
+    rules: Arc<Rules>,
     media: MediaLinks,
 }
 
 impl Context {
-    pub fn new(registry: Arc<Registry>, prices: Prices, media: MediaLinks) -> Self {
-        Self {
-            registry,
-            prices,
-            media,
-        }
+    pub fn new(rules: Arc<Rules>, media: MediaLinks) -> Self {
+        Self { rules, media }
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     pub(super) fn registry(&self) -> &Registry {
-        &self.registry
+        &self.rules.registry
     }
 
     pub(super) fn prices(&self) -> &Prices {
-        &self.prices
+        &self.rules.prices
     }
 
     pub(super) fn media(&self) -> &MediaLinks {
@@ -55,6 +54,8 @@ impl Context {
 pub(super) enum Outcome {
     Published,
     Duplicate,
+    /// It waits until it is known whether a command made it.
+    Waiting,
     /// No filter wanted it; the name of why.
     Unwanted(&'static str),
 }
@@ -78,12 +79,23 @@ pub(super) struct Appended {
     sequence: u64,
 }
 
+/// A delivery on its way into the store.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    /// The app whose webhook it came to.
+    pub app: &'a str,
+    pub body: &'a Bytes,
+    /// When it came in; long ago where it was kept.
+    pub received_at: Timestamp,
+    /// It has waited for a command to be settled, and does not wait again.
+    pub waited: bool,
+}
+
 pub(crate) struct Work<'a, 'tx> {
     pub(super) tx: &'a mut Tx<'tx>,
     pub(super) context: &'a Context,
     pub(super) via: Via,
-    /// When the delivery came in; long ago where it was kept.
-    received_at: Timestamp,
+    pub(super) arrival: Arrival<'a>,
     /// Now.
     pub(super) at: Timestamp,
     pub(super) report: Report,
@@ -93,25 +105,23 @@ pub(crate) struct Work<'a, 'tx> {
 pub(crate) fn store_delivery(
     tx: &mut Tx<'_>,
     context: &Context,
-    app: &str,
+    arrival: Arrival<'_>,
     delivery: &Normalized,
-    body: &Bytes,
-    received_at: Timestamp,
     at: Timestamp,
 ) -> Result<Report, StoreError> {
     let mut work = Work {
         tx,
         context,
         via: delivery.via.unwrap_or(Via::AccountActivity),
-        received_at,
+        arrival,
         at,
         report: Report::default(),
     };
     let mut unlinked = None;
     for activity in &delivery.activities {
-        unlinked = work.activity(app, activity)?.or(unlinked);
+        unlinked = work.activity(arrival.app, activity)?.or(unlinked);
     }
-    work.quarantine(app, delivery, unlinked, body)?;
+    work.quarantine(delivery, unlinked)?;
     Ok(work.report)
 }
 
@@ -200,7 +210,7 @@ impl Work<'_, '_> {
 
     fn count(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Published => {}
+            Outcome::Published | Outcome::Waiting => {}
             Outcome::Duplicate => self.report.duplicates += 1,
             Outcome::Unwanted(why) => self.report.unwanted.push(why),
         }
@@ -213,10 +223,10 @@ impl Work<'_, '_> {
 
     pub(super) fn delivery(&self, account: &Account, message: &Message) -> Delivery {
         let own = message.author.id == account.id.0;
-        let prices = &self.context.prices.events;
+        let prices = &self.context.prices().events;
         Delivery {
             via: self.via,
-            received_at: self.received_at,
+            received_at: self.arrival.received_at,
             cost: prices.of_message(self.via, message.kind(), own),
         }
     }
@@ -342,10 +352,8 @@ impl Work<'_, '_> {
 
     fn quarantine(
         &mut self,
-        app: &str,
         delivery: &Normalized,
         unlinked: Option<Unlinked>,
-        body: &Bytes,
     ) -> Result<(), StoreError> {
         let rejected = delivery.rejected.first();
         let (reason, detail) = match (rejected, &unlinked) {
@@ -360,13 +368,13 @@ impl Work<'_, '_> {
             (None, None) => return Ok(()),
         };
         let kept = NewQuarantined {
-            app: app.to_owned(),
+            app: self.arrival.app.to_owned(),
             reason,
             detail,
             account: unlinked.and_then(|Unlinked(user)| user).map(AccountId),
-            body: body.to_vec(),
+            body: self.arrival.body.to_vec(),
         };
-        if self.tx.quarantine(&kept, self.received_at)? {
+        if self.tx.quarantine(&kept, self.arrival.received_at)? {
             self.report.quarantined = Some(kept.reason.name());
             self.report.new = true;
         }

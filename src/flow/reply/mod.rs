@@ -30,5 +30,6 @@ mod step;
 mod windows;
 
 pub use intake::Intake;
+pub(crate) use outcome::command_ref;
 pub use rules::Rules;
 pub use scheduler::{Paused, Replies, republish};

@@ -1,5 +1,7 @@
 //! The end of a command: its state and its event, in one transaction.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::plan::Plan;
@@ -206,6 +208,23 @@ impl Case {
         };
         finish_with(tx, self.sequence(), state, event, at)
     }
+}
+
+/// What events give back of a command of the ledger. Of one whose content is no longer kept that is
+/// its id.
+pub(crate) fn command_ref(tx: &Tx<'_>, sequence: u64) -> Result<Option<CommandRef>, StoreError> {
+    let row = tx.command(sequence)?;
+    Ok(row.map(|row| {
+        let id = row.id.clone();
+        match serde_json::from_str::<Command>(&row.content) {
+            Ok(command) => CommandRef::from(&command),
+            Err(_) => CommandRef {
+                id,
+                metadata: BTreeMap::new(),
+                agent: None,
+            },
+        }
+    }))
 }
 
 /// Publishes the outcome and closes the command with it.

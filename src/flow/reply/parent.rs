@@ -11,9 +11,6 @@ pub(super) struct Parent {
     pub customer: Option<PlannedCustomer>,
     /// Whether its author named or quoted the account in it; `None` where it was not published.
     pub summons: Option<bool>,
-    /// Written by the account itself.
-    pub own: bool,
-    pub published: bool,
 }
 
 /// What the account's deliveries said of a post.
@@ -34,8 +31,6 @@ pub(super) fn post(tx: &Tx<'_>, account: AccountId, id: TweetId) -> Result<Paren
             username: username.unwrap_or_default(),
         }),
         summons: event.as_ref().map(|body| summons(body, account)),
-        own: row.author == Some(account.0),
-        published: row.event.is_some(),
     })
 }
 

@@ -31,6 +31,7 @@ impl Tx<'_> {
         not_before: Timestamp,
         body: &[u8],
     ) -> Result<(), StoreError> {
+        self.echoes_changed.set(true);
         let hash: [u8; 32] = Sha256::digest(body).into();
         self.execute(
             "INSERT OR IGNORE INTO echoes (hash, app, account, received_at, not_before, body)
@@ -83,11 +84,14 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn end_wait_of_echoes(&self, account: AccountId, now: Timestamp) -> Result<(), StoreError> {
-        self.execute(
+        let ended = self.execute(
             "UPDATE echoes SET not_before = ?2 WHERE account = ?1 AND not_before > ?2",
             params![stored(account.0.get()), millis(now)],
-        )
-        .map(drop)
+        )?;
+        if ended > 0 {
+            self.echoes_changed.set(true);
+        }
+        Ok(())
     }
 
     /// Takes a delivery out.

@@ -15,6 +15,8 @@ pub struct Tx<'a> {
     pub(super) appended: Vec<JournalRow>,
     /// A command was added, or changed by others than the scheduler.
     pub(super) ledger_changed: Cell<bool>,
+    /// A delivery waits that did not, or its wait was ended.
+    pub(super) echoes_changed: Cell<bool>,
     used_bytes: Cell<Option<u64>>,
 }
 
@@ -25,6 +27,7 @@ impl<'a> Tx<'a> {
             next_sequence,
             appended: Vec::new(),
             ledger_changed: Cell::new(false),
+            echoes_changed: Cell::new(false),
             used_bytes: Cell::new(None),
         }
     }

@@ -162,13 +162,16 @@ impl WriterThread {
         for job in batch {
             tx.share(|tx| job.run(tx))?;
         }
-        let ledger_changed = tx.ledger_changed.get();
+        let (ledger_changed, echoes_changed) = (tx.ledger_changed.get(), tx.echoes_changed.get());
         let (next, appended) = (tx.next_sequence, tx.appended);
         transaction.commit()?;
         self.known_sequence = Some(next);
         self.tail.push(first, next, appended);
         if ledger_changed {
             self.tail.ledger_changed().notify_one();
+        }
+        if echoes_changed {
+            self.tail.echoes_changed().notify_one();
         }
         Ok(())
     }

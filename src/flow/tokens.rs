@@ -1,0 +1,107 @@
+//! The newest OAuth 2.0 pair of each account, sealed in the store.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::account::TokenPair;
+use crate::domain::ids::AccountId;
+use crate::sealing::{Sealer, WrongKeyOrDamaged};
+use crate::store::{Store, StoreError};
+use crate::x::client::{TokenVault, VaultError};
+
+/// Keeps pairs for the client.
+pub struct StoredTokens {
+    store: Store,
+    sealer: Sealer,
+}
+
+/// A pair as it is sealed.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    access_token: String,
+    refresh_token: String,
+    /// Seconds since 1970.
+    expires_at: i64,
+    scopes: String,
+}
+
+/// Why a pair cannot be kept or had.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the pair was {0}; link the account again, or restore secrets.key")]
+    Sealed(#[from] WrongKeyOrDamaged),
+    #[error("the pair cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("the pair is too long")]
+    TooLong,
+}
+
+impl StoredTokens {
+    pub fn new(store: Store, sealer: Sealer) -> Self {
+        Self { store, sealer }
+    }
+
+    async fn read(&self, account: AccountId) -> Result<Option<TokenPair>, Fault> {
+        let state = self.store.read(move |tx| tx.account_state(account)).await?;
+        let Some(sealed) = state.tokens else {
+            return Ok(None);
+        };
+        let open = self.sealer.open(&purpose(account), &sealed)?;
+        let written: Written = serde_json::from_slice(open.expose_secret())?;
+        Ok(Some(TokenPair {
+            access_token: written.access_token.into(),
+            refresh_token: written.refresh_token.into(),
+            expires_at: Timestamp::from_second(written.expires_at).unwrap_or(Timestamp::UNIX_EPOCH),
+            scopes: written.scopes,
+        }))
+    }
+
+    async fn write(&self, account: AccountId, pair: TokenPair) -> Result<(), Fault> {
+        let text = |secret: &SecretString| secret.expose_secret().to_owned();
+        let written = Written {
+            access_token: text(&pair.access_token),
+            refresh_token: text(&pair.refresh_token),
+            expires_at: pair.expires_at.as_second(),
+            scopes: pair.scopes,
+        };
+        let json: SecretString = serde_json::to_string(&written)?.into();
+        let json = json.expose_secret().as_bytes();
+        let sealed = self.sealer.seal(&purpose(account), json);
+        let sealed = sealed.map_err(|_too_long| Fault::TooLong)?;
+        self.store
+            .write(move |tx| {
+                let mut state = tx.account_state(account)?;
+                state.tokens = Some(sealed);
+                tx.put_account_state(account, &state)
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+fn purpose(account: AccountId) -> String {
+    format!("oauth2:{account}")
+}
+
+impl TokenVault for StoredTokens {
+    fn load(&self, account: AccountId) -> BoxFuture<'_, Result<Option<TokenPair>, VaultError>> {
+        async move {
+            let read = self.read(account).await;
+            read.map_err(|fault| VaultError(Box::new(fault)))
+        }
+        .boxed()
+    }
+
+    fn save(&self, account: AccountId, pair: TokenPair) -> BoxFuture<'_, Result<(), VaultError>> {
+        async move {
+            let written = self.write(account, pair).await;
+            written.map_err(|fault| VaultError(Box::new(fault)))
+        }
+        .boxed()
+    }
+}
