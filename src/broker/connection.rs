@@ -21,6 +21,11 @@ use super::settings::BrokerSettings;
 /// with RabbitMQ's own 128 KiB that would be 8 MiB each.
 const FRAME_MAX: u32 = 32 * 1024;
 
+/// The same for a connection that takes in what others published: all headers of a message come in
+/// one frame, and RabbitMQ lets a sender fill 128 KiB. lapin ends a connection on a larger frame, so
+/// one such message would end each new one.
+const FRAME_MAX_CONSUMER: u32 = 128 * 1024;
+
 /// How long a clean close may take before the socket is simply shut.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -74,7 +79,23 @@ impl Session {
     /// Connects under the name `twitter-channel <role>`, without lapin's automatic recovery: it
     /// gives up after some attempts and hides which messages were lost.
     pub async fn connect(settings: &BrokerSettings, role: &str) -> Result<Self, ConnectError> {
-        let uri = parse_url(&settings.url, settings.heartbeat)?;
+        Self::connect_with(settings, role, FRAME_MAX).await
+    }
+
+    /// The same, to take in whatever others published.
+    pub async fn connect_consumer(
+        settings: &BrokerSettings,
+        role: &str,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_with(settings, role, FRAME_MAX_CONSUMER).await
+    }
+
+    async fn connect_with(
+        settings: &BrokerSettings,
+        role: &str,
+        frame_max: u32,
+    ) -> Result<Self, ConnectError> {
+        let uri = parse_url(&settings.url, settings.heartbeat, frame_max)?;
         let address = format!("{}:{}", uri.authority.host, uri.authority.port);
         let tls = tls_config(settings.ca_file.as_deref()).await?;
         let limit = settings.connect_timeout;
@@ -175,14 +196,18 @@ async fn open(
     .await
 }
 
-fn parse_url(url: &SecretString, heartbeat: Duration) -> Result<AMQPUri, ConnectError> {
+fn parse_url(
+    url: &SecretString,
+    heartbeat: Duration,
+    frame_max: u32,
+) -> Result<AMQPUri, ConnectError> {
     // The parser's own message may quote the URL, so it is dropped.
     let Ok(mut uri) = url.expose_secret().parse::<AMQPUri>() else {
         return Err(ConnectError::BadUrl);
     };
     let seconds = u16::try_from(heartbeat.as_secs()).unwrap_or(u16::MAX);
     uri.query.heartbeat.get_or_insert(seconds);
-    uri.query.frame_max.get_or_insert(FRAME_MAX);
+    uri.query.frame_max.get_or_insert(frame_max);
     Ok(uri)
 }
 

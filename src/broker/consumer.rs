@@ -116,7 +116,7 @@ impl Consumer {
         dead: &mut DeadLetters,
         stop: &CancellationToken,
     ) -> Result<(), ConsumerError> {
-        let session = Session::connect(&self.settings, "consumer").await?;
+        let session = Session::connect_consumer(&self.settings, "consumer").await?;
         topology::ensure(&session, &self.settings).await?;
         let subscribing = subscribe(&session, &self.settings.names.commands);
         let deliveries = timeout(self.settings.connect_timeout, subscribing)

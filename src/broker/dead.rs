@@ -10,7 +10,7 @@ use super::outlet::{Outlet, PublishError};
 use super::settings::BrokerSettings;
 
 /// Most bytes of the sender's own headers that are kept. AMQP cannot divide headers among frames,
-/// and ours are smaller than the 128 KiB that RabbitMQ allows a sender.
+/// and those of a connection that publishes are smaller than what RabbitMQ allows a sender.
 const MAX_HEADERS: usize = 16 * 1024;
 
 /// Why a letter has not reached the queue for certain; it may be there all the same.
@@ -42,8 +42,8 @@ pub struct Letter<'a> {
     pub detail: &'a str,
 }
 
-/// Publishes dead letters over a connection of its own: the broker stops reading from one that
-/// publishes during an alarm, and acknowledgements must not wait for that.
+/// Publishes dead letters over a connection of its own: during an alarm the broker stops reading from
+/// one that publishes, lapin stops writing to it, and acknowledgements must not wait for that.
 pub struct DeadLetters {
     exchange: ShortString,
     outlet: Outlet,

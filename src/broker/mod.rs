@@ -1,8 +1,8 @@
 //! RabbitMQ: what the service declares there, how it publishes and looks, the contract's messages.
 //!
 //! Every part owns a connection of its own, visible by name in the broker's management page: a
-//! connection the broker blocks for publishing must not hold up the consumer. Nothing here retries
-//! or waits without limit; the callers decide when to try again.
+//! connection the broker blocks for publishing must not hold up the consumer. Nothing here but the
+//! consumer retries or waits without limit; the callers decide when to try again.
 
 pub mod commands;
 pub mod connection;

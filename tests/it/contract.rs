@@ -363,8 +363,9 @@ fn accepted(body: &Value) -> Command {
 }
 
 fn refused(body: &Value) -> Failure {
-    // Whatever is wrong with the id in the body, there is one to fail under.
-    match commands::read(body.to_string().as_bytes(), Some("m1"), None) {
+    // Where the id in the body is wrong, there is one to fail under.
+    let message_id = body["command_id"].is_number().then_some("m1");
+    match commands::read(body.to_string().as_bytes(), message_id, None) {
         Reading::Invalid(invalid) => invalid.failure,
         other => panic!("{body}: {other:?}"),
     }

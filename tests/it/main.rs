@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod broker;
+mod commands;
 mod contract;
 mod faults;
 mod hostile;

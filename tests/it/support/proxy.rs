@@ -9,13 +9,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
+/// Bytes for one connection, counted from 0 as they were accepted, or for all.
+type Injected = (Option<usize>, Vec<u8>);
+
 /// Listens on a free port of the loopback and passes every connection on to one target.
 ///
 /// Ends with all its connections when it is dropped.
 pub(crate) struct Proxy {
     address: SocketAddr,
     flowing: watch::Sender<bool>,
-    injected: broadcast::Sender<Vec<u8>>,
+    injected: broadcast::Sender<Injected>,
     connections: Arc<Mutex<JoinSet<()>>>,
     _accepting: JoinSet<()>,
 }
@@ -33,8 +36,12 @@ impl Proxy {
             let (flowing, injected) = (flowing.clone(), injected.clone());
             let (connections, target) = (connections.clone(), target.to_owned());
             async move {
-                while let Ok((client, _)) = listener.accept().await {
+                for number in 0.. {
+                    let Ok((client, _)) = listener.accept().await else {
+                        return;
+                    };
                     let relay = relay(
+                        number,
                         client,
                         target.clone(),
                         flowing.subscribe(),
@@ -75,15 +82,21 @@ impl Proxy {
 
     /// Sends bytes to the clients of the moment as if the target had, also while silent.
     pub(crate) fn inject(&self, bytes: &[u8]) {
-        self.injected.send(bytes.to_vec()).unwrap();
+        self.injected.send((None, bytes.to_vec())).unwrap();
+    }
+
+    /// The same, to the client of one connection, counted from 0 as they were accepted.
+    pub(crate) fn inject_into(&self, number: usize, bytes: &[u8]) {
+        self.injected.send((Some(number), bytes.to_vec())).unwrap();
     }
 }
 
 async fn relay(
+    number: usize,
     client: TcpStream,
     target: String,
     flowing: watch::Receiver<bool>,
-    injected: broadcast::Receiver<Vec<u8>>,
+    injected: broadcast::Receiver<Injected>,
 ) {
     let Ok(server) = TcpStream::connect(target).await else {
         return;
@@ -93,7 +106,7 @@ async fn relay(
     // Either side's end is the end of both.
     tokio::select! {
         () = up(client_read, server_write, flowing.clone()) => {}
-        () = down(server_read, client_write, flowing, injected) => {}
+        () = down(number, server_read, client_write, flowing, injected) => {}
     }
 }
 
@@ -107,19 +120,25 @@ async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flowing: watch:
 }
 
 async fn down(
+    number: usize,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut flowing: watch::Receiver<bool>,
-    mut injected: broadcast::Receiver<Vec<u8>>,
+    mut injected: broadcast::Receiver<Injected>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let bytes = tokio::select! {
+            // What is injected comes before whatever the target sends from now on.
+            biased;
+            Ok((to, bytes)) = injected.recv() => match to {
+                Some(to) if to != number => continue,
+                _ => &bytes.clone(),
+            },
             read = read_when_flowing(&mut from, &mut buffer, &mut flowing) => match read {
                 Some(read) => &buffer[..read],
                 None => return,
             },
-            Ok(bytes) = injected.recv() => &bytes.clone(),
         };
         if to.write_all(bytes).await.is_err() {
             return;
