@@ -1,11 +1,11 @@
 //! An X that runs on this machine.
 //!
 //! It has accounts, posts and messages, and tells subscribed apps of what happens as X does: in
-//! four delivery forms, signed, with repeats and faults. It is driven from Rust
-//! ([`Simulator`]), by JSON (`/control`) and by a small web page (`/`).
+//! four delivery forms, signed, with repeats and faults. Apps call its API, and what they do comes
+//! back to them in the same way. It is driven from Rust ([`Simulator`]), by JSON (`/control`) and by a small web page (`/`).
 //!
 //! ```text
-//! actions, control, page ─▶ simulator ─▶ model (what happens)
+//! actions, control, page ─▶ simulator ─▶ model (what happens) ◀─ api (what apps do)
 //!                                          │ Event
 //!                                          ▼
 //!                       dispatch (who is told) ─▶ forms (in which words)
@@ -15,6 +15,7 @@
 //! ```
 
 mod actions;
+mod api;
 mod control;
 mod crc;
 mod deliver;
@@ -32,12 +33,16 @@ mod signature;
 mod simulator;
 mod text;
 
+pub use api::{
+    ApiCall, ApiSettings, Bill, BillLine, Credentials, Echo, EchoWhen, Endpoint, Fault, FaultKind,
+    Limits, Permission, Tier,
+};
 pub use crc::{CrcError, CrcFailure, CrcReport};
 pub use model::{
     Clock, Form, Includes, MediaKind, MessageId, NewApp, NewMedia, NewMessage, NewPost, NewUser,
-    PostId, ProfileField, Refused, SigningSecret, UserId, Vocabulary,
+    PostId, ProfileField, Refused, ReplySettings, SigningSecret, Standing, UserId, Vocabulary,
 };
 pub use record::{Attempt, AttemptResult, Delivery, DeliveryState};
 pub use settings::{CutPoint, Disturbances, MediaBase, Settings};
 pub use signature::{SIGNATURE_HEADER, sign};
-pub use simulator::{RawSignature, SignedBody, Simulator, StartError};
+pub use simulator::{MessageSeen, PostSeen, RawSignature, SignedBody, Simulator, StartError};

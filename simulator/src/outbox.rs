@@ -1,6 +1,7 @@
 //! Between what happened and its delivery: the place where order gets lost and copies are made.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rand::SeedableRng as _;
@@ -60,17 +61,24 @@ impl Outbox {
 
     /// Takes what one thing that happened gives rise to.
     pub(crate) fn put(&self, letters: Vec<Letter>) {
+        self.put_later(letters, Duration::ZERO);
+    }
+
+    /// The same, that much later; the numbers of the deliveries come back unless they are held.
+    pub(crate) fn put_later(&self, letters: Vec<Letter>, delay: Duration) -> Vec<u64> {
         let mut state = self.lock();
-        let disturbances = state.next.take().unwrap_or_else(|| state.always.clone());
+        let mut disturbances = state.next.take().unwrap_or_else(|| state.always.clone());
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        disturbances.delay_ms = disturbances.delay_ms.saturating_add(delay_ms);
         if disturbances.gather == 0 {
-            self.send(letters, &disturbances);
-            return;
+            return self.send(letters, &disturbances);
         }
         state.held.extend(letters);
         state.held_under = disturbances;
         if state.held.len() >= state.held_under.gather {
             self.send_held(&mut state);
         }
+        Vec::new()
     }
 
     /// Sends what is held back.
@@ -90,7 +98,8 @@ impl Outbox {
         self.send(letters, &disturbances);
     }
 
-    fn send(&self, letters: Vec<Letter>, disturbances: &Disturbances) {
+    fn send(&self, letters: Vec<Letter>, disturbances: &Disturbances) -> Vec<u64> {
+        let mut ids = Vec::new();
         for letter in letters {
             let body = Bytes::from(letter.body.json.to_string());
             for _ in 0..=disturbances.copies {
@@ -98,8 +107,10 @@ impl Outbox {
                 let parcel = Parcel::new(id, letter.app.clone(), body.clone(), disturbances);
                 // The courier is gone only when the simulator has stopped.
                 let _ = self.courier.send(parcel);
+                ids.push(id);
             }
         }
+        ids
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

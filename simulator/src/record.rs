@@ -139,6 +139,27 @@ impl Record {
 
     pub(crate) fn attempted(&self, id: u64, attempt: Attempt) {
         self.update(id, |delivery| delivery.attempts.push(attempt));
+        // Wakes who waits for first attempts.
+        self.pending.send_modify(|_| ());
+    }
+
+    /// Waits until each of these has been tried once, or will not be.
+    pub(crate) async fn tried(&self, ids: &[u64]) {
+        let is_over = |id: &u64| {
+            let state = self.lock();
+            let mut newest_first = state.deliveries.iter().rev();
+            // One that has dropped out of the record is long over.
+            newest_first
+                .find(|delivery| delivery.id == *id)
+                .is_none_or(|delivery| {
+                    !delivery.attempts.is_empty() || delivery.state != DeliveryState::Pending
+                })
+        };
+        let mut pending = self.pending.subscribe();
+        while !ids.iter().all(is_over) {
+            // The sender lives in `self`, so the channel cannot close under us.
+            let _ = pending.changed().await;
+        }
     }
 
     /// The delivery is over, one way or another.

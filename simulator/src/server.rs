@@ -8,7 +8,7 @@ use actix_web::web::{Data, get, post, scope};
 use actix_web::{App, HttpServer};
 
 use crate::simulator::Simulator;
-use crate::{control, page, photo};
+use crate::{api, control, page, photo};
 
 /// All routes; the server runs once it is polled.
 pub(crate) fn build(simulator: Simulator, listener: TcpListener) -> io::Result<Server> {
@@ -26,10 +26,12 @@ pub(crate) fn build(simulator: Simulator, listener: TcpListener) -> io::Result<S
                     .route("/disturbances", post().to(control::disturb))
                     .route("/{action}", post().to(control::act)),
             )
+            .configure(api::routes)
             .route("/{path:.+\\.png}", get().to(photo::show))
     });
     Ok(server
         .workers(1)
+        .on_connect(api::Wire::keep)
         .disable_signals()
         .shutdown_timeout(1)
         .listen(listener)?

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::api::ApiSettings;
 use crate::model::Clock;
 
 /// All there is to choose when a simulator starts.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub kept_deliveries: usize,
     /// What goes wrong with deliveries from the start.
     pub disturbances: Disturbances,
+    /// How the API side behaves.
+    pub api: ApiSettings,
 }
 
 impl Default for Settings {
@@ -46,6 +49,7 @@ impl Default for Settings {
             media_base: MediaBase::X,
             kept_deliveries: 1000,
             disturbances: Disturbances::default(),
+            api: ApiSettings::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// `object` with `key` set, when there is a value; X leaves absent fields out in v2.
-pub(super) fn with(mut object: Value, key: &str, value: Option<Value>) -> Value {
+pub(crate) fn with(mut object: Value, key: &str, value: Option<Value>) -> Value {
     if let (Some(fields), Some(value)) = (object.as_object_mut(), value) {
         fields.insert(key.to_owned(), value);
     }
@@ -11,7 +11,7 @@ pub(super) fn with(mut object: Value, key: &str, value: Option<Value>) -> Value 
 }
 
 /// `object` with all fields of `more`.
-pub(super) fn with_all(mut object: Value, more: Value) -> Value {
+pub(crate) fn with_all(mut object: Value, more: Value) -> Value {
     if let (Some(fields), Value::Object(more)) = (object.as_object_mut(), more) {
         fields.extend(more);
     }
@@ -19,12 +19,12 @@ pub(super) fn with_all(mut object: Value, more: Value) -> Value {
 }
 
 /// An array, or nothing when it would be empty.
-pub(super) fn non_empty(items: Vec<Value>) -> Option<Value> {
+pub(crate) fn non_empty(items: Vec<Value>) -> Option<Value> {
     (!items.is_empty()).then_some(Value::Array(items))
 }
 
 /// Rebuilds every object in `value`, innermost first.
-pub(super) fn rewrite(
+pub(crate) fn rewrite(
     value: Value,
     object: &impl Fn(Map<String, Value>) -> Map<String, Value>,
 ) -> Value {

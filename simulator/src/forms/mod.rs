@@ -4,10 +4,10 @@ mod account_activity;
 mod activity;
 mod direct_message;
 mod filtered_stream;
-mod json;
+pub(crate) mod json;
 mod post_v1;
-mod post_v2;
-mod user;
+pub(crate) mod post_v2;
+pub(crate) mod user;
 
 use serde_json::Value;
 

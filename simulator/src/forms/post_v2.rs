@@ -7,12 +7,12 @@ use super::{composed, user};
 use crate::model::{Media, MediaHosts, MediaKind, Post, PostId, UserId, Vocabulary, World, format};
 use crate::text::{Composed, EntityKind, Link, QuoteLink, is_long};
 
-pub(super) const V2_TIME: &str = "%Y-%m-%dT%H:%M:%S.000Z";
+pub(crate) const V2_TIME: &str = "%Y-%m-%dT%H:%M:%S.000Z";
 /// The short form of a long post.
 const SHORT_TEXT: usize = 280;
 
 /// A post, without the posts, people and media it refers to.
-pub(super) fn post(world: &World, post: &Post) -> Value {
+pub(crate) fn post(world: &World, post: &Post) -> Value {
     let whole = composed(world, post, QuoteLink::Appended);
     let long = is_long(&whole.without_tail().text);
     let text = if long {
@@ -42,7 +42,7 @@ fn common_fields(post: &Post) -> Value {
         "edit_history_tweet_ids": post.history,
         "lang": post.lang,
         "possibly_sensitive": post.possibly_sensitive,
-        "reply_settings": "everyone",
+        "reply_settings": post.reply_settings,
         "paid_partnership": false,
         "public_metrics": {
             "retweet_count": post.counts.reposts,
@@ -80,7 +80,7 @@ fn references(post: &Post) -> Vec<Value> {
 }
 
 /// The posts a post hangs on, by X's word for how.
-pub(super) fn referenced(post: &Post) -> impl Iterator<Item = (&'static str, PostId)> {
+pub(crate) fn referenced(post: &Post) -> impl Iterator<Item = (&'static str, PostId)> {
     [
         ("replied_to", post.parent),
         ("quoted", post.quote),
@@ -112,7 +112,7 @@ fn note(world: &World, whole: &Composed) -> Value {
     )
 }
 
-fn entities(world: &World, text: &Composed) -> Option<Value> {
+pub(crate) fn entities(world: &World, text: &Composed) -> Option<Value> {
     let mut found = Map::new();
     for entity in &text.entities {
         let place = json!({ "start": entity.start, "end": entity.end });
@@ -143,7 +143,7 @@ fn url(link: &Link) -> Value {
 }
 
 /// A medium of `includes.media`.
-pub(super) fn media(hosts: &MediaHosts, medium: &Media) -> Value {
+pub(crate) fn media(hosts: &MediaHosts, medium: &Media) -> Value {
     let value = json!({
         "media_key": medium.key(),
         "type": medium.kind.name(),
@@ -215,7 +215,7 @@ impl Included {
 }
 
 /// Says it in the words of `vocabulary`; bodies are made in the old ones.
-pub(super) fn reword(value: Value, vocabulary: Vocabulary) -> Value {
+pub(crate) fn reword(value: Value, vocabulary: Vocabulary) -> Value {
     match vocabulary {
         Vocabulary::Tweets => value,
         Vocabulary::Posts => rewrite(value, &|fields| {

@@ -75,7 +75,7 @@ pub(super) fn v1_in_message(world: &World, user: &User) -> Value {
 }
 
 /// As in v2.
-pub(super) fn v2(world: &World, user: &User) -> Value {
+pub(crate) fn v2(world: &World, user: &User) -> Value {
     let link = profile_link(world, user);
     let value = json!({
         "id": user.id,

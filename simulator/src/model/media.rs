@@ -79,15 +79,19 @@ pub(crate) struct Media {
 
 impl Media {
     pub(crate) fn new(id: MediaId, new: NewMedia) -> Self {
-        let (width, height, duration_ms) = match new.kind {
+        Self::of_kind(id, new.kind, new.alt_text)
+    }
+
+    pub(crate) fn of_kind(id: MediaId, kind: MediaKind, alt_text: String) -> Self {
+        let (width, height, duration_ms) = match kind {
             MediaKind::Photo => (1200, 900, 0),
             MediaKind::Video => (1280, 720, 34_875),
             MediaKind::AnimatedGif => (350, 262, 0),
         };
         Self {
             id,
-            kind: new.kind,
-            alt_text: new.alt_text,
+            kind,
+            alt_text,
             width,
             height,
             duration_ms,

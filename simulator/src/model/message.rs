@@ -14,6 +14,8 @@ pub struct NewMessage {
     pub text: String,
     /// One photo, video or GIF.
     pub media: Option<NewMedia>,
+    /// Id of a photo, video or GIF that the sender's app uploaded, in place of `media`.
+    pub upload: Option<u64>,
     /// What the button meant with which the sender answered.
     pub quick_reply: Option<String>,
     /// The post with the "send a message" button that the sender pressed.

@@ -1,5 +1,7 @@
 //! Posts: what was written, and how one hangs on another.
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::{PostId, UserId};
 use super::media::{Media, NewMedia};
 
@@ -22,6 +24,31 @@ pub struct NewPost {
     pub lang: String,
     /// Whether X hides its media behind a warning.
     pub possibly_sensitive: bool,
+    /// Ids of media uploaded by the author's app, after those of `media`.
+    pub uploads: Vec<u64>,
+    /// Who may reply.
+    pub reply_settings: ReplySettings,
+    /// The address of a "send a message" button below the text.
+    pub direct_message_link: Option<String>,
+    /// The app that wrote it, by name; the author's own device when absent.
+    pub source_app: Option<String>,
+}
+
+/// Who may reply to a post, by X's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReplySettings {
+    /// Everybody.
+    #[default]
+    Everyone,
+    /// Whom the post mentions.
+    MentionedUsers,
+    /// Whom the author follows, and whom the post mentions.
+    Following,
+    /// Who subscribes to the author, and whom the post mentions; nobody here subscribes.
+    Subscribers,
+    /// Who has a badge, and whom the post mentions.
+    Verified,
 }
 
 impl NewPost {
@@ -89,6 +116,14 @@ pub(crate) struct Post {
     pub(crate) counts: Counts,
     /// Whether its author has removed it.
     pub(crate) deleted: bool,
+    /// Whether the author of its thread has hidden it.
+    pub(crate) hidden: bool,
+    /// Who may reply.
+    pub(crate) reply_settings: ReplySettings,
+    /// The address of a "send a message" button below the text.
+    pub(crate) direct_message_link: Option<String>,
+    /// The app that wrote it, by name.
+    pub(crate) source_app: Option<String>,
 }
 
 /// How often a post was answered, quoted, reposted and liked.

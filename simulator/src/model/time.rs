@@ -36,6 +36,7 @@ impl Default for Clock {
 /// Reads the clock and makes ids that grow with it.
 pub(crate) struct Timekeeper {
     clock: Clock,
+    /// Of a clock of its own: the time of the next thing. Of the wall clock: how far it is ahead.
     now_ms: i64,
     last_id_ms: i64,
     sequence: u64,
@@ -45,10 +46,9 @@ pub(crate) struct Timekeeper {
 impl Timekeeper {
     pub(crate) fn new(clock: Clock, seed: u64) -> Self {
         let now_ms = match &clock {
-            Clock::Wall => Timestamp::now(),
-            Clock::Stepping { start, .. } => *start,
-        }
-        .as_millisecond();
+            Clock::Wall => 0,
+            Clock::Stepping { start, .. } => start.as_millisecond(),
+        };
         let machine = seed % (1 << MACHINE_BITS);
         Self {
             clock,
@@ -61,17 +61,24 @@ impl Timekeeper {
 
     /// The time of the next thing that happens, in milliseconds since 1970.
     pub(crate) fn tick(&mut self) -> i64 {
-        match &self.clock {
-            Clock::Wall => Timestamp::now().as_millisecond(),
-            Clock::Stepping { step, .. } => {
-                let now = self.now_ms;
-                self.now_ms = now.saturating_add(milliseconds(*step));
-                now
-            }
+        let now = self.now();
+        if let Clock::Stepping { step, .. } = self.clock {
+            self.advance(step);
+        }
+        now
+    }
+
+    /// The same without moving on: looking takes no time.
+    pub(crate) fn now(&self) -> i64 {
+        match self.clock {
+            Clock::Wall => Timestamp::now()
+                .as_millisecond()
+                .saturating_add(self.now_ms),
+            Clock::Stepping { .. } => self.now_ms,
         }
     }
 
-    /// Lets time pass. The wall clock is not ours to move.
+    /// Lets time pass; of the wall clock that much is skipped.
     pub(crate) fn advance(&mut self, by: Duration) {
         self.now_ms = self.now_ms.saturating_add(milliseconds(by));
     }

@@ -1,5 +1,7 @@
 //! Accounts of X, customers' and ours alike.
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::UserId;
 
 /// An account of X.
@@ -35,6 +37,33 @@ pub(crate) struct User {
     pub(crate) likes: u64,
     /// Milliseconds since 1970.
     pub(crate) created_at_ms: i64,
+    /// What it may do.
+    pub(crate) standing: Standing,
+}
+
+/// What an account may do, and what others may do to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Standing {
+    /// X has closed it: it is not found, and may nothing.
+    pub suspended: bool,
+    /// X wants its owner to log in and prove to be a person.
+    pub locked: bool,
+    /// Its owner pays: posts of 25,000 characters, and edits.
+    pub premium: bool,
+    /// Who does not know it may write to it.
+    pub accepts_messages: bool,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            suspended: false,
+            locked: false,
+            premium: false,
+            accepts_messages: true,
+        }
+    }
 }
 
 /// What a test or a configuration says of an account to be added.
@@ -98,6 +127,7 @@ impl NewUser {
             posts: 0,
             likes: 0,
             created_at_ms,
+            standing: Standing::default(),
         }
     }
 }

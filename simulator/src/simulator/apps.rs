@@ -20,10 +20,13 @@ impl Simulator {
         self.world().lock().user_named(username).map(|user| user.id)
     }
 
-    /// From now on the app gets what concerns the account in these forms. With the filtered stream
+    /// From now on the app gets what concerns the account in these forms, and may act for it. With the filtered stream
     /// comes a rule for what names the account or is written by it.
     pub fn subscribe(&self, app: &str, user: UserId, forms: &[Form]) -> Result<(), Refused> {
-        self.world().lock().subscribe(app, user, forms)
+        let mut state = self.api().state();
+        self.world().lock().subscribe(app, user, forms)?;
+        state.tokens.authorize(app, user);
+        Ok(())
     }
 
     /// Adds a rule to the app's filtered stream: terms, `-term`, `@name`, `from:`, `to:`,
@@ -42,12 +45,14 @@ impl Simulator {
         self.world().lock().sign_with(app, secret)
     }
 
-    /// The user removes the app: it is told so, and then nothing more.
+    /// The user removes the app: it is told so, and then nothing more; its tokens are dead.
     pub fn revoke(&self, app: &str, user: UserId) -> Result<(), Refused> {
+        let mut state = self.api().state();
         let mut world = self.world().lock();
         let event = world.revoke(app, user)?;
         self.announce(&world, &event);
         world.unsubscribe(app, user);
+        state.tokens.revoke(app, user);
         Ok(())
     }
 

@@ -1,7 +1,10 @@
 //! Things that happen on this X.
 
+use std::time::Duration;
+
 use super::Simulator;
-use crate::dispatch::letters;
+use crate::api::{Echo, EchoWhen};
+use crate::dispatch::{Letter, letters};
 use crate::model::{
     Event, MessageId, NewMessage, NewPost, PostId, ProfileField, Refused, Relation, UserId, World,
 };
@@ -125,6 +128,31 @@ impl Simulator {
 
     /// Still under the world's lock, so that deliveries leave in the order of what happened.
     pub(super) fn announce(&self, world: &World, event: &Event) {
-        self.inner.outbox.put(letters(world, event));
+        self.inner.outbox.put(self.charged(world, event));
+    }
+
+    /// What an app is told of what it did itself, when and if at all; the numbers of the
+    /// deliveries come back.
+    pub(crate) fn echo(&self, world: &World, event: &Event, echo: Echo) -> Vec<u64> {
+        if echo.when == EchoWhen::Never {
+            return Vec::new();
+        }
+        let delay = Duration::from_millis(echo.delay_ms);
+        let letters = self.charged(world, event);
+        self.inner.outbox.put_later(letters, delay)
+    }
+
+    /// Waits until each of these deliveries has been tried once.
+    pub(crate) async fn first_attempts(&self, deliveries: &[u64]) {
+        if !deliveries.is_empty() {
+            self.courier().record.tried(deliveries).await;
+        }
+    }
+
+    fn charged(&self, world: &World, event: &Event) -> Vec<Letter> {
+        let letters = letters(world, event);
+        let mut ledger = self.api().ledger();
+        ledger.charge_deliveries(&letters, world.now_ms());
+        letters
     }
 }

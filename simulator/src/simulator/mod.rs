@@ -1,5 +1,6 @@
 //! The simulator as tests drive it: start and stop here, all it can do in the modules below.
 
+mod api;
 mod apps;
 mod deliveries;
 mod happenings;
@@ -11,9 +12,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
+pub use api::{MessageSeen, PostSeen};
 pub use deliveries::{RawSignature, SignedBody};
 
+use crate::api::Api;
 use crate::deliver::Courier;
 use crate::model::{MediaHosts, World};
 use crate::outbox::Outbox;
@@ -45,6 +49,7 @@ struct Inner {
     url: String,
     courier: Courier,
     outbox: Outbox,
+    api: Api,
     crc_timeout: Duration,
 }
 
@@ -65,6 +70,7 @@ impl Simulator {
                 url,
                 courier,
                 outbox: Outbox::new(settings.disturbances, settings.seed, record, parcels),
+                api: Api::new(settings.api, settings.seed),
                 crc_timeout: settings.crc_timeout,
             }),
         };
@@ -116,13 +122,22 @@ impl Simulator {
         &self.inner.url
     }
 
-    /// Lets time pass on a stepping clock.
+    /// Lets time pass: windows end, tokens age. The wall clock is ahead by that much from then on.
     pub fn advance(&self, by: Duration) {
         self.world().lock().advance(by);
     }
 
     pub(crate) fn world(&self) -> &SharedWorld {
         &self.courier().world
+    }
+
+    pub(crate) fn api(&self) -> &Api {
+        &self.inner.api
+    }
+
+    /// What outlives a request, but not the simulator.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.courier().tasks
     }
 
     fn courier(&self) -> &Courier {

@@ -1,10 +1,15 @@
 //! How X writes a post's text: short links, entities, offsets in code points, HTML escapes.
 
+mod addresses;
 mod composed;
 mod tokens;
+mod weight;
 mod writer;
 
+pub(crate) use addresses::has_address;
 pub(crate) use composed::{Composed, Entity, EntityKind};
+pub(crate) use tokens::cashtags;
+pub(crate) use weight::weight;
 
 use self::writer::Writer;
 use crate::model::{Post, PostId, User, World};
@@ -57,6 +62,10 @@ pub(crate) fn compose(world: &World, post: &Post, quote_link: QuoteLink) -> Comp
     if let (Some(quoted), QuoteLink::Appended) = (post.quote, quote_link) {
         let link = quote_permalink(world, post.id, quoted);
         writer.tail(EntityKind::Link(link));
+    }
+    if let Some(address) = &post.direct_message_link {
+        let short = world.short_link(&format!("post/{}/message", post.id));
+        writer.tail(EntityKind::Link(Link::to(short, address.clone())));
     }
     if let Some(link) = media_link(world, post) {
         writer.tail(EntityKind::Media(link));
@@ -131,11 +140,7 @@ fn media_link(world: &World, post: &Post) -> Option<Link> {
 
 /// X counts most alphabets once and the rest twice; over 280 a post is a long one.
 pub(crate) fn is_long(text: &str) -> bool {
-    let weight = |c: char| match c as u32 {
-        0..=0x10ff | 0x2000..=0x200d | 0x2010..=0x201f | 0x2032..=0x2037 => 1,
-        _ => 2,
-    };
-    text.chars().map(weight).sum::<u32>() > 280
+    weight(text) > 280
 }
 
 /// X escapes three characters in text, and only those.

@@ -1,5 +1,7 @@
 //! Finds links, names and tags in a text as typed.
 
+use super::addresses::address;
+
 /// A piece of a text as typed.
 #[derive(Debug, PartialEq)]
 pub(super) enum Token<'a> {
@@ -30,7 +32,8 @@ pub(super) fn tokens(mut rest: &str) -> Vec<Token<'_>> {
         if !plain.is_empty() {
             found.push(Token::Plain(plain));
         }
-        rest = match special(after) {
+        let before = plain.chars().next_back().unwrap_or(' ');
+        rest = match special(before, after) {
             Some(token) => {
                 let rest = after.split_at(token.size()).1;
                 found.push(token);
@@ -44,20 +47,21 @@ pub(super) fn tokens(mut rest: &str) -> Vec<Token<'_>> {
 
 /// How many bytes pass before something special begins at the start of a word.
 fn plain_length(text: &str) -> usize {
-    let mut word_before = false;
+    let mut before = ' ';
     for (at, c) in text.char_indices() {
-        if !word_before && special(text.split_at(at).1).is_some() {
+        let word_before = before.is_alphanumeric() || before == '_';
+        if !word_before && special(before, text.split_at(at).1).is_some() {
             return at;
         }
-        word_before = c.is_alphanumeric() || c == '_';
+        before = c;
     }
     text.len()
 }
 
 /// The special piece that `text` begins with.
-fn special(text: &str) -> Option<Token<'_>> {
+fn special(before: char, text: &str) -> Option<Token<'_>> {
     match text.chars().next()? {
-        'h' => link(text).map(Token::Link),
+        c if c.is_alphanumeric() => address(before, text).map(Token::Link),
         '@' => run(text, 15, |c| c.is_ascii_alphanumeric() || c == '_').map(Token::Mention),
         '#' => run(text, 100, |c| c.is_alphanumeric() || c == '_')
             .filter(|tag| tag.chars().any(char::is_alphabetic))
@@ -67,17 +71,13 @@ fn special(text: &str) -> Option<Token<'_>> {
     }
 }
 
-/// The link that `text` begins with; a full stop after it is none of it.
-fn link(text: &str) -> Option<&str> {
-    if !text.starts_with("https://") && !text.starts_with("http://") {
-        return None;
-    }
-    let end = text.find(char::is_whitespace).unwrap_or(text.len());
-    Some(
-        text.split_at(end)
-            .0
-            .trim_end_matches(['.', ',', '!', '?', ')', '"']),
-    )
+/// How many cashtags a text has.
+pub(crate) fn cashtags(text: &str) -> usize {
+    let found = tokens(text);
+    found
+        .iter()
+        .filter(|token| matches!(token, Token::Cashtag(_)))
+        .count()
 }
 
 /// A sign and the run of fitting characters after it, if there are any.
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_text_falls_into_words_links_and_tags() {
         assert_eq!(
-            tokens("hi @ann, me@mail.com #X1 #1 $ACME https://a.b/c?d=e. Ok"),
+            tokens("hi @ann, me@mail.com #X1 #1 $ACME https://a.io/c?d=e. Ok"),
             [
                 Token::Plain("hi "),
                 Token::Mention("@ann"),
@@ -109,7 +109,7 @@ mod tests {
                 Token::Plain(" #1 "),
                 Token::Cashtag("$ACME"),
                 Token::Plain(" "),
-                Token::Link("https://a.b/c?d=e"),
+                Token::Link("https://a.io/c?d=e"),
                 Token::Plain(". Ok"),
             ]
         );

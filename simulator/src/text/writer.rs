@@ -49,7 +49,7 @@ impl Writer {
                     let short = world.short_link(&format!("{link_key}/{url}"));
                     self.entity(
                         &short.clone(),
-                        EntityKind::Link(Link::to(short, url.to_owned())),
+                        EntityKind::Link(Link::to(short, with_scheme(url))),
                     );
                 }
                 Token::Mention(name) => match world.user_named(name.trim_start_matches('@')) {
@@ -69,6 +69,13 @@ impl Writer {
             entities: self.entities,
         }
     }
+}
+
+/// X takes a bare domain for http.
+fn with_scheme(url: &str) -> String {
+    let has_scheme = url.contains("://");
+    let scheme = if has_scheme { "" } else { "http://" };
+    format!("{scheme}{url}")
 }
 
 fn without_sign(tag: &str) -> String {

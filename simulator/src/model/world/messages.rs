@@ -14,7 +14,10 @@ impl World {
         }
         let at_ms = self.time.tick();
         let id = MessageId(self.time.id_at(at_ms));
-        let media = self.new_media(new.media.into_iter().collect(), at_ms).pop();
+        let media = match new.upload {
+            Some(upload) => Some(self.uploaded(upload)?),
+            None => self.new_media(new.media.into_iter().collect(), at_ms).pop(),
+        };
         let message = DirectMessage {
             id,
             sender,
@@ -26,8 +29,54 @@ impl World {
             initiated_via: new.initiated_via,
             source_app: new.source_app,
         };
+        self.file(&message);
         self.messages.insert(id, message);
         Ok(id)
+    }
+
+    fn file(&mut self, message: &DirectMessage) {
+        let (sender, recipient) = (message.sender, message.recipient);
+        let pair = pair(sender, recipient);
+        self.conversations.entry(pair).or_default().push(message.id);
+        self.mailboxes.entry(sender).or_default().push(message.id);
+        if recipient != sender {
+            self.mailboxes
+                .entry(recipient)
+                .or_default()
+                .push(message.id);
+        }
+    }
+
+    /// What the two wrote to each other, newest first.
+    pub(crate) fn messages_between(
+        &self,
+        one: UserId,
+        other: UserId,
+    ) -> impl Iterator<Item = &DirectMessage> {
+        let ids = self.conversations.get(&pair(one, other));
+        ids.into_iter()
+            .flatten()
+            .rev()
+            .filter_map(|id| self.messages.get(id))
+    }
+
+    /// What the user wrote and got, newest first.
+    pub(crate) fn messages_of(&self, user: UserId) -> impl Iterator<Item = &DirectMessage> {
+        let ids = self.mailboxes.get(&user);
+        ids.into_iter()
+            .flatten()
+            .rev()
+            .filter_map(|id| self.messages.get(id))
+    }
+
+    /// Takes the message out of one person's view; the other keeps it.
+    pub(crate) fn delete_message_for(&mut self, user: UserId, message: MessageId) {
+        self.messages_deleted_for.insert((user, message));
+    }
+
+    pub(crate) fn sees_message(&self, user: UserId, message: &DirectMessage) -> bool {
+        (message.sender == user || message.recipient == user)
+            && !self.messages_deleted_for.contains(&(user, message.id))
     }
 
     pub(crate) fn message(&self, id: MessageId) -> Result<&DirectMessage, Refused> {
@@ -76,6 +125,11 @@ impl World {
             created_at_ms,
         })
     }
+}
+
+/// The lower id first.
+fn pair(one: UserId, other: UserId) -> (UserId, UserId) {
+    (one.min(other), one.max(other))
 }
 
 fn uuid(bytes: &[u8]) -> String {

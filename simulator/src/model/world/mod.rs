@@ -4,8 +4,9 @@ mod apps;
 mod messages;
 mod people;
 mod posts;
+mod uploads;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,6 +20,7 @@ use super::media::{Media, MediaHosts, NewMedia};
 use super::message::DirectMessage;
 use super::post::Post;
 use super::time::{Clock, Timekeeper};
+use super::upload::Upload;
 use super::user::User;
 
 /// The wish cannot be granted, as X would say.
@@ -45,6 +47,17 @@ pub enum Refused {
     /// Replies and reposts stay as they are.
     #[error("post {0} cannot be edited")]
     NotEditable(PostId),
+    /// There is no such upload, or it cannot be used.
+    #[error("there is no medium {0} to use")]
+    UnknownUpload(u64),
+    /// The user has not let the app in.
+    #[error("app {app} has no access to user {user}")]
+    NotAuthorized {
+        /// The app, by name.
+        app: String,
+        /// The user.
+        user: UserId,
+    },
     /// There is no earlier secret to sign with.
     #[error("app {0} has no previous secret")]
     NoPreviousSecret(String),
@@ -57,8 +70,18 @@ pub(crate) struct World {
     time: Timekeeper,
     apps: BTreeMap<String, App>,
     users: BTreeMap<UserId, User>,
+    /// Users by @name in lower case.
+    names: HashMap<String, UserId>,
     posts: BTreeMap<PostId, Post>,
+    post_index: posts::PostIndex,
     messages: BTreeMap<MessageId, DirectMessage>,
+    /// The messages between two people, the lower id first, in order.
+    conversations: HashMap<(UserId, UserId), Vec<MessageId>>,
+    /// The messages that a user wrote or got, in order.
+    mailboxes: HashMap<UserId, Vec<MessageId>>,
+    /// Who no longer sees a message.
+    messages_deleted_for: HashSet<(UserId, MessageId)>,
+    uploads: BTreeMap<MediaId, Upload>,
     subscriptions: BTreeMap<(String, UserId), BTreeSet<Form>>,
     follows: BTreeSet<(UserId, UserId)>,
     blocks: BTreeSet<(UserId, UserId)>,
@@ -73,8 +96,14 @@ impl World {
             time: Timekeeper::new(clock, seed),
             apps: BTreeMap::new(),
             users: BTreeMap::new(),
+            names: HashMap::new(),
             posts: BTreeMap::new(),
+            post_index: posts::PostIndex::default(),
             messages: BTreeMap::new(),
+            conversations: HashMap::new(),
+            mailboxes: HashMap::new(),
+            messages_deleted_for: HashSet::new(),
+            uploads: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             follows: BTreeSet::new(),
             blocks: BTreeSet::new(),
@@ -87,6 +116,11 @@ impl World {
 
     pub(crate) fn tick(&mut self) -> i64 {
         self.time.tick()
+    }
+
+    /// Milliseconds since 1970; looking takes no time.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.time.now()
     }
 
     /// 32 bytes that depend on the seed and `of` alone: what X draws at random, drawn the same

@@ -13,6 +13,7 @@ impl World {
             return Err(Refused::Taken(new.username));
         }
         let user = new.into_user(id, at_ms, &self.hosts.images);
+        self.names.insert(user.username.to_lowercase(), id);
         self.users.insert(id, user);
         Ok(id)
     }
@@ -24,9 +25,14 @@ impl World {
     }
 
     pub(crate) fn user_named(&self, username: &str) -> Option<&User> {
+        let id = self.names.get(&username.to_lowercase())?;
+        self.users.get(id)
+    }
+
+    pub(crate) fn user_mut(&mut self, id: UserId) -> Result<&mut User, Refused> {
         self.users
-            .values()
-            .find(|user| user.username.eq_ignore_ascii_case(username))
+            .get_mut(&id)
+            .ok_or_else(|| Refused::UnknownUser(id.to_string()))
     }
 
     pub(crate) fn users(&self) -> impl Iterator<Item = &User> {
@@ -73,11 +79,12 @@ impl World {
         after: &str,
     ) -> Result<Event, Refused> {
         let at_ms = self.time.tick();
-        let owner = self
-            .users
-            .get_mut(&user)
-            .ok_or_else(|| Refused::UnknownUser(user.to_string()))?;
+        let owner = self.user_mut(user)?;
         let before = std::mem::replace(field.of(owner), after.to_owned());
+        if field == ProfileField::Username {
+            self.names.remove(&before.to_lowercase());
+            self.names.insert(after.to_lowercase(), user);
+        }
         Ok(Event::ProfileUpdated(ProfileUpdate {
             user,
             field,

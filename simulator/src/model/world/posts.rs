@@ -1,11 +1,23 @@
 //! Writing, reposting, editing, removing and liking posts.
 
+use std::collections::HashMap;
+
 use super::{Refused, World};
 use crate::model::event::{Event, Like};
 use crate::model::ids::{PostId, UserId};
 use crate::model::media::{MediaKind, NewMedia};
 use crate::model::post::{Counts, NewPost, Post};
 use crate::text;
+
+/// Ways to find posts; each list is in order of their ids.
+#[derive(Default)]
+pub(crate) struct PostIndex {
+    by_author: HashMap<UserId, Vec<PostId>>,
+    by_mention: HashMap<UserId, Vec<PostId>>,
+    by_conversation: HashMap<PostId, Vec<PostId>>,
+    /// All versions of what was edited, by the first one's id.
+    versions: HashMap<PostId, Vec<PostId>>,
+}
 
 impl World {
     pub(crate) fn post(&mut self, new: NewPost) -> Result<PostId, Refused> {
@@ -25,7 +37,10 @@ impl World {
             .unwrap_or_default();
         let at_ms = self.time.tick();
         let id = PostId(self.time.id_at(at_ms));
-        let media = self.new_media(new.media, at_ms);
+        let mut media = self.new_media(new.media, at_ms);
+        for upload in new.uploads {
+            media.push(self.uploaded(upload)?);
+        }
         self.insert(Post {
             id,
             author,
@@ -42,6 +57,10 @@ impl World {
             possibly_sensitive: new.possibly_sensitive,
             counts: Counts::default(),
             deleted: false,
+            hidden: false,
+            reply_settings: new.reply_settings,
+            direct_message_link: new.direct_message_link,
+            source_app: new.source_app,
         });
         Ok(id)
     }
@@ -68,6 +87,8 @@ impl World {
             history: vec![id],
             counts: Counts::default(),
             deleted: false,
+            direct_message_link: None,
+            source_app: None,
             ..source
         });
         Ok(id)
@@ -96,19 +117,31 @@ impl World {
     /// Removing one version removes all of them.
     pub(crate) fn delete(&mut self, post: PostId) -> Result<Event, Refused> {
         let gone = self.visible_post(post)?.clone();
-        let first = gone.history.first().copied();
-        for version in self
-            .posts
-            .values_mut()
-            .filter(|post| post.history.first().copied() == first)
-        {
-            version.deleted = true;
+        for version in self.versions(&gone) {
+            if let Some(version) = self.posts.get_mut(&version) {
+                version.deleted = true;
+            }
         }
         Ok(Event::Deleted {
             post,
             author: gone.author,
             at_ms: self.time.tick(),
         })
+    }
+
+    fn versions(&self, post: &Post) -> Vec<PostId> {
+        let first = post.history.first().copied().unwrap_or(post.id);
+        let edited = self.post_index.versions.get(&first);
+        edited.cloned().unwrap_or_else(|| vec![first])
+    }
+
+    /// The author of the thread hides a reply, or shows it again.
+    pub(crate) fn hide(&mut self, post: PostId, hidden: bool) -> Result<(), Refused> {
+        self.visible_post(post)?;
+        if let Some(post) = self.posts.get_mut(&post) {
+            post.hidden = hidden;
+        }
+        Ok(())
     }
 
     pub(crate) fn like(&mut self, user: UserId, post: PostId) -> Result<Event, Refused> {
@@ -145,7 +178,51 @@ impl World {
         self.count(post.parent, |counts| counts.replies += 1);
         self.count(post.quote, |counts| counts.quotes += 1);
         self.count(post.repost_of, |counts| counts.reposts += 1);
+        self.index(&post);
         self.posts.insert(post.id, post);
+    }
+
+    fn index(&mut self, post: &Post) {
+        let (id, index) = (post.id, &mut self.post_index);
+        index.by_author.entry(post.author).or_default().push(id);
+        let thread = index.by_conversation.entry(post.conversation);
+        thread.or_default().push(id);
+        if let (Some(first), true) = (post.history.first(), post.history.len() > 1) {
+            let versions = index.versions.entry(*first);
+            versions.or_insert_with(|| vec![*first]).push(id);
+        }
+        // A repost mentions nobody: those in the original were told by it.
+        if post.repost_of.is_none() {
+            let text = text::compose(self, post, text::QuoteLink::Omitted);
+            for user in text.mentions() {
+                let mentions = self.post_index.by_mention.entry(user).or_default();
+                if mentions.last() != Some(&id) {
+                    mentions.push(id);
+                }
+            }
+        }
+    }
+
+    /// The posts of an author, newest first, deleted ones too.
+    pub(crate) fn posts_by(&self, author: UserId) -> impl Iterator<Item = &Post> {
+        self.found(self.post_index.by_author.get(&author))
+    }
+
+    /// The posts that mention an account, newest first, deleted ones too.
+    pub(crate) fn posts_mentioning(&self, user: UserId) -> impl Iterator<Item = &Post> {
+        self.found(self.post_index.by_mention.get(&user))
+    }
+
+    /// The posts of a thread, newest first, deleted ones too.
+    pub(crate) fn posts_in(&self, conversation: PostId) -> impl Iterator<Item = &Post> {
+        self.found(self.post_index.by_conversation.get(&conversation))
+    }
+
+    fn found<'a>(&'a self, ids: Option<&'a Vec<PostId>>) -> impl Iterator<Item = &'a Post> {
+        ids.into_iter()
+            .flatten()
+            .rev()
+            .filter_map(|id| self.posts.get(id))
     }
 
     fn count(&mut self, post: Option<PostId>, count: impl FnOnce(&mut Counts)) {

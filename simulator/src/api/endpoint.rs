@@ -1,0 +1,262 @@
+//! The calls there are: where, who may make them, how often.
+
+use actix_web::http::Method;
+use serde::{Deserialize, Serialize};
+
+use super::auth::Permission;
+use super::windows::Limits;
+
+/// One call of X's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// `POST /2/tweets`
+    CreatePost,
+    /// `DELETE /2/tweets/{id}`
+    DeletePost,
+    /// `PUT /2/tweets/{id}/hidden`
+    HideReply,
+    /// `GET /2/tweets/{id}`
+    GetPost,
+    /// `GET /2/tweets`
+    GetPosts,
+    /// `GET /2/tweets/search/recent`
+    SearchRecent,
+    /// `GET /2/users/{id}/tweets`
+    UserPosts,
+    /// `GET /2/users/{id}/mentions`
+    UserMentions,
+    /// `GET /2/users/me`
+    Me,
+    /// `GET /2/users/{id}`
+    GetUser,
+    /// `GET /2/users`
+    GetUsers,
+    /// `GET /2/users/by/username/{username}`
+    UserByUsername,
+    /// `GET /2/users/by`
+    UsersByUsername,
+    /// `POST /2/dm_conversations/with/{participant_id}/messages`
+    SendMessageTo,
+    /// `POST /2/dm_conversations/{dm_conversation_id}/messages`
+    SendMessageIn,
+    /// `GET /2/dm_events`
+    Messages,
+    /// `GET /2/dm_conversations/with/{id}/dm_events`
+    MessagesWith,
+    /// `GET /2/dm_conversations/{id}/dm_events`
+    MessagesIn,
+    /// `GET /2/dm_events/{id}`
+    GetMessage,
+    /// `DELETE /2/dm_events/{id}`
+    DeleteMessage,
+    /// `POST /2/media/upload`
+    MediaUpload,
+    /// `POST /2/media/upload/initialize`
+    MediaInitialize,
+    /// `POST /2/media/upload/{id}/append`
+    MediaAppend,
+    /// `POST /2/media/upload/{id}/finalize`
+    MediaFinalize,
+    /// `GET /2/media/upload`
+    MediaStatus,
+    /// `POST /2/media/metadata`
+    MediaMetadata,
+    /// `POST /oauth2/token`: the app's bearer token
+    AppToken,
+    /// `POST /2/oauth2/token`: a user's tokens of OAuth 2.0
+    UserToken,
+    /// `POST /2/oauth2/revoke`
+    RevokeUserToken,
+    /// `POST /1.1/oauth/invalidate_token`
+    InvalidateToken,
+}
+
+/// Who may call.
+pub(crate) struct Access {
+    pub(crate) bearer: bool,
+    pub(crate) oauth1: bool,
+    /// What an OAuth 2.0 user token needs.
+    pub(crate) scopes: &'static [&'static str],
+    /// What an OAuth 1.0a token needs.
+    pub(crate) permission: Permission,
+}
+
+impl Endpoint {
+    /// Every one; those with fixed paths before those with ids in the same place.
+    pub const ALL: [Self; 30] = [
+        Self::CreatePost,
+        Self::SearchRecent,
+        Self::DeletePost,
+        Self::HideReply,
+        Self::GetPost,
+        Self::GetPosts,
+        Self::Me,
+        Self::UsersByUsername,
+        Self::UserByUsername,
+        Self::UserPosts,
+        Self::UserMentions,
+        Self::GetUser,
+        Self::GetUsers,
+        Self::SendMessageTo,
+        Self::MessagesWith,
+        Self::SendMessageIn,
+        Self::MessagesIn,
+        Self::Messages,
+        Self::GetMessage,
+        Self::DeleteMessage,
+        Self::MediaInitialize,
+        Self::MediaAppend,
+        Self::MediaFinalize,
+        Self::MediaUpload,
+        Self::MediaStatus,
+        Self::MediaMetadata,
+        Self::AppToken,
+        Self::UserToken,
+        Self::RevokeUserToken,
+        Self::InvalidateToken,
+    ];
+
+    /// Method and path, with the names of its parts.
+    pub(crate) fn route(self) -> (Method, &'static str) {
+        match self {
+            Self::CreatePost => (Method::POST, "/2/tweets"),
+            Self::DeletePost => (Method::DELETE, "/2/tweets/{id}"),
+            Self::HideReply => (Method::PUT, "/2/tweets/{id}/hidden"),
+            Self::GetPost => (Method::GET, "/2/tweets/{id}"),
+            Self::GetPosts => (Method::GET, "/2/tweets"),
+            Self::SearchRecent => (Method::GET, "/2/tweets/search/recent"),
+            Self::UserPosts => (Method::GET, "/2/users/{id}/tweets"),
+            Self::UserMentions => (Method::GET, "/2/users/{id}/mentions"),
+            Self::Me => (Method::GET, "/2/users/me"),
+            Self::GetUser => (Method::GET, "/2/users/{id}"),
+            Self::GetUsers => (Method::GET, "/2/users"),
+            Self::UserByUsername => (Method::GET, "/2/users/by/username/{username}"),
+            Self::UsersByUsername => (Method::GET, "/2/users/by"),
+            Self::SendMessageTo => (Method::POST, "/2/dm_conversations/with/{id}/messages"),
+            Self::SendMessageIn => (Method::POST, "/2/dm_conversations/{id}/messages"),
+            Self::Messages => (Method::GET, "/2/dm_events"),
+            Self::MessagesWith => (Method::GET, "/2/dm_conversations/with/{id}/dm_events"),
+            Self::MessagesIn => (Method::GET, "/2/dm_conversations/{id}/dm_events"),
+            Self::GetMessage => (Method::GET, "/2/dm_events/{id}"),
+            Self::DeleteMessage => (Method::DELETE, "/2/dm_events/{id}"),
+            Self::MediaUpload => (Method::POST, "/2/media/upload"),
+            Self::MediaInitialize => (Method::POST, "/2/media/upload/initialize"),
+            Self::MediaAppend => (Method::POST, "/2/media/upload/{id}/append"),
+            Self::MediaFinalize => (Method::POST, "/2/media/upload/{id}/finalize"),
+            Self::MediaStatus => (Method::GET, "/2/media/upload"),
+            Self::MediaMetadata => (Method::POST, "/2/media/metadata"),
+            Self::AppToken => (Method::POST, "/oauth2/token"),
+            Self::UserToken => (Method::POST, "/2/oauth2/token"),
+            Self::RevokeUserToken => (Method::POST, "/2/oauth2/revoke"),
+            Self::InvalidateToken => (Method::POST, "/1.1/oauth/invalidate_token"),
+        }
+    }
+
+    /// The name in settings, faults and the control API.
+    pub fn name(self) -> String {
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|name| name.as_str().map(str::to_owned))
+            .unwrap_or_default()
+    }
+
+    /// Whether it checks credentials of its own kind, costs nothing and has no window.
+    pub(crate) fn is_about_tokens(self) -> bool {
+        matches!(
+            self,
+            Self::AppToken | Self::UserToken | Self::RevokeUserToken | Self::InvalidateToken
+        )
+    }
+
+    fn is_about_messages(self) -> bool {
+        matches!(
+            self,
+            Self::SendMessageTo
+                | Self::SendMessageIn
+                | Self::Messages
+                | Self::MessagesWith
+                | Self::MessagesIn
+                | Self::GetMessage
+                | Self::DeleteMessage
+        )
+    }
+
+    pub(crate) fn access(self) -> Access {
+        Access {
+            bearer: self.takes_bearer(),
+            oauth1: self != Self::MediaMetadata,
+            scopes: self.scopes(),
+            permission: match self {
+                _ if self.is_about_messages() => Permission::ReadWriteMessages,
+                _ if self.route().0 == Method::GET => Permission::Read,
+                _ => Permission::ReadWrite,
+            },
+        }
+    }
+
+    fn takes_bearer(self) -> bool {
+        matches!(
+            self,
+            Self::GetPost
+                | Self::GetPosts
+                | Self::SearchRecent
+                | Self::UserPosts
+                | Self::UserMentions
+                | Self::GetUser
+                | Self::GetUsers
+                | Self::UserByUsername
+                | Self::UsersByUsername
+        )
+    }
+
+    fn scopes(self) -> &'static [&'static str] {
+        match self {
+            Self::CreatePost | Self::DeletePost => &["tweet.write", "tweet.read", "users.read"],
+            Self::HideReply => &["tweet.moderate.write", "tweet.read", "users.read"],
+            Self::SendMessageTo | Self::SendMessageIn => &["dm.write", "tweet.read", "users.read"],
+            Self::DeleteMessage => &["dm.write", "dm.read"],
+            Self::Messages | Self::MessagesWith | Self::MessagesIn | Self::GetMessage => {
+                &["dm.read", "tweet.read", "users.read"]
+            }
+            Self::MediaUpload
+            | Self::MediaInitialize
+            | Self::MediaAppend
+            | Self::MediaFinalize
+            | Self::MediaStatus
+            | Self::MediaMetadata => &["media.write"],
+            _ => &["tweet.read", "users.read"],
+        }
+    }
+
+    /// X's table of 2026-08; "each" is read as a window of its own.
+    pub(crate) fn limits(self) -> Limits {
+        match self {
+            Self::CreatePost => Limits::of(None, Some(100)).daily(Some(10_000), None),
+            Self::DeletePost | Self::HideReply => Limits::of(None, Some(50)),
+            Self::GetPost => Limits::of(Some(450), Some(900)),
+            Self::GetPosts => Limits::of(Some(3_500), Some(5_000)),
+            Self::SearchRecent | Self::UserMentions => Limits::of(Some(450), Some(300)),
+            Self::UserPosts => Limits::of(Some(10_000), Some(900)),
+            Self::Me => Limits::of(None, Some(75)),
+            Self::GetUser | Self::GetUsers | Self::UserByUsername | Self::UsersByUsername => {
+                Limits::of(Some(300), Some(900))
+            }
+            Self::SendMessageTo | Self::SendMessageIn => {
+                Limits::of(None, Some(15)).daily(Some(1_440), Some(1_440))
+            }
+            Self::Messages | Self::MessagesWith | Self::MessagesIn | Self::GetMessage => {
+                Limits::of(None, Some(15))
+            }
+            Self::DeleteMessage => Limits::of(None, Some(300)).daily(Some(4_000), Some(1_500)),
+            Self::MediaUpload | Self::MediaMetadata => {
+                Limits::of(None, Some(500)).daily(Some(50_000), None)
+            }
+            Self::MediaStatus => Limits::of(None, Some(1_000)).daily(Some(100_000), None),
+            Self::MediaInitialize | Self::MediaAppend | Self::MediaFinalize => {
+                Limits::of(None, Some(1_875)).daily(Some(180_000), None)
+            }
+            _ => Limits::default(),
+        }
+    }
+}
