@@ -194,12 +194,12 @@ async fn republishing_takes_what_was_written_in_the_time_but_its_end() {
     append_all(&store, 1..=6).await;
     write(&store, |tx| tx.remember_unwanted(event(100), at(3))).await;
     assert_eq!(
-        write(&store, |tx| tx.republish(at(2), at(5), at(9))).await,
+        write(&store, |tx| tx.republish_chunk(None, at(2)..at(5), 0, 500, at(9))).await,
         3
     );
     // Asked for twice is sent once.
     assert_eq!(
-        write(&store, |tx| tx.republish(at(2), at(6), at(9))).await,
+        write(&store, |tx| tx.republish_chunk(None, at(2)..at(6), 0, 500, at(9))).await,
         1
     );
     let rows = read(&store, |tx| tx.lane(Lane::Republish, None, 10)).await;
