@@ -12,6 +12,7 @@ mod hostile;
 mod http;
 mod layers;
 mod normalize;
+mod replies;
 mod routing;
 mod store;
 mod support;

@@ -147,9 +147,11 @@ impl Setup {
             .unwrap();
         }
         for account in &self.accounts {
+            let (token, secret) = access_token_of(&account.username);
             writeln!(
                 file,
-                "\n[[accounts]]\napp = \"{}\"\nid = \"{}\"\nusername = \"{}\"\n{}",
+                "\n[[accounts]]\napp = \"{}\"\nid = \"{}\"\nusername = \"{}\"\n\
+                 access_token = \"{token}\"\naccess_token_secret = \"{secret}\"\n{}",
                 account.app, account.id, account.username, account.more
             )
             .unwrap();
@@ -164,6 +166,14 @@ impl Setup {
 /// The consumer secret of an app.
 pub(crate) fn secret_of(app: &str) -> String {
     format!("secret of {app}")
+}
+
+/// The OAuth 1.0a token of an account, and its secret.
+pub(crate) fn access_token_of(username: &str) -> (String, String) {
+    (
+        format!("token-of-{username}"),
+        format!("token-secret-of-{username}"),
+    )
 }
 
 /// An event as the core gets it; its body was found to be exactly the contract's.
@@ -231,16 +241,18 @@ impl TestService {
     /// Starts everything; X knows of our apps and accounts, and delivers.
     pub(crate) async fn start(setup: Setup) -> Self {
         let (broker, folder) = (TestBroker::vhost().await, tempfile::tempdir().unwrap());
-        let settings = load(&setup, &folder, &broker, ([127, 0, 0, 1], 0).into());
-        let app = App::start(settings).await.unwrap();
         let simulator = simulator::Settings {
             clock: setup.clock.clone(),
             time_scale: 0.01,
             ..simulator::Settings::default()
         };
+        let simulator = Simulator::start(simulator).await.unwrap();
+        let setup = setup.set("X_API__BASE_URL", simulator.url());
+        let settings = load(&setup, &folder, &broker, ([127, 0, 0, 1], 0).into());
+        let app = App::start(settings).await.unwrap();
         let service = Self {
             store: open_store(&setup, &folder, &broker),
-            simulator: Simulator::start(simulator).await.unwrap(),
+            simulator,
             public: app.public_address,
             private: app.private_address,
             app: Some(app),
@@ -263,6 +275,11 @@ impl TestService {
             let _known = self.simulator.add_user(user);
             let (app, forms) = (&account.app, &self.setup.forms);
             self.simulator.subscribe(app, account.id, forms).unwrap();
+            let (token, secret) = access_token_of(&account.username);
+            let known = self
+                .simulator
+                .set_access_token(app, account.id, &token, &secret);
+            known.unwrap();
         }
     }
 
@@ -361,6 +378,41 @@ impl TestService {
     /// Delivers a body of JSON that has to be taken.
     pub(crate) async fn take(&self, body: &Value) {
         assert_eq!(self.deliver(body.to_string()).await, 200, "{body:#}");
+    }
+
+    /// The core puts a command on the queue.
+    pub(crate) async fn command(&self, command: &Value) {
+        let body = command.to_string();
+        self.broker
+            .publish("twitter.commands", "twitter.commands", body.as_bytes())
+            .await;
+    }
+
+    /// Waits for the outcome of a command; what else came meanwhile goes into `others`.
+    pub(crate) async fn outcome(&self, id: &str, others: &mut Vec<Event>) -> Event {
+        let came = async || {
+            let mut found = None;
+            let mut aside = Vec::new();
+            for event in self.take_events().await {
+                let is_outcome = matches!(
+                    event.event_type(),
+                    "command.succeeded" | "command.failed"
+                );
+                if is_outcome && event.text("/command_id") == id && found.is_none() {
+                    found = Some(event);
+                } else {
+                    aside.push(event);
+                }
+            }
+            (found.is_some() || !aside.is_empty()).then_some((found, aside))
+        };
+        loop {
+            let (found, aside) = eventually("an outcome", came).await;
+            others.extend(aside);
+            if let Some(found) = found {
+                return found;
+            }
+        }
     }
 
     /// Waits until X has delivered everything and all of it lies in the queues.
