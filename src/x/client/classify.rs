@@ -56,7 +56,7 @@ pub(super) fn reason_beside_data(upstream: &Upstream, texts: &RefusalTexts) -> R
 fn uncertain(reason: UncertainBecause, upstream: Upstream) -> CallError {
     CallError::Uncertain {
         reason,
-        upstream: Some(upstream),
+        upstream: Some(Box::new(upstream)),
     }
 }
 
@@ -170,17 +170,21 @@ impl Failure<'_> {
     fn error(&self, verdict: Verdict, upstream: Upstream) -> CallError {
         match verdict {
             Verdict::Unauthorized { revoked_for_sure } => CallError::Unauthorized {
-                upstream,
+                upstream: Box::new(upstream),
                 revoked_for_sure,
             },
             Verdict::RateLimited => self.rate_limited(upstream),
             Verdict::Capped => CallError::RateLimited {
                 until: None,
                 scope: LimitScope::Cap,
-                upstream,
+                upstream: Box::new(upstream),
             },
-            Verdict::CreditsDepleted => CallError::CreditsDepleted(upstream),
-            Verdict::Unavailable => CallError::Unavailable(upstream),
+            Verdict::CreditsDepleted => CallError::CreditsDepleted {
+                upstream: Box::new(upstream),
+            },
+            Verdict::Unavailable => CallError::Unavailable {
+                upstream: Box::new(upstream),
+            },
             Verdict::Failed => uncertain(UncertainBecause::ServerError, upstream),
             Verdict::Refused(reason) => CallError::refused(reason, upstream),
         }
@@ -201,7 +205,7 @@ impl Failure<'_> {
         CallError::RateLimited {
             until,
             scope,
-            upstream,
+            upstream: Box::new(upstream),
         }
     }
 }

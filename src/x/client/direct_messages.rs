@@ -196,7 +196,7 @@ fn name_at_x(conversation: &ConversationId) -> Result<String, CallError> {
         }
         other => {
             let why = format!("{other} is no conversation of direct messages");
-            Err(CallError::NotSent(NotSent::Unaskable(why)))
+            Err(NotSent::Unaskable(why).into())
         }
     }
 }

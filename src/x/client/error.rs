@@ -9,35 +9,35 @@ use jiff::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// Nothing left this machine; nothing happened at X.
-    #[error("not sent: {0}")]
-    NotSent(NotSent),
+    #[error("not sent: {reason}")]
+    NotSent { reason: NotSent },
     /// X takes no more for now; not done.
     #[error("X's {scope} limit is used up: {upstream}")]
     RateLimited {
         /// When X takes calls again; `None` where X does not say.
         until: Option<Timestamp>,
         scope: LimitScope,
-        upstream: Upstream,
+        upstream: Box<Upstream>,
     },
     /// The developer account has no credit left; not done, and no other paid call will be.
-    #[error("X's credits are used up: {0}")]
-    CreditsDepleted(Upstream),
+    #[error("X's credits are used up: {upstream}")]
+    CreditsDepleted { upstream: Box<Upstream> },
     /// X does not accept the credential; not done. It may be an outage or our clock (code 135):
     /// confirm before calling an account revoked.
     #[error("X does not accept the credential: {upstream}")]
     Unauthorized {
-        upstream: Upstream,
+        upstream: Box<Upstream>,
         /// X said so in as many words (code 89).
         revoked_for_sure: bool,
     },
     /// X is overloaded; most likely not done.
-    #[error("X is not available: {0}")]
-    Unavailable(Upstream),
+    #[error("X is not available: {upstream}")]
+    Unavailable { upstream: Box<Upstream> },
     /// The call may have been carried out or not: look before doing it again.
-    #[error("{reason}{}", with_upstream(.upstream.as_ref()))]
+    #[error("{reason}{}", with_upstream(.upstream.as_deref()))]
     Uncertain {
         reason: UncertainBecause,
-        upstream: Option<Upstream>,
+        upstream: Option<Box<Upstream>>,
     },
     /// X will not do this, however often it is asked; not done.
     #[error("refused ({:?}): {}", .0.reason, .0.upstream)]
@@ -52,12 +52,12 @@ impl CallError {
     /// X's own words, where there was an answer that could be read.
     pub fn upstream(&self) -> Option<&Upstream> {
         match self {
-            Self::NotSent(_) => None,
+            Self::NotSent { .. } => None,
             Self::RateLimited { upstream, .. }
-            | Self::CreditsDepleted(upstream)
+            | Self::CreditsDepleted { upstream }
             | Self::Unauthorized { upstream, .. }
-            | Self::Unavailable(upstream) => Some(upstream),
-            Self::Uncertain { upstream, .. } => upstream.as_ref(),
+            | Self::Unavailable { upstream } => Some(upstream),
+            Self::Uncertain { upstream, .. } => upstream.as_deref(),
             Self::Refused(refusal) => Some(&refusal.upstream),
         }
     }
@@ -70,7 +70,14 @@ impl CallError {
     }
 
     pub(super) fn refused(reason: RefusalReason, upstream: Upstream) -> Self {
+        let upstream = Box::new(upstream);
         Self::Refused(Refusal { reason, upstream })
+    }
+}
+
+impl From<NotSent> for CallError {
+    fn from(reason: NotSent) -> Self {
+        Self::NotSent { reason }
     }
 }
 
@@ -147,7 +154,7 @@ pub enum UncertainBecause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub reason: RefusalReason,
-    pub upstream: Upstream,
+    pub upstream: Box<Upstream>,
 }
 
 /// What X's refusals mean.

@@ -6,9 +6,9 @@ use reqwest::{Client, redirect, retry};
 use rustls::crypto::{CryptoProvider, ring};
 use url::Url;
 
-/// How long an unused connection is kept: far shorter than X keeps it, so that a request does not
-/// meet a connection that X is just closing.
-const IDLE: Duration = Duration::from_secs(10);
+/// How long an unused connection is kept: shorter than servers keep it (5 s is the least that is
+/// common; X does not say), so that a request does not meet a connection that X is just closing.
+const IDLE: Duration = Duration::from_secs(4);
 /// Unused connections kept; more are opened as needed.
 const MAX_IDLE: usize = 16;
 
@@ -53,4 +53,60 @@ pub fn http_client(base_url: &Url, connect_timeout: Duration) -> Result<Client, 
         base_url: base_url.clone(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpSocket, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::x::client::testing::FakeX;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_connection_that_comes_to_no_tls_sent_nothing() {
+        let x = FakeX::start([]).await;
+        let mut url = x.url.clone();
+        url.set_scheme("https").unwrap();
+        let Ok(client) = http_client(&url, SOON) else {
+            println!("skipped: this machine has no root certificates");
+            return;
+        };
+        let error = client.get(url).send().await.unwrap_err();
+        assert!(error.is_connect(), "{error:?}");
+        assert!(x.recorded().is_empty());
+    }
+
+    /// Nobody accepts, and the kernel has no room for one more connection.
+    #[tokio::test]
+    async fn a_time_out_while_connecting_is_one_before_anything_was_sent() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        let pause = Duration::from_millis(200);
+        while let Ok(connected) = timeout(pause, TcpStream::connect(address)).await {
+            waiting.push(connected.unwrap());
+        }
+        let url: Url = format!("http://{address}").parse().unwrap();
+        let client = http_client(&url, pause).unwrap();
+        let error = client.get(url).timeout(SOON).send().await.unwrap_err();
+        assert!(error.is_connect() && error.is_timeout(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_meant_for_tls_does_not_go_without() {
+        let x = FakeX::start([]).await;
+        let https = "https://api.x.com".parse().unwrap();
+        let Ok(client) = http_client(&https, SOON) else {
+            println!("skipped: this machine has no root certificates");
+            return;
+        };
+        let error = client.get(x.url.clone()).send().await.unwrap_err();
+        assert!(error.is_builder() || error.is_connect(), "{error:?}");
+        assert!(x.recorded().is_empty());
+    }
 }

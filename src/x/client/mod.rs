@@ -18,6 +18,8 @@ mod refusals;
 mod send;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod users;
 mod vocabulary;

@@ -10,7 +10,7 @@ use super::classify::reason_beside_data;
 use super::error::{CallError, NotSent, RefusalReason, UncertainBecause, Upstream};
 use super::limits::Limits;
 use super::send::{Request, Sent};
-use super::transport::Answer;
+use super::transport::{Answer, read_object};
 use super::vocabulary::{Detail, Fields};
 use super::{Client, Reply, Resources};
 use crate::domain::activity::Rejected;
@@ -178,6 +178,7 @@ impl Client {
         };
         let sent = self.send(auth, &request).await;
         sent.read(|answer, envelope| {
+            expect_something(answer, envelope)?;
             let mut found = posts_found(envelope);
             let is_found = |id: &TweetId| found.posts.iter().any(|post| post.id == *id);
             let left_out = ids.iter().filter(|id| !is_found(id));
@@ -238,14 +239,13 @@ impl Client {
         answer: &Answer,
         envelope: &Envelope<'_>,
     ) -> Result<(), CallError> {
-        let is_list = envelope.data.is_some() || envelope.meta.is_some();
+        expect_something(answer, envelope)?;
         match envelope.errors.first() {
             Some(problem) if envelope.data.is_none() => {
                 let upstream = answer.upstream(problem);
                 let reason = reason_beside_data(&upstream, &self.transport.texts);
                 Err(CallError::refused(reason, upstream))
             }
-            None if !is_list => Err(answer.uncertain(UncertainBecause::Unreadable)),
             _ => Ok(()),
         }
     }
@@ -274,6 +274,15 @@ impl Client {
     }
 }
 
+/// An empty object is no proof that there is nothing.
+pub(super) fn expect_something(answer: &Answer, envelope: &Envelope<'_>) -> Result<(), CallError> {
+    let is_empty = envelope.data.is_none() && envelope.meta.is_none() && envelope.errors.is_empty();
+    match is_empty {
+        true => Err(answer.uncertain(UncertainBecause::Unreadable)),
+        false => Ok(()),
+    }
+}
+
 fn posts_found(envelope: &Envelope<'_>) -> PostsFound {
     let read = answers::posts(envelope.data, envelope.includes);
     let meta = envelope.meta.as_ref();
@@ -297,7 +306,9 @@ fn resources(envelope: &Envelope<'_>) -> Resources {
 
 /// Posts and people that came along.
 pub(super) fn included(envelope: &Envelope<'_>) -> (u32, u32) {
-    let includes = envelope.includes.and_then(|raw| parse::<Includes<'_>>(raw));
+    let includes = envelope
+        .includes
+        .and_then(|raw| read_object::<Includes<'_>>(raw.get()));
     let includes = includes.unwrap_or_default();
     let users = u32::try_from(includes.users.len()).unwrap_or(u32::MAX);
     (listed(includes.tweets) + listed(includes.posts), users)
@@ -319,7 +330,7 @@ pub(super) fn parse<'a, T: serde::Deserialize<'a>>(raw: Raw<'a>) -> Option<T> {
 
 /// The `data` of an envelope as an object.
 pub(super) fn data<'a, T: serde::Deserialize<'a>>(envelope: &Envelope<'a>) -> Option<T> {
-    envelope.data.and_then(parse)
+    read_object(envelope.data?.get())
 }
 
 pub(super) fn id<'a, Id: serde::Deserialize<'a>>(raw: Option<Raw<'a>>) -> Option<Id> {
@@ -332,7 +343,7 @@ pub(super) fn no_result(answer: &Answer, envelope: &Envelope<'_>) -> CallError {
     let problem = envelope.errors.first().unwrap_or(&nothing);
     CallError::Uncertain {
         reason: UncertainBecause::NoResult,
-        upstream: Some(answer.upstream(problem)),
+        upstream: Some(Box::new(answer.upstream(problem))),
     }
 }
 
@@ -352,7 +363,7 @@ pub(super) fn done(sent: Sent, is_done: impl FnOnce(&Done) -> bool) -> Reply<()>
 pub(super) fn list_of_ids<Id: ToString>(ids: &[Id]) -> Result<String, CallError> {
     if ids.is_empty() || ids.len() > MAX_IDS {
         let why = format!("{} ids, expected 1 to {MAX_IDS}", ids.len());
-        return Err(CallError::NotSent(NotSent::Unaskable(why)));
+        return Err(NotSent::Unaskable(why).into());
     }
     let ids = ids.iter().map(Id::to_string);
     Ok(ids.collect::<Vec<_>>().join(","))

@@ -12,7 +12,7 @@ use super::call::Call;
 use super::classify;
 use super::error::{CallError, NotSent, UncertainBecause, Upstream};
 use super::limits::Limits;
-use super::transport::{Answer, Body};
+use super::transport::{Answer, Body, read_object};
 use super::vocabulary::{Fields, Vocabulary};
 use super::{Client, Reply, Resources};
 use crate::domain::account::{Account, App};
@@ -90,9 +90,11 @@ impl Sent {
     }
 
     fn has_no_credential(&self) -> bool {
-        let missing =
-            |error: &CallError| matches!(error, CallError::NotSent(NotSent::NoCredential(_)));
-        self.result.as_ref().is_err_and(missing)
+        let reason = match &self.result {
+            Err(CallError::NotSent { reason }) => Some(reason),
+            _ => None,
+        };
+        matches!(reason, Some(NotSent::NoCredential(_)))
     }
 
     /// Reads what the answer brings.
@@ -121,14 +123,14 @@ impl Sent {
 impl Answer {
     /// The body of a success.
     pub(super) fn envelope(&self) -> Result<Envelope<'_>, CallError> {
-        serde_json::from_str(&self.body).map_err(|_| self.uncertain(UncertainBecause::Unreadable))
+        read_object(&self.body).ok_or_else(|| self.uncertain(UncertainBecause::Unreadable))
     }
 
     /// A success that does not say what it has to.
     pub(super) fn uncertain(&self, reason: UncertainBecause) -> CallError {
         CallError::Uncertain {
             reason,
-            upstream: Some(self.upstream(&Problem::default())),
+            upstream: Some(Box::new(self.upstream(&Problem::default()))),
         }
     }
 
@@ -169,7 +171,7 @@ impl Client {
             refused = Some(sent);
         }
         let none = NotSent::NoCredential("X does not take the app's own credential for it");
-        refused.unwrap_or_else(|| Sent::failed(request.call, CallError::NotSent(none)))
+        refused.unwrap_or_else(|| Sent::failed(request.call, none.into()))
     }
 
     async fn send_as(
@@ -266,7 +268,7 @@ impl Client {
     ) -> Result<Credential, CallError> {
         let none = NotSent::NoCredential("the account has no OAuth 1.0a token");
         let token = account.access_token.as_ref();
-        let token = token.ok_or(CallError::NotSent(none))?;
+        let token = token.ok_or(none)?;
         let signer = Signer {
             consumer_key: &app.consumer_key,
             consumer_secret: &app.consumer_secret,

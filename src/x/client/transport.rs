@@ -10,6 +10,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
@@ -69,7 +70,7 @@ impl Transport {
         let base = self.base_url.as_str().trim_end_matches('/');
         let unaskable = |error: url::ParseError| NotSent::Unaskable(error.to_string());
         let parsed = format!("{base}/{path}").parse::<Url>().map_err(unaskable);
-        let mut url = parsed.map_err(CallError::NotSent)?;
+        let mut url = parsed?;
         if !query.is_empty() {
             let pairs = query
                 .iter()
@@ -133,9 +134,16 @@ impl Transport {
     }
 }
 
+/// A body as an object; `None` if it is none. serde would take a list for an object, too.
+pub(super) fn read_object<'a, T: Deserialize<'a>>(body: &'a str) -> Option<T> {
+    let body = body.trim_start();
+    let object = body.starts_with('{').then(|| serde_json::from_str(body));
+    object?.ok()
+}
+
 /// X's words; `None` for a body that X does not write: a proxy's page, an empty one.
 fn read_problem(body: &str) -> Option<Problem<'_>> {
-    let problem: Problem<'_> = serde_json::from_str(body).ok()?;
+    let problem: Problem<'_> = read_object(body)?;
     let says_something = [
         &*problem.type_,
         &problem.title,
@@ -162,7 +170,7 @@ fn form(texts: &[(&'static str, String)], media: &Bytes) -> Form {
 fn secret_header(secret: &SecretString) -> Result<HeaderValue, CallError> {
     let unaskable = |_| {
         let why = "a credential holds signs that no header may hold";
-        CallError::NotSent(NotSent::Unaskable(why.to_owned()))
+        NotSent::Unaskable(why.to_owned())
     };
     let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(unaskable)?;
     value.set_sensitive(true);
@@ -203,7 +211,7 @@ async fn read(mut response: Response) -> Result<String, CallError> {
 /// Only where no connection came about is it certain that nothing went out.
 fn without_answer(error: reqwest::Error) -> CallError {
     if error.is_connect() || error.is_builder() {
-        return CallError::NotSent(NotSent::NoConnection(causes(&error.without_url())));
+        return NotSent::NoConnection(causes(&error.without_url())).into();
     }
     CallError::uncertain(if error.is_timeout() {
         UncertainBecause::TimedOut

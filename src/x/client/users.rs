@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::auth::Auth;
 use super::call::Call;
 use super::error::UncertainBecause;
-use super::posts::{Missing, included, list_of_ids, listed, not_sent};
+use super::posts::{Missing, expect_something, included, list_of_ids, listed, not_sent};
 use super::send::Request;
 use super::vocabulary::Fields;
 use super::{Client, Reply, Resources};
@@ -73,6 +73,7 @@ impl Client {
         };
         let sent = self.send(auth, &request).await;
         sent.read(|answer, envelope| {
+            expect_something(answer, envelope)?;
             let read = answers::profiles(envelope.data);
             let users: Vec<_> = read.items.into_iter().map(Profile::from).collect();
             let is_found = |id: &UserId| users.iter().any(|user| user.person.id == *id);

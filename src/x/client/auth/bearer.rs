@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::oauth1::encode;
 use crate::domain::account::App;
 use crate::x::client::error::{CallError, NotSent};
-use crate::x::client::transport::{Answer, Transport};
+use crate::x::client::transport::{Transport, read_object};
 use crate::x::wire::answer::Token;
 
 /// Bearers obtained from X, by app. X gives the same one until it is invalidated, and refuses who
@@ -53,7 +53,7 @@ async fn obtain(app: &App, transport: &Transport) -> Result<SecretString, CallEr
         .ask_for_token("oauth2/token", &form, Some(&basic))
         .await;
     let answer = answer.map_err(nothing_lost)?;
-    let token: Option<Token<'_>> = answer.object();
+    let token: Option<Token<'_>> = read_object(&answer.body);
     match token.map(|token| token.access_token.to_string()) {
         Some(bearer) if !bearer.is_empty() => Ok(bearer.into()),
         _ => Err(unavailable("the answer holds no token".to_owned())),
@@ -63,24 +63,19 @@ async fn obtain(app: &App, transport: &Transport) -> Result<SecretString, CallEr
 /// Asking again for a bearer is harmless, so nothing about it is uncertain.
 fn nothing_lost(error: CallError) -> CallError {
     match error {
-        CallError::Uncertain { .. } | CallError::Unavailable(_) => unavailable(error.to_string()),
+        CallError::Uncertain { .. } | CallError::Unavailable { .. } => {
+            unavailable(error.to_string())
+        }
         certain => certain,
     }
 }
 
 fn unavailable(why: String) -> CallError {
-    CallError::NotSent(NotSent::TokenUnavailable(why))
+    NotSent::TokenUnavailable(why).into()
 }
 
 /// HTTP Basic; key and secret are encoded first, as X's guide demands.
 pub(super) fn basic(key: &str, secret: &SecretString) -> SecretString {
     let pair = format!("{}:{}", encode(key), encode(secret.expose_secret()));
     format!("Basic {}", STANDARD.encode(pair)).into()
-}
-
-impl Answer {
-    /// The body as an object; `None` if it is none.
-    pub(super) fn object<'a, T: serde::Deserialize<'a>>(&'a self) -> Option<T> {
-        serde_json::from_str(&self.body).ok()
-    }
 }

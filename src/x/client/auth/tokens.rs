@@ -16,7 +16,7 @@ use super::bearer::basic;
 use crate::domain::account::{Account, App, TokenPair};
 use crate::domain::ids::AccountId;
 use crate::x::client::error::{CallError, NotSent};
-use crate::x::client::transport::{Answer, Transport};
+use crate::x::client::transport::{Answer, Transport, read_object};
 use crate::x::wire::answer::Token;
 
 /// An access token is not used in its last minute: it might end on the way.
@@ -85,7 +85,7 @@ impl Tokens {
         let task = self.tasks.spawn(refresh.run(held));
         task.await.unwrap_or_else(|error| {
             let lost = NotSent::RefreshLost(error.to_string());
-            Err(CallError::NotSent(lost))
+            Err(lost.into())
         })
     }
 
@@ -150,7 +150,7 @@ impl Refresh {
             clock: tokens.clock.clone(),
             transport: transport.clone(),
             account: account.id,
-            client_id: app.client_id.clone().ok_or(CallError::NotSent(missing))?,
+            client_id: app.client_id.clone().ok_or(missing)?,
             client_secret: app.client_secret.clone(),
             seed: account.oauth2_refresh_token.clone(),
         })
@@ -234,9 +234,9 @@ impl Refresh {
     fn read(&self, answer: &Answer, spent: &SecretString) -> Result<TokenPair, CallError> {
         let lost = || {
             let why = "the answer holds no token".to_owned();
-            CallError::NotSent(NotSent::RefreshLost(why))
+            CallError::from(NotSent::RefreshLost(why))
         };
-        let token: Token<'_> = answer.object().ok_or_else(lost)?;
+        let token: Token<'_> = read_object(&answer.body).ok_or_else(lost)?;
         if token.access_token.is_empty() {
             return Err(lost());
         }
@@ -260,9 +260,9 @@ impl Refresh {
 /// X's no to a refresh token means that the account has to be linked again, whatever its code.
 fn refresh_failed(error: CallError) -> CallError {
     match error {
-        CallError::Uncertain { .. } => CallError::NotSent(NotSent::RefreshLost(error.to_string())),
-        CallError::Unavailable(upstream) => {
-            CallError::NotSent(NotSent::TokenUnavailable(upstream.to_string()))
+        CallError::Uncertain { .. } => NotSent::RefreshLost(error.to_string()).into(),
+        CallError::Unavailable { upstream } => {
+            NotSent::TokenUnavailable(upstream.to_string()).into()
         }
         CallError::Refused(refusal) => CallError::Unauthorized {
             upstream: refusal.upstream,
@@ -273,9 +273,9 @@ fn refresh_failed(error: CallError) -> CallError {
 }
 
 fn vault_fails(error: VaultError) -> CallError {
-    CallError::NotSent(NotSent::TokenVault(error.to_string()))
+    NotSent::TokenVault(error.to_string()).into()
 }
 
 fn no_credential() -> CallError {
-    CallError::NotSent(NotSent::NoCredential("the account has no OAuth 2.0 token"))
+    NotSent::NoCredential("the account has no OAuth 2.0 token").into()
 }

@@ -136,7 +136,7 @@ fn account() -> Account {
     }
 }
 
-fn pair(access: &str, refresh: &str, expires_at: &str) -> TokenPair {
+pub(super) fn pair(access: &str, refresh: &str, expires_at: &str) -> TokenPair {
     TokenPair {
         access_token: SecretString::from(access),
         refresh_token: SecretString::from(refresh),

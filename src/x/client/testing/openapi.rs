@@ -204,9 +204,9 @@ fn security_faults(operation: &Value, request: &Recorded) -> Option<String> {
         Some("Bearer") => &["OAuth2UserToken", "BearerToken"],
         _ => &[],
     };
-    let allowed = operation["security"].as_array().unwrap();
-    let is_allowed = |kind: &&str| allowed.iter().any(|it| it.get(**kind).is_some());
-    let fits = kinds.iter().any(|kind| is_allowed(&kind));
+    let allowed = operation["security"].as_array().unwrap().iter();
+    let mut allowed = allowed.flat_map(|it| it.as_object().unwrap().keys());
+    let fits = allowed.any(|kind| kinds.contains(&&**kind));
     (!fits).then(|| "no credential of a kind that X takes".to_owned())
 }
 
