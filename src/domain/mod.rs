@@ -2,8 +2,8 @@
 
 pub mod account;
 pub mod activity;
-pub mod command;
 pub mod attachment;
+pub mod command;
 pub mod event;
 pub mod filter;
 pub mod ids;

@@ -184,12 +184,7 @@ pub(super) fn attachments(action: &Action) -> &[OutgoingAttachment] {
     }
 }
 
-fn new_command(
-    rules: &Rules,
-    draft: &Draft,
-    fingerprint: [u8; 32],
-    at: Timestamp,
-) -> NewCommand {
+fn new_command(rules: &Rules, draft: &Draft, fingerprint: [u8; 32], at: Timestamp) -> NewCommand {
     let command = &draft.command;
     let default = at.checked_add(rules.expire_after).unwrap_or(Timestamp::MAX);
     NewCommand {
@@ -264,7 +259,11 @@ fn decide(
         let detail = "An operator has stopped sending for this account.";
         return Ok(Err(refuse(FailureCode::SendingStopped, "", detail)));
     }
-    if draft.command.expires_at.is_some_and(|expires| expires <= at) {
+    if draft
+        .command
+        .expires_at
+        .is_some_and(|expires| expires <= at)
+    {
         let detail = "expires_at had passed when the command came.";
         return Ok(Err(refuse(FailureCode::Expired, "expires_at", detail)));
     }
@@ -322,11 +321,7 @@ fn account_of<'r>(
     })
 }
 
-fn is_published_for(
-    tx: &Tx<'_>,
-    account: AccountId,
-    action: &Action,
-) -> Result<bool, StoreError> {
+fn is_published_for(tx: &Tx<'_>, account: AccountId, action: &Action) -> Result<bool, StoreError> {
     let post = |id: TweetId| -> Result<bool, StoreError> {
         let row = tx.post(account, id)?;
         Ok(row.is_some_and(|row| row.event.is_some()))
@@ -341,10 +336,8 @@ fn is_published_for(
             Recipient::Person(_) => Ok(false),
         },
         Action::HideReply { message_id, .. } => post(*message_id),
-        Action::DeleteMessage { message_id } => {
-            Ok(post(message_id.as_post())?
-                || direct_message(tx, account, message_id.as_direct_message())?.is_some())
-        }
+        Action::DeleteMessage { message_id } => Ok(post(message_id.as_post())?
+            || direct_message(tx, account, message_id.as_direct_message())?.is_some()),
         Action::CancelCommand { .. }
         | Action::RepublishEvents { .. }
         | Action::ForgetPerson { .. } => Ok(false),
@@ -414,12 +407,14 @@ fn plan(
             draft.call = call;
             place_in(draft, account.id, &conversation);
             let command = &draft.command;
-            Ok(compose::direct_message(rules, account, command, &message, &conversation).map(
-                |composed| {
-                    draft.plan.parts = composed.parts;
-                    draft.plan.prices = composed.prices;
-                },
-            ))
+            Ok(
+                compose::direct_message(rules, account, command, &message, &conversation).map(
+                    |composed| {
+                        draft.plan.parts = composed.parts;
+                        draft.plan.prices = composed.prices;
+                    },
+                ),
+            )
         }
         Action::DeleteMessage { message_id } => plan_delete(tx, rules, account, draft, message_id),
         Action::HideReply { message_id, .. } => {

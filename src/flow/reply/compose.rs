@@ -50,9 +50,17 @@ pub(super) fn post(
             Some(_) => "The author of the post neither names nor quotes the account in it.",
             None => "The post is not known here, so it is not known whether it names the account.",
         };
-        return Err(refuse(FailureCode::NotSummoned, "send_post.in_reply_to", detail));
+        return Err(refuse(
+            FailureCode::NotSummoned,
+            "send_post.in_reply_to",
+            detail,
+        ));
     }
-    check_files(Target::Post, post.attachments.len(), "send_post.attachments")?;
+    check_files(
+        Target::Post,
+        post.attachments.len(),
+        "send_post.attachments",
+    )?;
     check_characters(&post.text, "send_post.text")?;
     check_characters(&post.suffix, "send_post.suffix")?;
     let parts = post_parts(post, limit.unwrap_or(POST_LIMIT))?;
@@ -171,12 +179,19 @@ pub(super) fn direct_message(
     if let ConversationId::DirectMessage(_) = conversation
         && other_side(account.id, conversation).is_none()
     {
-        let detail = format!("The account {} takes no part in {conversation}.", account.id);
+        let detail = format!(
+            "The account {} takes no part in {conversation}.",
+            account.id
+        );
         let field = "send_direct_message.conversation_id";
         return Err(refuse(FailureCode::Invalid, field, detail));
     }
     let count = message.attachments.len();
-    check_files(Target::DirectMessage, count, "send_direct_message.attachments")?;
+    check_files(
+        Target::DirectMessage,
+        count,
+        "send_direct_message.attachments",
+    )?;
     check_characters(&message.text, "send_direct_message.text")?;
     let parts = message_parts(message)?;
     let price = rules.prices.calls.direct_message.micros();

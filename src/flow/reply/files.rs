@@ -141,7 +141,9 @@ impl Files {
             let case = self.store.read(move |tx| Case::open(tx, sequence)).await?;
             let Some(case) = case else { return Ok(()) };
             let places = case.plan.files.iter().enumerate();
-            let lacking = places.filter(|(_, file)| file.kept.is_none()).map(|(at, _)| at);
+            let lacking = places
+                .filter(|(_, file)| file.kept.is_none())
+                .map(|(at, _)| at);
             let Some(place) = lacking.min() else {
                 return self.complete(sequence).await;
             };

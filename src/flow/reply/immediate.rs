@@ -43,15 +43,15 @@ pub(super) async fn beforehand(
         }
         Action::ForgetPerson { person_id } => {
             let mut after = 0;
-            let mut erased = store.write(move |tx| tx.forget_beside_events(person_id)).await?;
+            let mut erased = store
+                .write(move |tx| tx.forget_beside_events(person_id))
+                .await?;
             loop {
                 let read = move |tx: &Tx<'_>| tx.events_about(person_id, after, CHUNK);
                 let found = store.read(read).await?;
                 let (sequences, last) = (found.sequences, found.last);
                 erased.events += sequences.len() as u64;
-                store
-                    .write(move |tx| tx.erase_events(&sequences))
-                    .await?;
+                store.write(move |tx| tx.erase_events(&sequences)).await?;
                 match last {
                     Some(last) => after = last,
                     None => break,
@@ -130,7 +130,10 @@ pub(super) fn cancel(
             Ok(Verdict::failed(FailureCode::Invalid, FIELD, detail))
         }
         CommandState::Succeeded | CommandState::Failed => {
-            let detail = format!("The command {target} has {} already.", row.waiting.state.name());
+            let detail = format!(
+                "The command {target} has {} already.",
+                row.waiting.state.name()
+            );
             Ok(Verdict::failed(FailureCode::Invalid, FIELD, detail))
         }
     }

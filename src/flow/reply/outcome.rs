@@ -15,9 +15,7 @@ use crate::domain::outcome::{
     CommandRef, Deferred, Failed, Outcome, OutcomeMessage, Succeeded, Upstream,
 };
 use crate::flow::ingest::append;
-use crate::store::{
-    CommandRow, CommandState, Lane, OutcomeRow, SendKind, StoreError, Told, Tx,
-};
+use crate::store::{CommandRow, CommandState, Lane, OutcomeRow, SendKind, StoreError, Told, Tx};
 
 /// A command of the ledger, read back.
 pub(super) struct Case {
@@ -314,11 +312,19 @@ pub(super) fn tell(
 /// What a wait is for, in words.
 fn detail_of(notice: &Notice) -> &'static str {
     match notice.code {
-        FailureCode::RateLimited => "X's limit for this account is used up; it goes when the window opens.",
-        FailureCode::CreditsDepleted => "The app's credits at X are used up; it goes once they are topped up.",
+        FailureCode::RateLimited => {
+            "X's limit for this account is used up; it goes when the window opens."
+        }
+        FailureCode::CreditsDepleted => {
+            "The app's credits at X are used up; it goes once they are topped up."
+        }
         FailureCode::XUnavailable => "X does not answer as it should; it is tried again.",
-        FailureCode::Uncertain => "X's answer is lost; it is looked up whether the message is there.",
-        FailureCode::Unauthorized => "X does not accept the account's credential; link the account again.",
+        FailureCode::Uncertain => {
+            "X's answer is lost; it is looked up whether the message is there."
+        }
+        FailureCode::Unauthorized => {
+            "X does not accept the account's credential; link the account again."
+        }
         FailureCode::SendingStopped if notice.until.is_none() => {
             "Sending is stopped; it waits until it is resumed, or for a person to release it."
         }

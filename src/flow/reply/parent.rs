@@ -19,7 +19,11 @@ pub(super) fn post(tx: &Tx<'_>, account: AccountId, id: TweetId) -> Result<Paren
         return Ok(Parent::default());
     };
     let thread = tx.survivor(account, &ConversationId::Thread(row.thread))?;
-    let event = row.event.map(|event| body(tx, event)).transpose()?.flatten();
+    let event = row
+        .event
+        .map(|event| body(tx, event))
+        .transpose()?
+        .flatten();
     let username = event.as_ref().and_then(|body| {
         let name = body.pointer("/conversation/customer/username")?.as_str()?;
         Some(name.to_owned())

@@ -419,8 +419,18 @@ impl Planner {
         match item.row.hold {
             Hold::Stopped => return Some((FailureCode::SendingStopped, None)),
             Hold::Revoked => return Some((FailureCode::Unauthorized, None)),
-            Hold::Person => return Some((item.told.map_or(FailureCode::SendingStopped, |it| it.0), None)),
-            Hold::Files => return Some((FailureCode::MediaUnreachable, Some(item.row.next_attempt_at))),
+            Hold::Person => {
+                return Some((
+                    item.told.map_or(FailureCode::SendingStopped, |it| it.0),
+                    None,
+                ));
+            }
+            Hold::Files => {
+                return Some((
+                    FailureCode::MediaUnreachable,
+                    Some(item.row.next_attempt_at),
+                ));
+            }
             Hold::None => {}
         }
         let (account, call, app) = (item.account, item.call, item.app.clone());
@@ -464,4 +474,3 @@ fn moved(told: Option<Timestamp>, until: Option<Timestamp>) -> bool {
 fn call_named(name: &str) -> Option<Call> {
     Call::ALL.into_iter().find(|call| call.name() == name)
 }
-

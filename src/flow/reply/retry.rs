@@ -35,7 +35,11 @@ pub(super) fn check(
     if row.name != command.action.name() {
         return refuse(format!("The command {before} is a {}.", row.name));
     }
-    for send in tx.sends(row.waiting.sequence)?.iter().filter(is_or_may_be_there) {
+    for send in tx
+        .sends(row.waiting.sequence)?
+        .iter()
+        .filter(is_or_may_be_there)
+    {
         let index = usize::try_from(send.part).unwrap_or(0).saturating_sub(1);
         let same = plan.parts.get(index) == Some(&send.text);
         if !same && !send.text.is_empty() {

@@ -119,7 +119,10 @@ impl Replies {
                 }
                 revoked::review(tx, &rules, now)?;
                 let before = |age| now.saturating_sub(age).unwrap_or(now);
-                let sends = (tx.sends_since(before(QUARTER))?, tx.sends_since(before(DAY))?);
+                let sends = (
+                    tx.sends_since(before(QUARTER))?,
+                    tx.sends_since(before(DAY))?,
+                );
                 Ok((tx.open_commands()?, tx.newest_change()?, sends))
             })
             .await?;
@@ -220,7 +223,10 @@ impl Replies {
         tell_at: &mut Instant,
     ) -> Result<(), StoreError> {
         let known = self.known;
-        let changed = self.store.read(move |tx| tx.commands_changed(known)).await?;
+        let changed = self
+            .store
+            .read(move |tx| tx.commands_changed(known))
+            .await?;
         self.take_rows(changed);
         self.expire().await?;
         while let Some(sequence) = self.planner.next(Timestamp::now()) {
@@ -292,16 +298,9 @@ impl Replies {
     }
 }
 
-fn expire(
-    tx: &mut Tx<'_>,
-    rules: &Rules,
-    sequence: u64,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+fn expire(tx: &mut Tx<'_>, rules: &Rules, sequence: u64, now: Timestamp) -> Result<(), StoreError> {
     match Case::open(tx, sequence)? {
-        Some(case) if case.row.waiting.expires_at <= now => {
-            case.finish(tx, rules, expired(), now)
-        }
+        Some(case) if case.row.waiting.expires_at <= now => case.finish(tx, rules, expired(), now),
         _ => Ok(()),
     }
 }

@@ -225,7 +225,10 @@ pub(super) fn wrote(
     let Some(case) = Case::open(tx, sequence)? else {
         return Settled::read(tx, sequence, effect, None);
     };
-    let send = tx.sends(sequence)?.into_iter().find(|send| send.part == part);
+    let send = tx
+        .sends(sequence)?
+        .into_iter()
+        .find(|send| send.part == part);
     let Some(send) = send else {
         return Settled::read(tx, sequence, effect, None);
     };
@@ -261,12 +264,12 @@ fn unreadable() -> CallError {
 pub(super) fn effect_of<T>(result: &Result<T, CallError>) -> Effect {
     match result {
         Ok(_) | Err(CallError::Refused(_) | CallError::Unauthorized { .. }) => Effect::Works,
-        Err(CallError::NotSent(NotSent::NoConnection(_) | NotSent::TokenUnavailable(_))) => {
-            Effect::Fails
-        }
-        Err(CallError::NotSent(_)) => Effect::None,
-        Err(CallError::Unavailable(_) | CallError::Uncertain { .. }) => Effect::Fails,
-        Err(CallError::CreditsDepleted(_)) => Effect::NoCredit,
+        Err(CallError::NotSent {
+            reason: NotSent::NoConnection(_) | NotSent::TokenUnavailable(_),
+        }) => Effect::Fails,
+        Err(CallError::NotSent { .. }) => Effect::None,
+        Err(CallError::Unavailable { .. } | CallError::Uncertain { .. }) => Effect::Fails,
+        Err(CallError::CreditsDepleted { .. }) => Effect::NoCredit,
         Err(CallError::RateLimited { until, scope, .. }) => Effect::Limited(*scope, *until),
     }
 }
@@ -282,7 +285,7 @@ fn after(
 ) -> Result<Option<FailureCode>, StoreError> {
     let reads = match &error {
         // Most likely not done: one look that finds nothing is enough.
-        CallError::Unavailable(_) => Some(1),
+        CallError::Unavailable { .. } => Some(1),
         CallError::Uncertain { .. } => Some(0),
         _ => None,
     };
@@ -315,7 +318,14 @@ fn after(
                 if falls_back(tx, rules, case, &absent)? =>
             {
                 tx.put_send(&absent)?;
-                wait(tx, case, CommandState::Pending, write_call(case), at, case.row.attempt)?;
+                wait(
+                    tx,
+                    case,
+                    CommandState::Pending,
+                    write_call(case),
+                    at,
+                    case.row.attempt,
+                )?;
                 return Ok(None);
             }
             _ => {}
@@ -349,18 +359,20 @@ fn duplicate(
         ..send
     };
     tx.put_send(&open)?;
-    wait(tx, case, CommandState::Uncertain, look_call(&open), at, case.row.attempt)?;
+    wait(
+        tx,
+        case,
+        CommandState::Uncertain,
+        look_call(&open),
+        at,
+        case.row.attempt,
+    )?;
     Ok(Some(FailureCode::Uncertain))
 }
 
 /// Whether a later part goes below the customer's post from now on, as X takes no replies to our
 /// own; remembered for the app.
-fn falls_back(
-    tx: &Tx<'_>,
-    rules: &Rules,
-    case: &Case,
-    send: &SendRow,
-) -> Result<bool, StoreError> {
+fn falls_back(tx: &Tx<'_>, rules: &Rules, case: &Case, send: &SendRow) -> Result<bool, StoreError> {
     let Some(parent) = case.plan.fallback_parent else {
         return Ok(false);
     };
@@ -386,20 +398,29 @@ pub(super) fn not_done(
 ) -> Result<Option<FailureCode>, StoreError> {
     let again = |tx: &Tx<'_>, next: Timestamp, code: FailureCode| {
         let attempt = case.row.attempt;
-        wait(tx, case, CommandState::Pending, write_call(case), next, attempt)?;
+        wait(
+            tx,
+            case,
+            CommandState::Pending,
+            write_call(case),
+            next,
+            attempt,
+        )?;
         Ok(Some(code))
     };
     let soon = later(at, backoff(case.row.attempt));
     match error {
-        CallError::NotSent(NotSent::NoCredential(what)) => {
+        CallError::NotSent {
+            reason: NotSent::NoCredential(what),
+        } => {
             let detail = format!("The account has no credential for this call: {what}.");
             fail(tx, rules, case, FailureCode::Unauthorized, detail, None, at)
         }
-        CallError::NotSent(NotSent::Unaskable(what)) => {
-            fail(tx, rules, case, FailureCode::Invalid, what, None, at)
-        }
+        CallError::NotSent {
+            reason: NotSent::Unaskable(what),
+        } => fail(tx, rules, case, FailureCode::Invalid, what, None, at),
         // The look for it may have to be repeated as well: both are harmless.
-        CallError::NotSent(_) | CallError::Unavailable(_) | CallError::Uncertain { .. } => {
+        CallError::NotSent { .. } | CallError::Unavailable { .. } | CallError::Uncertain { .. } => {
             again(tx, soon, FailureCode::XUnavailable)
         }
         CallError::RateLimited { until, scope, .. } => {
@@ -410,7 +431,7 @@ pub(super) fn not_done(
             };
             again(tx, next, FailureCode::RateLimited)
         }
-        CallError::CreditsDepleted(_) => again(tx, at, FailureCode::CreditsDepleted),
+        CallError::CreditsDepleted { .. } => again(tx, at, FailureCode::CreditsDepleted),
         CallError::Unauthorized {
             upstream,
             revoked_for_sure,
@@ -446,7 +467,14 @@ fn unauthorized(
         plan.unauthorized_at = Some(at.as_second());
         tx.set_plan(case.sequence(), &plan.to_json())?;
     }
-    wait(tx, case, CommandState::Pending, write_call(case), next, case.row.attempt)?;
+    wait(
+        tx,
+        case,
+        CommandState::Pending,
+        write_call(case),
+        next,
+        case.row.attempt,
+    )?;
     if (sure || confirmed)
         && let Some(account) = case.row.waiting.account
     {
@@ -616,11 +644,26 @@ pub(super) fn looked(
         Looked::Absent => absent(tx, rules, &case, known, at)?,
         Looked::Unclear(_) if at >= case.row.waiting.expires_at => {
             let detail = "X's answer was lost, and it could not be looked up whether it is there.";
-            fail(tx, rules, &case, FailureCode::Uncertain, detail.to_owned(), None, at)?
+            fail(
+                tx,
+                rules,
+                &case,
+                FailureCode::Uncertain,
+                detail.to_owned(),
+                None,
+                at,
+            )?
         }
         Looked::Unclear(_) => {
             let (state, call) = (CommandState::Uncertain, look_call(&known));
-            wait(tx, &case, state, call, later(at, LOOK_AGAIN), case.row.attempt)?;
+            wait(
+                tx,
+                &case,
+                state,
+                call,
+                later(at, LOOK_AGAIN),
+                case.row.attempt,
+            )?;
             Some(FailureCode::Uncertain)
         }
     };
@@ -658,10 +701,25 @@ fn absent(
                 problem: refused.problem,
                 title: refused.title,
             };
-            fail(tx, rules, case, refused.code, refused.detail, Some(upstream), at)
+            fail(
+                tx,
+                rules,
+                case,
+                refused.code,
+                refused.detail,
+                Some(upstream),
+                at,
+            )
         }
         None => {
-            wait(tx, case, CommandState::Pending, write_call(case), at, case.row.attempt)?;
+            wait(
+                tx,
+                case,
+                CommandState::Pending,
+                write_call(case),
+                at,
+                case.row.attempt,
+            )?;
             Ok(None)
         }
     }

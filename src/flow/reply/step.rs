@@ -17,13 +17,11 @@ use crate::domain::attachment::{MediaCategory, Target};
 use crate::domain::command::{Action, AttachmentSource, FailureCode, Recipient};
 use crate::domain::ids::{AccountId, ConversationId, MediaId, MessageId, MessageNumber, TweetId};
 use crate::flow::reconcile::{self, Found};
-use crate::store::{
-    CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait,
-};
+use crate::store::{CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait};
 use crate::telemetry::metrics;
 use crate::x::client::{
-    self, Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits, NewPost,
-    NotSent, Reply, Since, Upload, direct_message_link,
+    self, Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits,
+    NewPost, NotSent, Reply, Since, Upload, direct_message_link,
 };
 
 /// Newest messages asked for in a look; a second one, where X has more, asks for the most it gives.
@@ -183,7 +181,10 @@ impl Stepper {
                     text: &send.text,
                     media_id: media.first().copied(),
                 };
-                let reply = self.client.send_direct_message(auth, target, &content).await;
+                let reply = self
+                    .client
+                    .send_direct_message(auth, target, &content)
+                    .await;
                 Answer::from(reply, |sent| sent.id.into())
             }
             _ => unlinked(),
@@ -246,7 +247,9 @@ impl Stepper {
         let Some(auth) = self.auth(case.row.waiting.account) else {
             return Seen::nothing();
         };
-        let from = send.started_at.saturating_sub(SignedDuration::from_secs(10));
+        let from = send
+            .started_at
+            .saturating_sub(SignedDuration::from_secs(10));
         let since = Since::Time(from.unwrap_or(send.started_at));
         match (send.kind, send.target.parse::<ConversationId>()) {
             (SendKind::DirectMessage, Ok(conversation)) => {
@@ -257,11 +260,15 @@ impl Stepper {
                 let reply = match pair {
                     Some(other) => {
                         let detail = Detail::Plain;
-                        self.client.direct_messages_with(auth, other, most, detail).await
+                        self.client
+                            .direct_messages_with(auth, other, most, detail)
+                            .await
                     }
                     None => {
                         let detail = Detail::Plain;
-                        self.client.direct_messages_of(auth, &conversation, most, detail).await
+                        self.client
+                            .direct_messages_of(auth, &conversation, most, detail)
+                            .await
                     }
                 };
                 Seen::of_messages(reply, send)
@@ -269,7 +276,10 @@ impl Stepper {
             _ => {
                 let user = send.account.0;
                 let detail = Detail::Plain;
-                let reply = self.client.user_posts(auth, user, since, most, detail).await;
+                let reply = self
+                    .client
+                    .user_posts(auth, user, since, most, detail)
+                    .await;
                 Seen::of_posts(reply)
             }
         }
@@ -300,9 +310,9 @@ impl Stepper {
     /// Files of one message, uploaded and described.
     async fn upload(&self, case: &Case) -> Result<Vec<MediaId>, Trouble> {
         let auth = self.auth(case.row.waiting.account);
-        let auth = auth.ok_or(Trouble::Call(CallError::NotSent(NotSent::NoCredential(
-            "the account is not linked",
-        ))))?;
+        let auth = auth.ok_or(Trouble::Call(CallError::NotSent {
+            reason: NotSent::NoCredential("the account is not linked"),
+        }))?;
         let target = match case.command.action {
             Action::SendPost(_) => Target::Post,
             _ => Target::DirectMessage,
@@ -416,9 +426,9 @@ impl<T> Answer<T> {
 
 fn unlinked<T>() -> Answer<T> {
     Answer {
-        result: Err(CallError::NotSent(NotSent::NoCredential(
-            "the account is not linked",
-        ))),
+        result: Err(CallError::NotSent {
+            reason: NotSent::NoCredential("the account is not linked"),
+        }),
         limits: Limits::default(),
     }
 }
@@ -426,11 +436,11 @@ fn unlinked<T>() -> Answer<T> {
 fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
     match result {
         Ok(_) => "ok",
-        Err(CallError::NotSent(_)) => "not_sent",
+        Err(CallError::NotSent { .. }) => "not_sent",
         Err(CallError::RateLimited { .. }) => "rate_limited",
-        Err(CallError::CreditsDepleted(_)) => "credits_depleted",
+        Err(CallError::CreditsDepleted { .. }) => "credits_depleted",
         Err(CallError::Unauthorized { .. }) => "unauthorized",
-        Err(CallError::Unavailable(_)) => "unavailable",
+        Err(CallError::Unavailable { .. }) => "unavailable",
         Err(CallError::Uncertain { .. }) => "uncertain",
         Err(CallError::Refused(_)) => "refused",
     }
@@ -514,7 +524,9 @@ impl Seen {
             direct_messages: reply.resources.direct_messages,
             messages: reply.result.map(|found| {
                 let posts = found.posts.into_iter();
-                posts.map(|post| SeenMessage::Post(Box::new(post))).collect()
+                posts
+                    .map(|post| SeenMessage::Post(Box::new(post)))
+                    .collect()
             }),
         }
     }
@@ -575,7 +587,11 @@ fn bill_look(
     let read = [
         ("post_read", seen.posts, calls.post_read),
         ("user_read", seen.users, calls.user_read),
-        ("direct_message_read", seen.direct_messages, calls.direct_message_read),
+        (
+            "direct_message_read",
+            seen.direct_messages,
+            calls.direct_message_read,
+        ),
     ];
     for (kind, count, price) in read.into_iter().filter(|(_, count, _)| *count > 0) {
         let count = u64::from(count);
@@ -618,7 +634,10 @@ fn look_next(
     at: Timestamp,
 ) -> Result<Next, StoreError> {
     let sends = tx.sends(case.sequence())?.into_iter();
-    match sends.into_iter().find(|send| send.state == SendState::Uncertain) {
+    match sends
+        .into_iter()
+        .find(|send| send.state == SendState::Uncertain)
+    {
         Some(send) => Ok(Next::Look(Box::new(case), send)),
         None => {
             settle::advance(tx, rules, case.sequence(), at)?;

@@ -394,10 +394,8 @@ impl TestService {
             let mut found = None;
             let mut aside = Vec::new();
             for event in self.take_events().await {
-                let is_outcome = matches!(
-                    event.event_type(),
-                    "command.succeeded" | "command.failed"
-                );
+                let is_outcome =
+                    matches!(event.event_type(), "command.succeeded" | "command.failed");
                 if is_outcome && event.text("/command_id") == id && found.is_none() {
                     found = Some(event);
                 } else {
