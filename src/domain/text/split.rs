@@ -84,7 +84,7 @@ fn without_blank_ends(text: &str) -> Range<usize> {
     let Some((start, first)) = shown.next() else {
         return 0..0;
     };
-    let (last, cluster) = shown.last().unwrap_or((start, first));
+    let (last, cluster) = shown.next_back().unwrap_or((start, first));
     start..last + cluster.len()
 }
 
