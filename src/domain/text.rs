@@ -10,6 +10,11 @@ mod summary;
 mod urls;
 mod weight;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod table;
+
 pub use entities::{cashtags, hashtags, mentions};
 pub use same::{Added, same_text};
 pub use split::{CannotSplit, MAX_PARTS, split, split_plain, with_suffix};

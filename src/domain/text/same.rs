@@ -113,3 +113,87 @@ fn parsed(link: &str) -> Option<Url> {
         false => Url::parse(&format!("http://{link}")).ok(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPLY: Added = Added {
+        mentions: true,
+        link: false,
+    };
+    const MEDIA: Added = Added {
+        mentions: false,
+        link: true,
+    };
+
+    #[test]
+    fn the_same_text_is_found_in_another_form() {
+        for (sent, found) in [
+            ("Grüße", "Gru\u{308}ße"),
+            (" a\r\nb\n", "a\nb"),
+            ("see example.com", "see http://example.com"),
+            ("see Example.com/.", "see https://example.com."),
+            (
+                "see http://müller.de/ä",
+                "see https://xn--mller-kva.de/%C3%A4",
+            ),
+            ("詳細example.com/aです", "詳細http://example.com/aです"),
+            ("a & b < c", "a & b < c"),
+        ] {
+            assert!(same_text(sent, found, Added::default()), "{sent} / {found}");
+        }
+    }
+
+    #[test]
+    fn names_before_a_reply_do_not_count_unless_they_are_ours() {
+        assert!(same_text("thanks", "@jack @jill thanks", REPLY));
+        assert!(same_text("@jill thanks", "@jack @jill thanks", REPLY));
+        assert!(same_text("@jack thanks", "@jack thanks", REPLY));
+        assert!(!same_text("@jack thanks", "@jill thanks", REPLY));
+        assert!(!same_text("@jack thanks", "thanks", REPLY));
+        assert!(!same_text("thanks", "@jack thanks", Added::default()));
+        assert!(!same_text("thanks", "hi @jack thanks", REPLY));
+    }
+
+    #[test]
+    fn a_link_to_the_posts_own_media_does_not_count() {
+        for link in [
+            "https://t.co/abc",
+            "https://x.com/acme/status/1/photo/1",
+            "https://twitter.com/i/status/1",
+            "pic.x.com/abc",
+        ] {
+            let found = format!("look {link}");
+            assert!(same_text("look", &found, MEDIA), "{link}");
+            assert!(!same_text("look", &found, REPLY), "{link}");
+            assert!(same_text(&found, &found, MEDIA), "{link}");
+        }
+        assert!(!same_text("look", "look https://example.com", MEDIA));
+        assert!(!same_text("look", "look https://x.com/acme", MEDIA));
+        assert!(!same_text("look", "https://t.co/abc look", MEDIA));
+        assert!(same_text("", "https://t.co/abc", MEDIA));
+    }
+
+    #[test]
+    fn everything_else_counts() {
+        for (sent, found) in [
+            ("a b", "a  b"),
+            ("a b", "A b"),
+            ("a", "a 1/2"),
+            ("a", "a."),
+            ("a", ""),
+            ("see example.com/a", "see example.com/A"),
+            ("see example.com/a?b=1", "see example.com/a?b=2"),
+            ("see example.com", "see example.org"),
+            ("see example.com", "see example.com:8080"),
+            ("example.com a example.org", "example.org a example.com"),
+        ] {
+            let added = Added {
+                mentions: true,
+                link: true,
+            };
+            assert!(!same_text(sent, found, added), "{sent} / {found}");
+        }
+    }
+}

@@ -56,13 +56,14 @@ fn split_by(
     suffix: &str,
     limit: usize,
 ) -> Result<Vec<String>, CannotSplit> {
-    for text in [text, text.trim_matches(is_break)] {
+    let inner = without_blank_ends(text);
+    for text in [text, slice(text, inner.clone())] {
         let whole = with_suffix(text, suffix);
         if measure(&whole) <= limit {
             return Ok(vec![whole]);
         }
     }
-    let packing = |most| Packing::new(&measure, text, suffix, limit, most).pack();
+    let packing = |most| Packing::new(&measure, text, inner.clone(), suffix, limit, most).pack();
     // A two-digit total leaves less room in each part, so it comes second.
     let parts = match packing(9) {
         Err(CannotSplit::TooManyParts) => packing(MAX_PARTS)?,
@@ -75,9 +76,25 @@ fn split_by(
         .collect())
 }
 
+/// Where the text is without the white space around it.
+fn without_blank_ends(text: &str) -> Range<usize> {
+    let mut shown = text
+        .grapheme_indices(true)
+        .filter(|(_, cluster)| !is_blank(cluster));
+    let Some((start, first)) = shown.next() else {
+        return 0..0;
+    };
+    let (last, cluster) = shown.next_back().unwrap_or((start, first));
+    start..last + cluster.len()
+}
+
+fn is_blank(cluster: &str) -> bool {
+    cluster.chars().all(char::is_whitespace)
+}
+
 /// White space at which a line may be broken.
-fn is_break(c: char) -> bool {
-    c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}')
+fn is_break(cluster: &str) -> bool {
+    is_blank(cluster) && !cluster.contains(['\u{a0}', '\u{2007}', '\u{202f}'])
 }
 
 /// How a piece may be torn further.
@@ -99,13 +116,17 @@ struct Piece {
     length: usize,
     /// Length of the white space before it.
     gap: usize,
-    /// The suffix follows it, and is in its length.
+    /// It ends the text: the suffix follows it and is in its length.
     is_last: bool,
 }
 
 struct Packing<'a, F> {
     measure: &'a F,
     text: &'a str,
+    /// The text without the white space around it.
+    inner: Range<usize>,
+    /// What must not be torn. In order.
+    entities: Vec<Range<usize>>,
     suffix: &'a str,
     limit: usize,
     /// Parts there may be.
@@ -114,19 +135,31 @@ struct Packing<'a, F> {
     waiting: Vec<Piece>,
     /// Pieces of the part that is being filled.
     part: Vec<Piece>,
+    /// Length of these with the white space between them.
+    used: usize,
     parts: Vec<String>,
 }
 
 impl<'a, F: Fn(&str) -> usize> Packing<'a, F> {
-    fn new(measure: &'a F, text: &'a str, suffix: &'a str, limit: usize, most: usize) -> Self {
+    fn new(
+        measure: &'a F,
+        text: &'a str,
+        inner: Range<usize>,
+        suffix: &'a str,
+        limit: usize,
+        most: usize,
+    ) -> Self {
         let mut packing = Self {
             measure,
             text,
+            inner,
+            entities: entities(text),
             suffix,
             limit,
             most,
             waiting: Vec::new(),
             part: Vec::new(),
+            used: 0,
             parts: Vec::new(),
         };
         packing.waiting = packing.words();
@@ -146,9 +179,10 @@ impl<'a, F: Fn(&str) -> usize> Packing<'a, F> {
 
     /// Puts a piece into this part, or the next one, or tears it.
     fn place(&mut self, piece: Piece) -> Result<(), CannotSplit> {
-        let used = self.used();
         let gap = if self.part.is_empty() { 0 } else { piece.gap };
-        if used + gap + piece.length <= self.room(0) {
+        let used = self.used + gap + piece.length;
+        if used <= self.room(0) {
+            self.used = used;
             self.part.push(piece);
         } else if !self.part.is_empty() && piece.length <= self.room(1) {
             self.waiting.push(piece);
@@ -163,12 +197,6 @@ impl<'a, F: Fn(&str) -> usize> Packing<'a, F> {
             self.waiting.append(&mut pieces);
         }
         Ok(())
-    }
-
-    fn used(&self) -> usize {
-        let gaps: usize = self.part.iter().skip(1).map(|piece| piece.gap).sum();
-        let pieces: usize = self.part.iter().map(|piece| piece.length).sum();
-        gaps + pieces
     }
 
     /// What fits into this part, or the one that is `ahead` of it, beside the number.
@@ -186,12 +214,11 @@ impl<'a, F: Fn(&str) -> usize> Packing<'a, F> {
             return Err(CannotSplit::TooManyParts);
         }
         let mut written = self.part_written();
-        while (self.measure)(&written) > self.room(0)
-            && let Some(piece) = self.part.pop_if(|_| true)
-        {
-            self.waiting.push(piece);
+        while self.part.len() > 1 && (self.measure)(&written) > self.room(0) {
+            self.waiting.extend(self.part.pop());
             written = self.part_written();
         }
+        self.used = 0;
         self.part.clear();
         self.parts.push(written);
         Ok(())
@@ -212,8 +239,7 @@ impl<'a, F: Fn(&str) -> usize> Packing<'a, F> {
     }
 
     fn piece(&self, kind: Kind, bytes: Range<usize>, gap: Range<usize>) -> Piece {
-        let trimmed = self.text.trim_end_matches(is_break);
-        let is_last = bytes.end >= trimmed.len();
+        let is_last = bytes.end == self.inner.end;
         Piece {
             kind,
             length: (self.measure)(&self.written(&bytes, is_last)),
@@ -225,14 +251,14 @@ impl<'a, F: Fn(&str) -> usize> Packing<'a, F> {
 
     fn words(&self) -> Vec<Piece> {
         let mut words: Vec<Piece> = Vec::new();
-        let mut end = 0;
+        let mut end = self.inner.start;
         let mut word = 0..0;
-        for (at, cluster) in self.text.grapheme_indices(true) {
-            if !cluster.chars().all(is_break) {
+        for (bytes, cluster) in clusters(self.text, &self.inner) {
+            if !is_break(cluster) {
                 if word.is_empty() {
-                    word = at..at;
+                    word = bytes.clone();
                 }
-                word.end = at + cluster.len();
+                word.end = bytes.end;
             } else if !word.is_empty() {
                 words.push(self.piece(Kind::Word, word.clone(), end..word.start));
                 end = word.end;
@@ -245,21 +271,27 @@ impl<'a, F: Fn(&str) -> usize> Packing<'a, F> {
         words
     }
 
-    /// The next smaller pieces of a piece; the first one keeps the white space before it.
+    /// The next smaller pieces of a piece; the first one keeps the white space before it. White
+    /// space that holds words together is such between pieces.
     fn torn(&self, piece: &Piece) -> Vec<Piece> {
         let ranges = match piece.kind {
-            Kind::Word => stretches(self.text, &piece.bytes),
+            Kind::Word => stretches(self.text, &piece.bytes, &self.entities),
             Kind::Stretch | Kind::Whole => clusters(self.text, &piece.bytes)
                 .map(|(bytes, _)| (Kind::Whole, bytes))
                 .collect(),
         };
-        let pieces = ranges.into_iter().enumerate();
+        let mut gap = piece.gap;
+        let mut pieces = Vec::new();
+        for (kind, bytes) in ranges {
+            let smaller = self.piece(kind, bytes, 0..0);
+            if is_blank(slice(self.text, smaller.bytes.clone())) {
+                gap += smaller.length;
+                continue;
+            }
+            pieces.push(Piece { gap, ..smaller });
+            gap = 0;
+        }
         pieces
-            .map(|(index, (kind, bytes))| Piece {
-                gap: if index == 0 { piece.gap } else { 0 },
-                ..self.piece(kind, bytes, 0..0)
-            })
-            .collect()
     }
 }
 
@@ -275,12 +307,13 @@ fn clusters<'a>(
 }
 
 /// What a word consists of.
-fn stretches(text: &str, word: &Range<usize>) -> Vec<(Kind, Range<usize>)> {
-    let entities = entities(slice(text, word.clone()));
-    let mut entities = entities
-        .into_iter()
-        .map(|entity| word.start + entity.start..word.start + entity.end)
-        .peekable();
+fn stretches(
+    text: &str,
+    word: &Range<usize>,
+    entities: &[Range<usize>],
+) -> Vec<(Kind, Range<usize>)> {
+    let first = entities.partition_point(|entity| entity.end <= word.start);
+    let mut entities = entities.iter().skip(first).peekable();
     let mut found: Vec<(Kind, Range<usize>)> = Vec::new();
     for (bytes, cluster) in clusters(text, word) {
         while entities
@@ -289,7 +322,7 @@ fn stretches(text: &str, word: &Range<usize>) -> Vec<(Kind, Range<usize>)> {
         {}
         let entity = entities.peek().filter(|entity| entity.start < bytes.end);
         let kind = match entity {
-            None if cluster.chars().all(is_of_spaced_script) => Kind::Stretch,
+            None if cluster.chars().all(is_of_spaced_script) && !is_blank(cluster) => Kind::Stretch,
             _ => Kind::Whole,
         };
         match (found.last_mut(), entity) {
@@ -307,4 +340,96 @@ fn stretches(text: &str, word: &Range<usize>) -> Vec<(Kind, Range<usize>)> {
 /// Below the scripts of East Asia, which know no blanks between words.
 fn is_of_spaced_script(c: char) -> bool {
     c < '\u{1100}'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str, suffix: &str, limit: u32) -> Vec<String> {
+        split(text, suffix, limit).unwrap()
+    }
+
+    #[test]
+    fn a_text_that_fits_stays_as_it_was_written() {
+        assert_eq!(texts(" a\n b ", "", 280), [" a\n b "]);
+        assert_eq!(texts("a b", "^JB", 7), ["a b ^JB"]);
+        assert_eq!(texts("", "^JB", 7), ["^JB"]);
+        assert_eq!(texts("", "", 7), [""]);
+        assert_eq!(texts("ab     ", "", 4), ["ab"]);
+    }
+
+    #[test]
+    fn parts_break_at_words_and_end_in_their_number() {
+        assert_eq!(
+            texts(" one  two\nthree\n\nfour ", "", 14),
+            ["one  two 1/3", "three 2/3", "four 3/3"]
+        );
+    }
+
+    #[test]
+    fn the_suffix_comes_before_the_last_number_and_never_alone() {
+        assert_eq!(
+            texts("one two three four", "^JB", 16),
+            ["one two 1/3", "three 2/3", "four ^JB 3/3"]
+        );
+        assert_eq!(
+            texts("abcdefghijklm", "^JB", 14),
+            ["abcdefghij 1/2", "klm ^JB 2/2"]
+        );
+    }
+
+    #[test]
+    fn a_long_word_is_torn_where_it_hurts_least() {
+        assert_eq!(
+            texts("字字字joe@a.com字字字 x", "", 18),
+            ["字字字 1/3", "joe@a.com字字 2/3", "字 x 3/3"]
+        );
+        assert_eq!(
+            texts("one\u{a0}two\u{a0}three", "", 11),
+            ["one\u{a0}two 1/2", "three 2/2"]
+        );
+        assert_eq!(
+            texts("ok aaaaaaaaaaaaaaaa", "", 15),
+            ["ok aaaaaaaa 1/2", "aaaaaaaa 2/2"]
+        );
+        assert_eq!(
+            texts(&"👩‍🚀".repeat(5), "", 9),
+            ["👩‍🚀👩‍🚀 1/3", "👩‍🚀👩‍🚀 2/3", "👩‍🚀 3/3"]
+        );
+    }
+
+    #[test]
+    fn a_url_that_tearing_makes_counts_in_full() {
+        let text = format!("{}.com/{}", "x".repeat(70), "y".repeat(40));
+        for part in texts(&text, "", 40) {
+            assert!(weigh(&part).weight <= 40, "{part}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_split_is_named() {
+        assert_eq!(
+            split("see https://example.com/a for more of it", "", 24),
+            Err(CannotSplit::PieceTooLong(
+                "https://example.com/a".to_owned()
+            ))
+        );
+        assert_eq!(
+            split(&"a ".repeat(1_000), "", 20),
+            Err(CannotSplit::TooManyParts)
+        );
+        assert_eq!(
+            split("some words and more", "", 3).map_err(|error| error.to_string()),
+            Err("`s` does not fit in a part".to_owned())
+        );
+    }
+
+    #[test]
+    fn direct_messages_have_parts_of_10_000_code_points() {
+        let parts = split_plain(&"字".repeat(10_001)).unwrap();
+        let lengths: Vec<_> = parts.iter().map(|part| part.chars().count()).collect();
+        assert_eq!(lengths, [10_000, 9]);
+        assert_eq!(split_plain(&"字".repeat(10_000)).unwrap().len(), 1);
+    }
 }

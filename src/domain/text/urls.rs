@@ -34,7 +34,10 @@ pub fn urls(text: &str) -> Vec<Range<usize>> {
     if !text.contains('.') {
         return found;
     }
-    let mut scan = Scan { text, dead: 0..0 };
+    let mut scan = Scan {
+        text,
+        chain: Chain::default(),
+    };
     let mut at = 0;
     while let Some(c) = rest(text, at).chars().next() {
         let next = at + c.len_utf8();
@@ -131,10 +134,70 @@ fn encoded_length(label: &str) -> usize {
     pieces.map(|length| length + 1).sum::<usize>() - 1
 }
 
+/// Labels with dots between, as far as they go.
+#[derive(Debug, Default)]
+struct Chain {
+    bytes: Range<usize>,
+    /// Labels before a top-level domain.
+    names: Vec<Name>,
+    /// The last of them without an underscore.
+    last_plain: Option<Name>,
+}
+
+/// A label that a top-level domain follows.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    end: usize,
+    /// The end of its last underscore.
+    underscore: Option<usize>,
+    domain_end: usize,
+}
+
+impl Chain {
+    fn at(text: &str, start: usize) -> Self {
+        let mut names = Vec::new();
+        let mut at = start;
+        let stop = loop {
+            let label = slice(text, at..at + run(rest(text, at), is_label));
+            let end = at + label.len();
+            if !label.starts_with(is_domain) {
+                break at;
+            }
+            if !label.ends_with(is_domain) || !rest(text, end).starts_with('.') {
+                break end;
+            }
+            names.extend(tld(rest(text, end + 1)).map(|tld| Name {
+                end,
+                underscore: label.rfind('_').map(|underscore| at + underscore + 1),
+                domain_end: end + 1 + tld,
+            }));
+            at = end + 1;
+        };
+        Self {
+            bytes: start..stop,
+            last_plain: names
+                .iter()
+                .rfind(|name| name.underscore.is_none())
+                .copied(),
+            names,
+        }
+    }
+
+    /// The end of the longest domain that starts at `start`. Only a subdomain may have an
+    /// underscore, so a name that has one counts from behind it.
+    fn domain_end(&self, start: usize) -> Option<usize> {
+        let next = self.names.partition_point(|name| name.end <= start);
+        let next = self.names.get(next);
+        let behind = next.filter(|name| name.underscore.is_none_or(|end| end <= start));
+        let plain = self.last_plain.filter(|name| name.end > start);
+        plain.or(behind.copied()).map(|name| name.domain_end)
+    }
+}
+
 struct Scan<'a> {
     text: &'a str,
-    /// No domain starts here: keeps the scan linear.
-    dead: Range<usize>,
+    /// The last one looked at: what starts within it needs no second look.
+    chain: Chain,
 }
 
 impl Scan<'_> {
@@ -152,37 +215,14 @@ impl Scan<'_> {
         })
     }
 
-    /// The end of the domain that starts at `start`: labels, the last one without an underscore,
-    /// then a top-level domain; the longest such.
     fn domain_end(&mut self, start: usize) -> Option<usize> {
-        if self.dead.contains(&start) {
+        if !rest(self.text, start).starts_with(is_domain) {
             return None;
         }
-        let mut end = None;
-        let mut blocked = None;
-        let mut at = start;
-        let stop = loop {
-            let label = slice(self.text, at..at + run(rest(self.text, at), is_label));
-            let label_end = at + label.len();
-            if !label.starts_with(is_domain) {
-                break at;
-            }
-            if !label.ends_with(is_domain) || !rest(self.text, label_end).starts_with('.') {
-                break label_end;
-            }
-            if let Some(tld) = tld(rest(self.text, label_end + 1)) {
-                match label.rfind('_') {
-                    None => end = Some(label_end + 1 + tld),
-                    Some(underscore) => blocked = blocked.or(Some(at + underscore + 1)),
-                }
-            }
-            at = label_end + 1;
-        };
-        if end.is_none() {
-            // A later start may get past an underscore.
-            self.dead = start..blocked.unwrap_or(stop);
+        if !self.chain.bytes.contains(&start) {
+            self.chain = Chain::at(self.text, start);
         }
-        end
+        self.chain.domain_end(start)
     }
 }
 
