@@ -28,6 +28,10 @@ pub struct ApiCall {
     pub method: String,
     /// Path and query, as sent.
     pub target: String,
+    /// `OAuth`, `Bearer` or `Basic`; absent without credentials.
+    pub scheme: Option<String>,
+    /// The type of the body, as sent.
+    pub content_type: String,
     /// The app that called; absent where it could not be told.
     pub app: Option<String>,
     /// For whom; absent with a bearer token.

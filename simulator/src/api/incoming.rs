@@ -113,6 +113,12 @@ impl Incoming {
         Ok(fields)
     }
 
+    /// The kind of credentials.
+    pub(crate) fn scheme(&self) -> Option<String> {
+        let given = self.authorization.as_deref()?;
+        given.split(' ').next().map(str::to_owned)
+    }
+
     /// What the record and the matchers of faults see of the body.
     pub(crate) fn shown_body(&self) -> String {
         if self.is("multipart/form-data") {

@@ -106,6 +106,8 @@ impl Began {
             endpoint: self.endpoint,
             method: incoming.method.clone(),
             target: incoming.target.clone(),
+            scheme: incoming.scheme(),
+            content_type: incoming.content_type.clone(),
             app: caller.map(|caller| caller.app.clone()),
             account: caller.and_then(|caller| caller.user),
             body: incoming.shown_body(),

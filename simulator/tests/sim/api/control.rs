@@ -124,6 +124,8 @@ async fn faults_are_ordered_and_what_came_is_listed() {
     assert_eq!(calls.as_array().unwrap().len(), 2);
     assert_eq!(calls[0]["fault"], "status");
     assert_eq!(calls[0]["effect"], Value::Null);
+    assert_eq!(calls[0]["scheme"], "OAuth");
+    assert_eq!(calls[0]["content_type"], "application/json");
     assert_eq!(calls[1]["status"], 201);
     assert_eq!(calls[1]["account"], caller.acme().to_string());
     assert_eq!(calls[1]["body"], json!({ "text": "first" }).to_string());

@@ -6,7 +6,7 @@ use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
-use super::client::{Answered, Caller};
+use super::client::{APP, Answered, Caller};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x08rest";
 const GIF: &[u8] = b"GIF89a\x40\x01\xf0\x00rest";
@@ -241,4 +241,16 @@ async fn a_description_needs_oauth_2() {
         caller.simulator().posts_by(caller.acme())[0].alt_texts,
         ["a dog"]
     );
+}
+
+#[actix_web::test]
+async fn what_another_uploaded_cannot_be_used() {
+    let mut caller = Caller::new().await;
+    let theirs = id_of(&upload(&caller, PNG, "tweet_image").await);
+    let bob = caller.stage.bob;
+    caller.keys = caller.simulator().authorize(APP, bob).unwrap();
+    assert_eq!(tweet_with(&caller, &[&theirs]).await.status, 400);
+    let own = id_of(&upload(&caller, PNG, "tweet_image").await);
+    assert_eq!(tweet_with(&caller, &[&own]).await.status, 201);
+    assert_eq!(caller.simulator().posts_by(bob).len(), 1);
 }

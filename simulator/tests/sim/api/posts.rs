@@ -92,12 +92,18 @@ async fn the_same_text_is_taken_once_for_a_while() {
             .count_posts(caller.acme(), "Please DM us"),
         1
     );
+    caller.stage.post(caller.acme(), "typed at x.com");
+    assert_eq!(caller.tweet("typed at x.com").await.status, 403);
     caller
         .simulator()
         .advance(Duration::from_secs(24 * 3600 + 1));
-    assert_eq!(caller.tweet("Please DM us").await.status, 201);
-    let path = format!("/2/tweets/{}", first.id());
+    let second = caller.tweet("Please DM us").await.id();
+    assert_ne!(second, first.id());
+    assert_eq!(caller.tweet("Please DM us").await.status, 403);
+    let path = format!("/2/tweets/{second}");
     assert_eq!(caller.delete(&path).await.status, 200);
+    let again = caller.tweet("Please DM us").await;
+    assert_eq!(again.status, 201, "what is gone is no duplicate");
 }
 
 #[actix_web::test]
