@@ -79,8 +79,14 @@ impl CallLog {
         self.open.send_modify(|count| *count += 1);
     }
 
-    /// A call is over.
-    pub(super) fn end(&self, mut call: ApiCall) {
+    /// A call is over, or its caller went away before it was read.
+    pub(super) fn end(&self) {
+        self.open
+            .send_modify(|count| *count = count.saturating_sub(1));
+    }
+
+    /// What became of a call.
+    pub(super) fn note(&self, mut call: ApiCall) {
         let mut kept = self.lock();
         kept.last_id += 1;
         call.id = kept.last_id;
@@ -88,9 +94,6 @@ impl CallLog {
         if kept.calls.len() > kept.limit {
             kept.calls.pop_front();
         }
-        drop(kept);
-        self.open
-            .send_modify(|count| *count = count.saturating_sub(1));
     }
 
     pub(crate) fn after(&self, id: u64) -> Vec<ApiCall> {

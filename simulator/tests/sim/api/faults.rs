@@ -18,18 +18,26 @@ async fn send(caller: &Caller, text: &str) -> Result<reqwest::Response, reqwest:
     request.json(&json!({ "text": text })).send().await
 }
 
-/// Everything that comes back on a bare connection, and how it ends.
-async fn raw(caller: &Caller, text: &str) -> (Vec<u8>, std::io::Result<()>) {
+fn request_of(caller: &Caller, text: &str) -> Vec<u8> {
     let body = json!({ "text": text }).to_string();
-    let address = caller.simulator().url().trim_start_matches("http://");
     let request = format!(
-        "POST /2/tweets HTTP/1.1\r\nhost: {address}\r\nauthorization: {}\r\n\
+        "POST /2/tweets HTTP/1.1\r\nhost: {}\r\nauthorization: {}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        address(caller),
         caller.signature("POST", "/2/tweets", &[]),
         body.len()
     );
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
+    request.into_bytes()
+}
+
+fn address(caller: &Caller) -> &str {
+    caller.simulator().url().trim_start_matches("http://")
+}
+
+/// Everything that comes back on a bare connection, and how it ends.
+async fn raw(caller: &Caller, text: &str) -> (Vec<u8>, std::io::Result<()>) {
+    let mut stream = TcpStream::connect(address(caller)).await.unwrap();
+    stream.write_all(&request_of(caller, text)).await.unwrap();
     let mut got = Vec::new();
     let end = stream.read_to_end(&mut got).await.map(|_| ());
     (got, end)
@@ -267,4 +275,30 @@ async fn a_refresh_whose_answer_is_lost_has_used_the_token() {
             .as_u16(),
         200
     );
+}
+
+#[actix_web::test]
+async fn a_request_that_breaks_off_at_any_byte_has_no_effect() {
+    let caller = Caller::new().await;
+    let whole = request_of(&caller, "never");
+    for at in (0..whole.len()).step_by(5).chain([whole.len() - 1]) {
+        let mut stream = TcpStream::connect(address(&caller)).await.unwrap();
+        stream.write_all(&whole[..at]).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    let limit = Duration::from_secs(20);
+    tokio::time::timeout(limit, caller.simulator().calls_idle())
+        .await
+        .unwrap();
+    assert!(caller.simulator().posts_by(caller.acme()).is_empty());
+    assert_eq!(caller.tweet("ever").await.status, 201);
+}
+
+#[actix_web::test]
+async fn a_text_is_found_behind_the_escapes_of_json() {
+    let caller = Caller::new().await;
+    let fault = on_posts(FaultKind::CreditsDepleted).with_text("say \"hi\"\nand");
+    caller.simulator().order(fault);
+    assert_eq!(caller.tweet("say \"hi\"\nand go").await.status, 402);
 }
