@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::crc::CrcError;
-use crate::model::{NewMedia, NewMessage, NewPost, PostId, Refused, UserId};
+use crate::model::{NewMedia, NewMessage, NewPost, PostId, Refused, ReplySettings, UserId};
 use crate::simulator::Simulator;
 
 /// A wish that could not be met.
@@ -37,6 +37,8 @@ pub(crate) enum Action {
     Delete,
     Like,
     Follow,
+    Block,
+    Unblock,
     DirectMessage,
     Typing,
     ChatMessage,
@@ -60,6 +62,8 @@ pub(crate) struct Request {
     app: String,
     /// The post meant, by id.
     post: String,
+    /// Who may reply to what is written.
+    reply_settings: ReplySettings,
 }
 
 /// What came of it: the id of what was made, where something was.
@@ -97,6 +101,14 @@ pub(crate) async fn run(
             simulator.follow(wish.from()?, wish.to()?)?;
             None
         }
+        Action::Block => {
+            simulator.block(wish.from()?, wish.to()?)?;
+            None
+        }
+        Action::Unblock => {
+            simulator.unblock(wish.from()?, wish.to()?)?;
+            None
+        }
         Action::Typing => {
             simulator.typing(wish.from()?, wish.to()?)?;
             None
@@ -129,6 +141,7 @@ impl Wish<'_> {
         let post = NewPost::by(self.from()?, &self.request.text);
         Ok(NewPost {
             media: self.photo().into_iter().collect(),
+            reply_settings: self.request.reply_settings,
             ..post
         })
     }

@@ -8,15 +8,25 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use serde::Deserialize;
 use simulator::{
-    Clock, Disturbances, Form, Includes, MediaBase, NewApp, NewUser, Settings, Vocabulary,
+    ApiSettings, Clock, Disturbances, Form, Includes, MediaBase, NewApp, NewUser, Settings,
+    Vocabulary,
 };
+
+const CREDENTIALS: &str = "\
+Credentials for the API (same address, X's paths), for an app APP and its account of id ID:
+  OAuth 1.0a  consumer key APP-key, secret as given; access token ID-APP-token,
+              secret ID-APP-token-secret
+  OAuth 2.0   client APP-client, secret APP-client-secret, seed refresh token ID-APP-refresh
+  bearer      APP-bearer
+After a revocation, POST /control/authorize {\"app\", \"account\"} gives new ones, which end in -2, -3
+and so on. GET /control/credentials?app=APP&account=NAME tells all of them as they are now.";
 
 /// An X that runs on this machine.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_help = CREDENTIALS)]
 pub(crate) struct Flags {
     /// A TOML file with everything; no other flag is needed then.
-    #[arg(long, conflicts_with_all = ["app", "consumer_secret", "webhook", "account", "customer", "form"])]
+    #[arg(long, conflicts_with_all = ["app", "consumer_key", "consumer_secret", "webhook", "account", "customer", "form"])]
     config: Option<PathBuf>,
     /// Where the page and the control API are.
     #[arg(long)]
@@ -27,6 +37,9 @@ pub(crate) struct Flags {
     /// Its secret, which signs.
     #[arg(long, requires = "app")]
     consumer_secret: Option<String>,
+    /// Its key; `<app>-key` when absent.
+    #[arg(long, requires = "app")]
+    consumer_key: Option<String>,
     /// Where it is told.
     #[arg(long, requires = "app")]
     webhook: Option<String>,
@@ -59,6 +72,9 @@ pub(crate) struct Config {
     media_base: MediaBase,
     #[serde(default)]
     disturbances: Disturbances,
+    /// How the API side behaves.
+    #[serde(default)]
+    api: ApiSettings,
     #[serde(default, rename = "app")]
     pub(crate) apps: Vec<AppConfig>,
     /// Everybody on this X.
@@ -125,7 +141,7 @@ impl Flags {
         };
         let app = AppConfig {
             name,
-            consumer_key: String::new(),
+            consumer_key: self.consumer_key.unwrap_or_default(),
             consumer_secret,
             webhook,
             forms: self.form,
@@ -145,6 +161,7 @@ impl Flags {
             crc_interval_s: 0,
             media_base: default_media_base(),
             disturbances: Disturbances::default(),
+            api: ApiSettings::default(),
             apps: vec![app],
             users: [self.account, self.customer].concat(),
         })
@@ -163,6 +180,7 @@ impl Config {
                 .then(|| Duration::from_secs(self.crc_interval_s)),
             media_base: self.media_base.clone(),
             disturbances: self.disturbances.clone(),
+            api: self.api.clone(),
             ..Settings::default()
         }
     }
@@ -271,6 +289,7 @@ mod tests {
         assert_eq!(config.apps[0].app().name, "acme");
         assert_eq!(config.users.len(), 3);
         assert_eq!(config.disturbances.copies, 0);
+        assert_eq!(config.api, ApiSettings::default());
         assert_eq!(config.settings().time_scale, 1.0);
     }
 }

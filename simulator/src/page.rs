@@ -7,7 +7,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Form, Path};
 
 use crate::actions::{self, Action, Request};
-use crate::model::{App, DirectMessage, Post, User, World};
+use crate::model::{App, DirectMessage, Media, Post, PostId, User, UserId, World};
 use crate::record::{AttemptResult, Delivery};
 use crate::simulator::Simulator;
 
@@ -226,18 +226,45 @@ fn body(delivery: &Delivery) -> String {
     )
 }
 
+/// The newest threads, each from its first post on, answers below what they answer.
 fn posts(world: &World) -> String {
-    let rows = world.posts().rev().take(ROWS).map(|post| {
-        [
-            post.id.to_string(),
-            author(world, post),
-            post.parent
-                .map(|id| format!("reply to {id}"))
-                .unwrap_or_default(),
-            post_text(post),
-        ]
+    let mut threads: Vec<PostId> = Vec::new();
+    for post in world.posts().rev().take(ROWS) {
+        if !threads.contains(&post.conversation) {
+            threads.push(post.conversation);
+        }
+    }
+    let shown = threads.iter().map(|id| {
+        let mut posts: Vec<&Post> = world.posts_in(*id).take(ROWS).collect();
+        posts.reverse();
+        let first = posts.iter().filter(|post| !is_below(post, &posts));
+        let trees: String = first.map(|post| branch(world, post, &posts)).collect();
+        format!("<ul>{trees}</ul>")
     });
-    table(["Id", "Author", "", "Text"], rows)
+    shown.collect()
+}
+
+fn is_below(post: &Post, posts: &[&Post]) -> bool {
+    post.parent
+        .is_some_and(|parent| posts.iter().any(|other| other.id == parent))
+}
+
+fn branch(world: &World, post: &Post, posts: &[&Post]) -> String {
+    let answers = posts.iter().filter(|answer| answer.parent == Some(post.id));
+    let below: String = answers.map(|answer| branch(world, answer, posts)).collect();
+    let below = if below.is_empty() {
+        below
+    } else {
+        format!("<ul>{below}</ul>")
+    };
+    format!(
+        "<li><strong>{}</strong> {}{} <small>{}{}</small>{below}</li>",
+        author(world, post),
+        post_text(post),
+        media_of(&post.media),
+        post.id,
+        by_api(post.source_app.as_ref())
+    )
 }
 
 fn author(world: &World, post: &Post) -> String {
@@ -250,32 +277,70 @@ fn post_text(post: &Post) -> String {
         None => post.text.clone(),
     };
     let text = escape(&text);
-    if post.deleted {
-        format!("<del>{text}</del>")
-    } else {
-        text
+    match (post.deleted, post.hidden) {
+        (true, _) => format!("<del>{text}</del>"),
+        (false, true) => format!("<i>hidden:</i> {text}"),
+        (false, false) => text,
     }
 }
 
-fn messages(world: &World) -> String {
-    let rows = world.messages().rev().take(ROWS).map(|message| {
-        let name = |id| world.user(id).map_or_else(|_| String::new(), name);
-        [
-            message.id.to_string(),
-            name(message.sender),
-            name(message.recipient),
-            message_text(message),
-        ]
-    });
-    table(["Id", "From", "To", "Text"], rows)
+fn media_of<'a>(media: impl IntoIterator<Item = &'a Media>) -> String {
+    media
+        .into_iter()
+        .map(|medium| format!(" [{}]", medium.kind.name()))
+        .collect()
 }
 
-fn message_text(message: &DirectMessage) -> String {
-    let media = message
-        .media
-        .as_ref()
-        .map(|media| format!(" [{}]", media.kind.name()));
-    format!("{}{}", escape(&message.text), media.unwrap_or_default())
+/// What came from an app stands out from what people did by hand.
+fn by_api(app: Option<&String>) -> String {
+    app.map(|app| format!(" <mark>by API: {}</mark>", escape(app)))
+        .unwrap_or_default()
+}
+
+/// The newest conversations, each from its oldest message on.
+fn messages(world: &World) -> String {
+    let mut pairs: Vec<(UserId, UserId)> = Vec::new();
+    for message in world.messages().rev().take(ROWS) {
+        let pair = (
+            message.sender.min(message.recipient),
+            message.sender.max(message.recipient),
+        );
+        if !pairs.contains(&pair) {
+            pairs.push(pair);
+        }
+    }
+    let shown = pairs.iter().map(|(one, other)| {
+        let mut messages: Vec<&DirectMessage> =
+            world.messages_between(*one, *other).take(ROWS).collect();
+        messages.reverse();
+        let rows: String = messages
+            .iter()
+            .map(|message| said(world, message))
+            .collect();
+        let (one, other) = (named(world, *one), named(world, *other));
+        format!("<h3>{one} and {other}</h3><ul>{rows}</ul>")
+    });
+    shown.collect()
+}
+
+fn said(world: &World, message: &DirectMessage) -> String {
+    let text = escape(&message.text);
+    let text = if world.sees_message(message.sender, message) {
+        text
+    } else {
+        format!("<del>{text}</del>")
+    };
+    format!(
+        "<li><strong>{}</strong> {text}{} <small>{}{}</small></li>",
+        named(world, message.sender),
+        media_of(&message.media),
+        message.id,
+        by_api(message.source_app.as_ref())
+    )
+}
+
+fn named(world: &World, user: UserId) -> String {
+    world.user(user).map_or_else(|_| String::new(), name)
 }
 
 fn users(world: &World) -> String {

@@ -1,12 +1,24 @@
 //! Pictures: a small square, coloured by its address.
 
 use actix_web::HttpResponse;
-use actix_web::web::Path;
+use actix_web::web::{Data, Path};
+
+use crate::model::MediaId;
+use crate::simulator::Simulator;
 
 const SIDE: u8 = 16;
 
-/// The picture at any path that ends in `.png`.
-pub(crate) async fn show(path: Path<String>) -> HttpResponse {
+/// The picture at any path that ends in `.png`: what was uploaded under that id, else a square.
+pub(crate) async fn show(simulator: Data<Simulator>, path: Path<String>) -> HttpResponse {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let id = name.trim_end_matches(".png").parse().ok().map(MediaId);
+    let world = simulator.world().lock();
+    let upload = id.and_then(|id| world.upload(id));
+    if let Some(upload) = upload.filter(|upload| upload.media_type.starts_with("image/")) {
+        return HttpResponse::Ok()
+            .content_type(upload.media_type.clone())
+            .body(upload.content.clone());
+    }
     HttpResponse::Ok()
         .content_type("image/png")
         .body(png(&path))

@@ -18,14 +18,7 @@ pub(crate) fn build(simulator: Simulator, listener: TcpListener) -> io::Result<S
             .app_data(simulator.clone())
             .route("/", get().to(page::show))
             .route("/actions/{action}", post().to(page::act))
-            .service(
-                scope("/control")
-                    .route("/deliveries", get().to(control::deliveries))
-                    .route("/apps", get().to(control::apps))
-                    .route("/users", get().to(control::users))
-                    .route("/disturbances", post().to(control::disturb))
-                    .route("/{action}", post().to(control::act)),
-            )
+            .service(scope("/control").configure(control::routes))
             .configure(api::routes)
             .route("/{path:.+\\.png}", get().to(photo::show))
     });

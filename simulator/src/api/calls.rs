@@ -28,6 +28,10 @@ pub struct ApiCall {
     pub method: String,
     /// Path and query, as sent.
     pub target: String,
+    /// `OAuth`, `Bearer` or `Basic`; absent without credentials.
+    pub scheme: Option<String>,
+    /// The type of the body, as sent.
+    pub content_type: String,
     /// The app that called; absent where it could not be told.
     pub app: Option<String>,
     /// For whom; absent with a bearer token.
@@ -75,8 +79,14 @@ impl CallLog {
         self.open.send_modify(|count| *count += 1);
     }
 
-    /// A call is over.
-    pub(super) fn end(&self, mut call: ApiCall) {
+    /// A call is over, or its caller went away before it was read.
+    pub(super) fn end(&self) {
+        self.open
+            .send_modify(|count| *count = count.saturating_sub(1));
+    }
+
+    /// What became of a call.
+    pub(super) fn note(&self, mut call: ApiCall) {
         let mut kept = self.lock();
         kept.last_id += 1;
         call.id = kept.last_id;
@@ -84,9 +94,6 @@ impl CallLog {
         if kept.calls.len() > kept.limit {
             kept.calls.pop_front();
         }
-        drop(kept);
-        self.open
-            .send_modify(|count| *count = count.saturating_sub(1));
     }
 
     pub(crate) fn after(&self, id: u64) -> Vec<ApiCall> {

@@ -113,7 +113,20 @@ impl Incoming {
         Ok(fields)
     }
 
-    /// What the record and the matchers of faults see of the body.
+    /// The kind of credentials.
+    pub(crate) fn scheme(&self) -> Option<String> {
+        let given = self.authorization.as_deref()?;
+        given.split(' ').next().map(str::to_owned)
+    }
+
+    /// What the matchers of faults see: the body as sent, and its text without JSON's escapes.
+    pub(crate) fn matched_body(&self) -> String {
+        let parsed: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
+        let text = parsed.as_ref().and_then(|body| body.get("text")?.as_str());
+        format!("{}\n{}", self.shown_body(), text.unwrap_or_default())
+    }
+
+    /// What the record shows of the body.
     pub(crate) fn shown_body(&self) -> String {
         if self.is("multipart/form-data") {
             return format!("[{} bytes of multipart/form-data]", self.body.len());

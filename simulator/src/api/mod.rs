@@ -69,7 +69,6 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) windows: Windows,
     pub(crate) faults: Faults,
-    pub(crate) recent_texts: posts::RecentTexts,
     /// So many more uploads turn out to be unreadable.
     pub(crate) failing_uploads: u32,
 }
@@ -83,7 +82,6 @@ impl Api {
                 tokens: Tokens::default(),
                 windows: Windows::default(),
                 faults: Faults::new(StdRng::seed_from_u64(seed)),
-                recent_texts: posts::RecentTexts::default(),
                 failing_uploads: 0,
             }),
             ledger: Mutex::new(Ledger::default()),

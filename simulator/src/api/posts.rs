@@ -1,7 +1,5 @@
 //! Posting, deleting, hiding.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -65,10 +63,6 @@ struct Edit {
     previous_post_id: PostId,
 }
 
-/// When an account last posted a text.
-#[derive(Default)]
-pub(crate) struct RecentTexts(HashMap<(UserId, String), PostId>);
-
 /// `POST /2/tweets`
 pub(super) fn create(mut call: Call<'_>) -> Outcome {
     let draft: Draft = call.incoming.json()?;
@@ -88,7 +82,6 @@ pub(super) fn create(mut call: Call<'_>) -> Outcome {
         None => posted(&mut call, &author, draft, uploads)?,
     };
     let post = call.world.any_post(id).ok_or_else(internal)?;
-    remember(&mut call.state.recent_texts, post);
     let body = json!({ "data": shown(call.world, call.caller, post) });
     Ok(Answer::json(201, &body)
         .charging([Charge::once(price)])
@@ -216,24 +209,14 @@ fn check_duplicate(call: &Call<'_>, author: &User, draft: &Draft) -> Checked {
         .unwrap_or(i64::MAX / 1000)
         .saturating_mul(1000);
     let oldest = call.world.now_ms().saturating_sub(window_ms);
-    let key = (author.id, normal(&draft.text));
-    let earlier = call.state.recent_texts.0.get(&key);
-    let earlier = earlier.and_then(|id| call.world.visible_post(*id).ok());
+    let earlier = call.world.post_saying(author.id, &draft.text);
     let is_double = earlier.is_some_and(|post| post.created_at_ms >= oldest);
-    if is_double && !key.1.is_empty() {
+    if is_double && !draft.text.trim().is_empty() {
         return Err(problem::forbidden(
             "You are not allowed to create a Tweet with duplicate content.",
         ));
     }
     Ok(())
-}
-
-fn remember(recent: &mut RecentTexts, post: &Post) {
-    recent.0.insert((post.author, normal(&post.text)), post.id);
-}
-
-fn normal(text: &str) -> String {
-    text.trim().to_owned()
 }
 
 fn price(draft: &Draft, summoned: bool) -> Price {

@@ -40,7 +40,7 @@ pub(super) async fn serve(
     let began = Began::now(&simulator, endpoint);
     if let Some(fault) = began.fault(None, None) {
         let head = Incoming::head(&request);
-        began.end(&head, None, Some(&fault), &Answer::default());
+        began.note(&head, None, Some(&fault), &Answer::default());
         return broken(wire.as_ref(), Wire::reset);
     }
     let incoming = match Incoming::read(&request, payload).await {
@@ -50,7 +50,7 @@ pub(super) async fn serve(
                 Unread::TooLarge => *problem::blank(413, "Payload Too Large", "Payload Too Large"),
                 Unread::BrokenOff => *problem::blank(400, "Bad Request", "Bad Request"),
             };
-            began.end(&Incoming::head(&request), None, None, &answer);
+            began.note(&Incoming::head(&request), None, None, &answer);
             return respond(&answer);
         }
     };
@@ -69,6 +69,12 @@ struct Began {
     endpoint: Endpoint,
     at: Timestamp,
     instant: Instant,
+}
+
+impl Drop for Began {
+    fn drop(&mut self) {
+        self.simulator.api().calls.end();
+    }
 }
 
 impl Began {
@@ -91,7 +97,7 @@ impl Began {
         self.simulator.api().state().faults.take(&subject)
     }
 
-    fn end(
+    fn note(
         &self,
         incoming: &Incoming,
         caller: Option<&auth::Caller>,
@@ -99,13 +105,15 @@ impl Began {
         answer: &Answer,
     ) {
         let sent = !fault.is_some_and(|fault| is_silent(&fault.what));
-        self.simulator.api().calls.end(ApiCall {
+        self.simulator.api().calls.note(ApiCall {
             id: 0,
             at: self.at,
             took: self.instant.elapsed(),
             endpoint: self.endpoint,
             method: incoming.method.clone(),
             target: incoming.target.clone(),
+            scheme: incoming.scheme(),
+            content_type: incoming.content_type.clone(),
             app: caller.map(|caller| caller.app.clone()),
             account: caller.and_then(|caller| caller.user),
             body: incoming.shown_body(),
@@ -135,7 +143,7 @@ async fn answer(began: Began, incoming: Incoming) -> (Answer, Option<Fault>) {
     let parts = parts(&incoming).await;
     let verdict = authenticate(&began, &incoming);
     let caller = verdict.as_ref().ok().cloned();
-    let fault = began.fault(Some(&incoming.shown_body()), caller.as_ref());
+    let fault = began.fault(Some(&incoming.matched_body()), caller.as_ref());
     let what = fault.as_ref().map(|fault| &fault.what);
     pause(fault.as_ref().map_or(0, |fault| fault.before_ms)).await;
     let happens = what.is_none_or(FaultKind::lets_happen);
@@ -151,7 +159,7 @@ async fn answer(began: Began, incoming: Incoming) -> (Answer, Option<Fault>) {
         answer = distort(&began, what, caller.as_ref(), answer);
     }
     pause(fault.as_ref().map_or(0, |fault| fault.after_ms)).await;
-    began.end(&incoming, caller.as_ref(), fault.as_ref(), &answer);
+    began.note(&incoming, caller.as_ref(), fault.as_ref(), &answer);
     (answer, fault)
 }
 

@@ -11,6 +11,15 @@ pub(super) const V1_TIME: &str = "%a %b %d %H:%M:%S +0000 %Y";
 /// v1.1 shows this much of a text at the top level.
 const SHORT_TEXT: usize = 140;
 
+/// What the author wrote it with.
+fn source(post: &Post) -> String {
+    let (address, name) = match &post.source_app {
+        Some(app) => ("https://help.x.com", app.as_str()),
+        None => ("https://mobile.x.com", "X Web App"),
+    };
+    format!("<a href=\"{address}\" rel=\"nofollow\">{name}</a>")
+}
+
 /// An id as a JSON number, as JavaScript would have rounded it. Readers must take `id_str`.
 pub(super) fn rounded(id: u64) -> u64 {
     format!("{}", id as f64).parse().unwrap_or(id)
@@ -82,7 +91,7 @@ fn common_fields(world: &World, post: &Post) -> Value {
         "created_at": format(post.created_at_ms, V1_TIME),
         "id": rounded(post.id.0),
         "id_str": post.id,
-        "source": "<a href=\"https://mobile.x.com\" rel=\"nofollow\">X Web App</a>",
+        "source": source(post),
         "user": author,
         "geo": null,
         "coordinates": null,

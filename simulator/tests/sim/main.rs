@@ -8,6 +8,7 @@
 
 mod account_activity;
 mod activity;
+mod api;
 mod control;
 mod crc;
 mod delivery;

@@ -166,30 +166,28 @@ fn encode(raw: &str) -> String {
 mod tests {
     use super::*;
 
-    /// X's own example, "Creating a signature".
+    /// RFC 5849, 3.4.1.1.
     #[test]
-    fn the_signature_is_the_one_of_the_published_example() {
-        let header = "oauth_consumer_key=\"xvz1evFS4wEEPTGEFPHBog\", \
-             oauth_nonce=\"kYjzVBB8Y0ZFabxSWbWovY3uYSQ2pTgmZeNu2VS4cg\", oauth_signature=\"x\", \
-             oauth_signature_method=\"HMAC-SHA1\", oauth_timestamp=\"1318622958\", \
-             oauth_token=\"370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb\", \
-             oauth_version=\"1.0\"";
+    fn the_base_string_is_the_one_of_the_standard() {
+        let header = "realm=\"Example\", oauth_consumer_key=\"9djdj82h48djs9d2\", \
+             oauth_token=\"kkk9d7dh3k39sjv7\", oauth_signature_method=\"HMAC-SHA1\", \
+             oauth_timestamp=\"137131201\", oauth_nonce=\"7d8f3e4a\", oauth_signature=\"x\"";
+        let query = form_urlencoded::parse(b"b5=%3D%253D&a3=a&c%40=&a2=r%20b");
         let incoming = Incoming {
             method: "POST".into(),
-            address: "https://api.twitter.com/1.1/statuses/update.json".into(),
-            query: vec![("include_entities".into(), "true".into())],
+            address: "http://example.com/request".into(),
+            query: query.into_owned().collect(),
             content_type: "application/x-www-form-urlencoded".into(),
-            body: "status=Hello%20Ladies%20%2b%20Gentlemen%2c%20a%20signed%20OAuth%20request%21"
-                .into(),
+            body: "c2&a3=2+q".into(),
             ..Incoming::default()
         };
-        let base = base_string(&incoming, &Given::parse(header).unwrap());
-        let signature = sign(
-            "kAcSOqF21Fu85e7zjz7ZN2U4ZRhF3WpwPAoE3Z7kBw",
-            "LswwdoUaIvS8ltyTt5jkRh4J50vUPVVHtR2YPi5kE",
-            &base,
+        assert_eq!(
+            base_string(&incoming, &Given::parse(header).unwrap()),
+            "POST&http%3A%2F%2Fexample.com%2Frequest&a2%3Dr%2520b%26a3%3D2%2520q%26a3%3Da%26b5\
+             %3D%253D%25253D%26c%2540%3D%26c2%3D%26oauth_consumer_key%3D9djdj82h48djs9d2%26\
+             oauth_nonce%3D7d8f3e4a%26oauth_signature_method%3DHMAC-SHA1%26oauth_timestamp\
+             %3D137131201%26oauth_token%3Dkkk9d7dh3k39sjv7"
         );
-        assert_eq!(signature, "hCtSmYh+iHYCEqBWrE7C7hYmtUk=");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(crate) struct PostIndex {
     by_author: HashMap<UserId, Vec<PostId>>,
     by_mention: HashMap<UserId, Vec<PostId>>,
     by_conversation: HashMap<PostId, Vec<PostId>>,
+    /// The newest post of an author with a text, white space around it aside.
+    by_text: HashMap<(UserId, String), PostId>,
     /// All versions of what was edited, by the first one's id.
     versions: HashMap<PostId, Vec<PostId>>,
 }
@@ -193,6 +195,8 @@ impl World {
         }
         // A repost mentions nobody: those in the original were told by it.
         if post.repost_of.is_none() {
+            let said = (post.author, post.text.trim().to_owned());
+            self.post_index.by_text.insert(said, id);
             let text = text::compose(self, post, text::QuoteLink::Omitted);
             for user in text.mentions() {
                 let mentions = self.post_index.by_mention.entry(user).or_default();
@@ -206,6 +210,13 @@ impl World {
     /// The posts of an author, newest first, deleted ones too.
     pub(crate) fn posts_by(&self, author: UserId) -> impl Iterator<Item = &Post> {
         self.found(self.post_index.by_author.get(&author))
+    }
+
+    /// The newest post of the author with that text, if it is still there.
+    pub(crate) fn post_saying(&self, author: UserId, text: &str) -> Option<&Post> {
+        let said = (author, text.trim().to_owned());
+        let id = self.post_index.by_text.get(&said)?;
+        self.visible_post(*id).ok()
     }
 
     /// The posts that mention an account, newest first, deleted ones too.

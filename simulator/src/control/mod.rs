@@ -1,7 +1,9 @@
 //! The control API: JSON in, JSON out.
 
+mod api;
+
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Json, Path, Query, ServiceConfig, get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,13 +16,24 @@ use crate::simulator::Simulator;
 
 /// Which deliveries to list.
 #[derive(Deserialize)]
-pub(crate) struct Wanted {
+struct Wanted {
     /// Only those after this number.
     #[serde(default)]
     after: u64,
 }
 
-pub(crate) async fn act(
+/// All that is below `/control`.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
+        .route("/deliveries", get().to(deliveries))
+        .route("/apps", get().to(apps))
+        .route("/users", get().to(users))
+        .route("/disturbances", post().to(disturb))
+        .configure(api::routes)
+        .route("/{action}", post().to(act));
+}
+
+async fn act(
     simulator: Data<Simulator>,
     action: Path<Action>,
     request: Json<Request>,
@@ -41,24 +54,18 @@ fn refusal(error: &ActionError) -> actix_web::HttpResponseBuilder {
     }
 }
 
-pub(crate) async fn deliveries(
-    simulator: Data<Simulator>,
-    wanted: Query<Wanted>,
-) -> Json<Vec<Delivery>> {
+async fn deliveries(simulator: Data<Simulator>, wanted: Query<Wanted>) -> Json<Vec<Delivery>> {
     let mut deliveries = simulator.deliveries();
     deliveries.retain(|delivery| delivery.id > wanted.after);
     Json(deliveries)
 }
 
-pub(crate) async fn disturb(
-    simulator: Data<Simulator>,
-    disturbances: Json<Disturbances>,
-) -> HttpResponse {
+async fn disturb(simulator: Data<Simulator>, disturbances: Json<Disturbances>) -> HttpResponse {
     simulator.disturb(disturbances.into_inner());
     HttpResponse::NoContent().finish()
 }
 
-pub(crate) async fn users(simulator: Data<Simulator>) -> Json<Vec<Value>> {
+async fn users(simulator: Data<Simulator>) -> Json<Vec<Value>> {
     let world = simulator.world().lock();
     let users = world.users();
     Json(
@@ -68,7 +75,7 @@ pub(crate) async fn users(simulator: Data<Simulator>) -> Json<Vec<Value>> {
     )
 }
 
-pub(crate) async fn apps(simulator: Data<Simulator>) -> Json<Vec<Value>> {
+async fn apps(simulator: Data<Simulator>) -> Json<Vec<Value>> {
     Json(simulator.world().lock().apps().map(app).collect())
 }
 
