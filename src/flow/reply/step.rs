@@ -20,8 +20,8 @@ use crate::flow::reconcile::{self, Found};
 use crate::store::{CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait};
 use crate::telemetry::metrics;
 use crate::x::client::{
-    self, Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits,
-    NewPost, NotSent, Reply, Since, Upload, direct_message_link,
+    Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits, NewPost,
+    NotSent, Reply, Since, Upload, direct_message_link,
 };
 
 /// Newest messages asked for in a look; a second one, where X has more, asks for the most it gives.
@@ -325,7 +325,7 @@ impl Stepper {
             let upload = Upload {
                 bytes,
                 content_type: kept.media.media_type.as_str(),
-                category: category(MediaCategory::of(kept.media.kind(), target)),
+                category: MediaCategory::of(kept.media.kind(), target),
                 processing_deadline: PROCESSING,
             };
             let uploaded = self.client.upload_media(auth, &upload).await;
@@ -443,17 +443,6 @@ fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
         Err(CallError::Unavailable { .. }) => "unavailable",
         Err(CallError::Uncertain { .. }) => "uncertain",
         Err(CallError::Refused(_)) => "refused",
-    }
-}
-
-fn category(category: MediaCategory) -> client::MediaCategory {
-    match category {
-        MediaCategory::TweetImage => client::MediaCategory::PostImage,
-        MediaCategory::TweetGif => client::MediaCategory::PostGif,
-        MediaCategory::TweetVideo => client::MediaCategory::PostVideo,
-        MediaCategory::DmImage => client::MediaCategory::DirectMessageImage,
-        MediaCategory::DmGif => client::MediaCategory::DirectMessageGif,
-        MediaCategory::DmVideo => client::MediaCategory::DirectMessageVideo,
     }
 }
 

@@ -17,6 +17,7 @@ use super::posts::{data, id, no_result};
 use super::send::Request;
 use super::transport::{Answer, Body};
 use super::{Client, Reply, Resources};
+use crate::domain::attachment::MediaCategory;
 use crate::domain::ids::MediaId;
 use crate::x::wire::answer::{self, Created, Envelope};
 
@@ -24,36 +25,6 @@ use crate::x::wire::answer::{self, Created, Envelope};
 const CHUNK: usize = 1 << 20;
 /// Shortest and longest pause between two looks at a file that X prepares.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
-
-/// What a file is for; a wrong one fails when the file is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaCategory {
-    PostImage,
-    PostGif,
-    PostVideo,
-    DirectMessageImage,
-    DirectMessageGif,
-    DirectMessageVideo,
-}
-
-impl MediaCategory {
-    /// X's name for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PostImage => "tweet_image",
-            Self::PostGif => "tweet_gif",
-            Self::PostVideo => "tweet_video",
-            Self::DirectMessageImage => "dm_image",
-            Self::DirectMessageGif => "dm_gif",
-            Self::DirectMessageVideo => "dm_video",
-        }
-    }
-
-    /// Images go in one piece.
-    fn is_image(self) -> bool {
-        matches!(self, Self::PostImage | Self::DirectMessageImage)
-    }
-}
 
 /// A file to be uploaded.
 #[derive(Clone, Debug)]
@@ -91,7 +62,7 @@ impl Client {
     /// Uploads a file and waits until X has prepared it. `TimedOut` if that takes too long. The
     /// reply is that of the last call made.
     pub async fn upload_media(&self, auth: Auth<'_>, upload: &Upload<'_>) -> Reply<UploadedMedia> {
-        let uploaded = if upload.category.is_image() {
+        let uploaded = if upload.category.is_photo() {
             self.upload_whole(auth, upload).await
         } else {
             self.upload_in_parts(auth, upload).await
@@ -119,7 +90,7 @@ impl Client {
     async fn upload_whole(&self, auth: Auth<'_>, upload: &Upload<'_>) -> Reply<Stage> {
         let mut request = Request::new(Call::MediaUpload, Method::POST, "2/media/upload");
         request.body = Body::Multipart {
-            texts: vec![("media_category", upload.category.name().to_owned())],
+            texts: vec![("media_category", upload.category.as_str().to_owned())],
             media: upload.bytes.clone(),
         };
         self.stage(auth, &request).await
@@ -147,7 +118,7 @@ impl Client {
         let request = Request::new(Call::MediaInitialize, Method::POST, path).json(json!({
             "total_bytes": upload.bytes.len(),
             "media_type": upload.content_type,
-            "media_category": upload.category.name(),
+            "media_category": upload.category.as_str(),
         }));
         self.stage(auth, &request).await
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::domain::attachment::MediaCategory;
 use crate::x::client::testing::{Act, Bench, parts};
 use crate::x::client::{
-    Call, CallError, MediaCategory, RefusalReason, Reply, UncertainBecause, Upload, UploadedMedia,
+    Call, CallError, RefusalReason, Reply, UncertainBecause, Upload, UploadedMedia,
 };
 
 fn begun() -> Act {
@@ -22,7 +23,7 @@ async fn upload(bench: &Bench, bytes: Vec<u8>, deadline: Duration) -> Reply<Uplo
     let upload = Upload {
         bytes: Bytes::from(bytes),
         content_type: "video/mp4",
-        category: MediaCategory::PostVideo,
+        category: MediaCategory::TweetVideo,
         processing_deadline: deadline,
     };
     bench.client.upload_media(bench.auth(), &upload).await

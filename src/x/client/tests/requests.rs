@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::domain::attachment::MediaCategory;
 use crate::domain::ids::{ConversationId, MediaId, TweetId, UserId};
 use crate::x::client::testing::{Act, Bench, NOW, OpenApi, Recorded, parts};
 use crate::x::client::vocabulary::Vocabulary;
 use crate::x::client::{
-    Call, Detail, DirectMessageContent, DirectMessageTarget, MediaCategory, NewPost, Since, Upload,
+    Call, Detail, DirectMessageContent, DirectMessageTarget, NewPost, Since, Upload,
     direct_message_link,
 };
 
@@ -195,12 +196,12 @@ async fn uploads(bench: &Bench) -> Vec<Call> {
     let photo = upload(
         vec![0, 159, 146, 150],
         "image/png",
-        MediaCategory::PostImage,
+        MediaCategory::TweetImage,
     );
     let video = upload(
         vec![b'v'; (1 << 20) + 1],
         "video/mp4",
-        MediaCategory::DirectMessageVideo,
+        MediaCategory::DmVideo,
     );
     let photo = client.upload_media(auth, &photo).await.map_call();
     let video = client.upload_media(auth, &video).await.map_call();
