@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::accept::attachments;
@@ -321,14 +320,14 @@ impl Stepper {
         let described = attachments(&case.command.action);
         for (file, attachment) in case.plan.files.iter().zip(described) {
             let Some(kept) = &file.kept else { continue };
-            let bytes: Bytes = self.vault.read(&kept.file).await?.whole().await?;
+            let content = self.vault.read(&kept.file).await?.into_chunks();
             let upload = Upload {
-                bytes,
+                size: kept.file.size,
                 content_type: kept.media.media_type.as_str(),
                 category: MediaCategory::of(kept.media.kind(), target),
                 processing_deadline: PROCESSING,
             };
-            let uploaded = self.client.upload_media(auth, &upload).await;
+            let uploaded = self.client.upload_media(auth, &upload, content).await?;
             metrics::count_call(uploaded.call.name(), result_name(&uploaded.result));
             let id = uploaded.result.map_err(Trouble::Call)?.id;
             if !attachment.alt_text.is_empty() {
