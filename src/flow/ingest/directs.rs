@@ -56,8 +56,9 @@ impl Work<'_, '_> {
                 self.publish_direct(account, direct, payload, Some(author), Some(route.clone()))
             }
             Decision::Unwanted(why) => self.unwanted(
+                account,
+                &direct.message,
                 message_event_id(account.id, "message.received", &direct.message.id),
-                direct.message.created_at,
                 why.name(),
             ),
         }
@@ -120,6 +121,7 @@ impl Work<'_, '_> {
         let Some(appended) = self.append_unless_seen(account, at, payload)? else {
             return Ok(Outcome::Duplicate);
         };
+        self.bill(account, &direct.message)?;
         self.note_published(account.id, &direct.conversation, customer, route, &appended)?;
         Ok(Outcome::Published)
     }

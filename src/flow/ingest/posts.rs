@@ -84,7 +84,7 @@ impl Work<'_, '_> {
                 self.remember(account, post, place, None)?;
                 let id = MessageId::Post(post.original_id());
                 let event = message_event_id(account.id, "message.received", &id);
-                self.unwanted(event, post.message.created_at, why)
+                self.unwanted(account, &post.message, event, why)
             }
         }
     }
@@ -287,6 +287,7 @@ impl Work<'_, '_> {
         let route = wanted.route.clone();
         let payload = self.post_payload(wanted, conversation)?;
         let appended = self.append(account, post.message.created_at, payload)?;
+        self.bill(account, &post.message)?;
         self.note_published(
             account.id,
             &place.conversation,

@@ -11,7 +11,8 @@ use crate::domain::activity::{Activity, ActivityEvent, Normalized, Recipient, Vi
 use crate::domain::event::{AccountRef, Conversation, Customer, Delivery, Event, Payload};
 use crate::domain::filter::{FOLLOWED_FOR, Route};
 use crate::domain::ids::{AccountId, ConversationId, EventId, UserId};
-use crate::domain::message::Message;
+use crate::domain::message::{Message, MessageKind};
+use crate::domain::money::Usd;
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::media_link::MediaLinks;
@@ -231,6 +232,24 @@ impl Work<'_, '_> {
         }
     }
 
+    /// X charges each message that it delivers, wanted or not; a repeat within a day is free.
+    pub(super) fn bill(&self, account: &Account, message: &Message) -> Result<(), StoreError> {
+        let own = message.author.id == account.id.0;
+        let prices = &self.context.prices().events;
+        let cost = prices.of_message(self.via, message.kind(), own);
+        if cost == Usd::default() {
+            return Ok(());
+        }
+        let kind = match (message.kind(), own) {
+            (MessageKind::Post, _) => "event_post",
+            (MessageKind::DirectMessage, false) => "event_direct_message_received",
+            (MessageKind::DirectMessage, true) => "event_direct_message_sent",
+            (MessageKind::EncryptedMessage, false) => "event_encrypted_message_received",
+            (MessageKind::EncryptedMessage, true) => "event_encrypted_message_sent",
+        };
+        self.tx.add_cost(account.id, self.at, kind, 1, cost)
+    }
+
     pub(super) fn conversation(
         &self,
         account: AccountId,
@@ -313,12 +332,16 @@ impl Work<'_, '_> {
 
     pub(super) fn unwanted(
         &mut self,
+        account: &Account,
+        message: &Message,
         id: EventId,
-        time: Timestamp,
         why: &'static str,
     ) -> Result<Outcome, StoreError> {
         let new = self.tx.remember_unwanted(id, self.at)?;
-        self.report.new |= new && !self.is_old(time);
+        if new {
+            self.bill(account, message)?;
+        }
+        self.report.new |= new && !self.is_old(message.created_at);
         Ok(if new {
             Outcome::Unwanted(why)
         } else {
