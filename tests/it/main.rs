@@ -17,3 +17,4 @@ mod routing;
 mod store;
 mod support;
 mod threads;
+mod uploads;
