@@ -32,6 +32,7 @@ use crate::domain::account::App as XApp;
 use crate::domain::registry::Registry;
 use crate::flow::ingest::{Context, Ingest};
 use crate::flow::media_link::MediaLinks;
+use crate::flow::plan_check::{PlanCheck, PostLimits};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::{Replies, Rules};
 use crate::flow::tokens::StoredTokens;
@@ -40,6 +41,7 @@ use crate::flow::watch::Watch;
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{AppSecrets, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
+use crate::sealing::Sealer;
 use crate::store::{Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, http_client};
@@ -103,7 +105,7 @@ impl App {
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
-        let rules = Arc::new(rules(&settings));
+        let rules = Arc::new(rules(&settings, &store).await?);
         let registry = Arc::clone(&rules.registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let media = media_links(&store, &settings).await?;
@@ -124,7 +126,12 @@ impl App {
 
         let readiness = Readiness::default();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let replies = replies(&settings, &store, Arc::clone(&rules), &tasks).await?;
+        let sealer = key_file::sealer(&settings)?;
+        let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        let attachments = attachments(&settings, sealer).await?;
+        let (known, calls) = (Arc::clone(&rules), Arc::clone(&client));
+        let replies = Replies::new(store.clone(), known, calls, attachments).await?;
+        let plans = PlanCheck::new(store.clone(), Arc::clone(&rules), client);
         let consumer = Consumer::new(Arc::clone(&broker));
         let private = serve_private(&settings, &store, relay.state(), readiness.clone())?;
         let secrets = secrets_of_apps(&store, &registry, &tasks).await?;
@@ -141,6 +148,7 @@ impl App {
         tasks.spawn(telling_of_its_end(consuming, fallen.clone()));
         let replying = replies.run(stop.clone());
         tasks.spawn(telling_of_its_end(replying, fallen.clone()));
+        tasks.spawn(telling_of_its_end(plans.run(stop.clone()), fallen.clone()));
         let (echoes, until) = (Arc::clone(&ingest), stop.clone());
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
@@ -185,35 +193,41 @@ impl App {
     }
 }
 
-fn rules(settings: &Settings) -> Rules {
-    Rules {
-        registry: Arc::new(Registry::new(
-            settings.apps.clone(),
-            settings.accounts.clone(),
-            settings.filters.clone(),
-        )),
+async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> {
+    let registry = Registry::new(
+        settings.apps.clone(),
+        settings.accounts.clone(),
+        settings.filters.clone(),
+    );
+    Ok(Rules {
+        post_limits: Arc::new(PostLimits::load(store, &registry).await?),
+        registry: Arc::new(registry),
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,
         first_read: settings.reconcile.first_read,
         second_read: settings.reconcile.second_read,
-    }
+    })
 }
 
-/// The way of commands to X, with what it needs: X's API, and a place for attachments.
-async fn replies(
+/// Where attachments of commands are fetched and kept.
+async fn attachments(settings: &Settings, sealer: Sealer) -> Result<Attachments, StartError> {
+    let folder = key_file::attachments_folder(settings);
+    let vault = Vault::open(&folder, sealer).await?;
+    let fetcher = Fetcher::new(settings.attachments.clone())?;
+    Ok(Attachments::new(fetcher, vault))
+}
+
+/// X's API.
+fn client(
     settings: &Settings,
     store: &Store,
-    rules: Arc<Rules>,
+    sealer: Sealer,
     tasks: &TaskTracker,
-) -> Result<Replies, StartError> {
-    let sealer = key_file::sealer(settings)?;
-    let folder = key_file::attachments_folder(settings);
-    let vault = Vault::open(&folder, sealer.clone()).await?;
-    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
+) -> Result<Client, StartError> {
     let base_url = settings.x_api.base_url.as_url();
     let call_timeout = settings.x_api.call_timeout;
-    let client = Client::new(
+    Ok(Client::new(
         ClientSettings {
             base_url: base_url.clone(),
             call_timeout,
@@ -224,8 +238,7 @@ async fn replies(
         Arc::new(StoredTokens::new(store.clone(), sealer)),
         Arc::new(Timestamp::now),
         tasks.clone(),
-    )?;
-    Ok(Replies::new(store.clone(), rules, client, attachments).await?)
+    )?)
 }
 
 /// Runs a part of the service; however it ends, `fallen` hears of it.

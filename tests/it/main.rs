@@ -12,6 +12,7 @@ mod hostile;
 mod http;
 mod layers;
 mod normalize;
+mod plans;
 mod replies;
 mod routing;
 mod store;

@@ -35,7 +35,7 @@ const DISK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 pub(super) struct Stepper {
     pub store: Store,
     pub rules: Arc<Rules>,
-    pub client: Client,
+    pub client: Arc<Client>,
     pub vault: Vault,
 }
 
@@ -432,7 +432,8 @@ fn unlinked<T>() -> Answer<T> {
     }
 }
 
-fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
+/// As in metrics.
+pub(crate) fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
     match result {
         Ok(_) => "ok",
         Err(CallError::NotSent { .. }) => "not_sent",
