@@ -7,6 +7,7 @@ use super::filter::{Relation, Route};
 use super::ids::{AccountId, ConversationId, DirectMessageId, EventId, MessageId, TweetId, UserId};
 use super::message::{Message, MessageKind, Quoted};
 use super::money::Usd;
+use super::text::written;
 
 /// An account as events name it.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,8 +121,10 @@ impl Conversation {
     /// conversation itself.
     pub fn case_id(&self) -> String {
         match (&self.id, &self.customer) {
-            (ConversationId::Thread(_), Some(customer)) => format!("{}:{}", self.id, customer.id),
-            _ => self.id.to_string(),
+            (ConversationId::Thread(_), Some(customer)) => {
+                written(64, format_args!("{}:{}", self.id, customer.id))
+            }
+            _ => self.id.name(),
         }
     }
 
@@ -343,19 +346,15 @@ impl Event {
 
     /// `<event type>.<kind>.<account id>`.
     pub fn routing_key(&self) -> String {
-        format!(
-            "{}.{}.{}",
-            self.payload.event_type(),
-            self.payload.kind(),
-            self.account.id
-        )
+        let (event_type, kind) = (self.payload.event_type(), self.payload.kind());
+        written(64, format_args!("{event_type}.{kind}.{}", self.account.id))
     }
 
     /// The conversation's id, where there is one.
     pub fn correlation_id(&self) -> String {
         self.payload
             .conversation()
-            .map(|conversation| conversation.id.to_string())
+            .map(|conversation| conversation.id.name())
             .unwrap_or_default()
     }
 

@@ -1,9 +1,13 @@
 //! Texts for people.
 
+use std::fmt::{Display, Write};
+
 use super::message::{Message, MessageKind};
 
 /// Longest summary, characters.
 const SUMMARY: usize = 80;
+/// Room for one with the word that is too much, bytes.
+const ROOM: usize = 128;
 
 /// One line of at most 80 characters, never empty: the text, else what there is instead of one.
 pub fn summary(message: &Message) -> String {
@@ -11,23 +15,35 @@ pub fn summary(message: &Message) -> String {
         .text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty());
-    let mut line = String::new();
-    while line.chars().count() <= SUMMARY
+    let (mut line, mut length) = (String::with_capacity(ROOM), 0);
+    while length <= SUMMARY
         && let Some(word) = words.next()
     {
         if !line.is_empty() {
             line.push(' ');
+            length += 1;
         }
         line.push_str(word);
+        length += word.chars().count();
     }
     if line.chars().all(is_invisible) {
         return instead_of_text(message);
     }
-    if line.chars().count() > SUMMARY {
-        line = line.chars().take(SUMMARY - 1).collect();
+    if length > SUMMARY {
+        let cut = line.char_indices().nth(SUMMARY - 1);
+        line.truncate(cut.map_or(line.len(), |(at, _)| at));
         line.push('…');
     }
     line
+}
+
+/// What is shown, in a string with room for it (bytes) from the start: `to_string` begins with none,
+/// and grows with each part.
+pub fn written(room: usize, shown: impl Display) -> String {
+    let mut text = String::with_capacity(room);
+    // Writing to a string does not fail; what is shown here does not either.
+    let _ = write!(text, "{shown}");
+    text
 }
 
 /// Joiners, marks and the like: alone they show nothing.

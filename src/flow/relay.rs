@@ -13,6 +13,7 @@ use crate::broker::messages;
 use crate::broker::publisher::{Attributes, Fate, Outgoing, PublishError, Publisher};
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
+use crate::domain::text::written;
 use crate::store::{JournalRow, Lane, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 
@@ -336,7 +337,7 @@ fn lane_for(row: &JournalRow, fate: &Fate) -> Option<Lane> {
 fn outgoing(row: &JournalRow, republished: bool) -> Outgoing {
     let account = row.routing_key.rsplit('.').next().unwrap_or("unknown");
     Outgoing {
-        message_id: row.id.to_string(),
+        message_id: written(32, row.id),
         event_type: row.event_type.clone(),
         routing_key: row.routing_key.clone(),
         correlation_id: row.correlation_id.clone(),
@@ -371,10 +372,10 @@ fn typing_notice(event: Event) -> Outgoing {
 
 fn attributes(account: &str, event_type: &str, subject: &str, time: Timestamp) -> Attributes {
     Attributes {
-        source: format!("/twitter-channel/accounts/{account}"),
-        time: format!("{time:.3}"),
+        source: written(64, format_args!("/twitter-channel/accounts/{account}")),
+        time: written(24, format_args!("{time:.3}")),
         subject: subject.to_owned(),
-        dataschema: format!("proto:helpdesk.twitter.v1/{event_type}"),
+        dataschema: written(64, format_args!("proto:helpdesk.twitter.v1/{event_type}")),
     }
 }
 
@@ -385,9 +386,9 @@ fn seconds(at: Timestamp) -> u64 {
 
 /// W3C trace context; the event's id is the trace, so that any repeat continues the same one.
 fn traceparent(id: EventId) -> String {
-    let id = id.to_string();
+    let id = written(32, id);
     let span = id.get(16..).unwrap_or(&id);
-    format!("00-{id}-{span}-00")
+    written(55, format_args!("00-{id}-{span}-00"))
 }
 
 /// An error with its causes, for one log line.
