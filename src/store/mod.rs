@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+pub use sqlite::cases::Case;
 pub use sqlite::gaps::{Gap, GapReason};
 pub use sqlite::journal::{JournalRow, Lane, NewRow, Seen, Summary};
 pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
-pub use sqlite::threads::{ConversationRow, PostRow};
+pub use sqlite::threads::{ConversationRow, PostRow, ThreadsSweep};
 pub use sqlite::tx::Tx;
 
 use sqlite::{Reader, Writer};

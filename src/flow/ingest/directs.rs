@@ -51,7 +51,7 @@ impl Work<'_, '_> {
                     delivery: self.delivery(account, &direct.message),
                     message: self.describe_direct(account, direct, relations),
                 }));
-                self.publish_direct(account, direct, payload, Some(author), Some(route.clone()))
+                self.publish_direct(account, direct, payload, Some(route.clone()))
             }
             Decision::Unwanted(why) => self.unwanted(
                 message_event_id(account.id, "message.received", &direct.message.id),
@@ -78,7 +78,7 @@ impl Work<'_, '_> {
             delivery: self.delivery(account, &direct.message),
             message: self.describe_direct(account, direct, vec![Relation::Direct]),
         }));
-        self.publish_direct(account, direct, payload, customer, None)
+        self.publish_direct(account, direct, payload, None)
     }
 
     fn publish_direct(
@@ -86,14 +86,15 @@ impl Work<'_, '_> {
         account: &Account,
         direct: &DirectMessage,
         payload: Payload,
-        customer: Option<UserId>,
         route: Option<Route>,
     ) -> Result<Outcome, StoreError> {
         let at = direct.message.created_at;
         let Some(appended) = self.append_unless_seen(account, at, payload)? else {
             return Ok(Outcome::Duplicate);
         };
-        self.note_published(account.id, &direct.conversation, customer, route, &appended)?;
+        let id = &direct.conversation;
+        let stored = self.tx.conversation(account.id, id)?;
+        self.note_published(account.id, (id, stored), route, &appended)?;
         Ok(Outcome::Published)
     }
 

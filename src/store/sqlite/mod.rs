@@ -1,5 +1,6 @@
 //! The embedded store: one file, one writer, readers beside it.
 
+pub(super) mod cases;
 pub(super) mod gaps;
 pub(super) mod journal;
 pub(super) mod quarantine;

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
+use super::cases::Recent;
 use super::journal::JournalRow;
 use crate::store::StoreError;
 
@@ -13,6 +14,8 @@ pub struct Tx<'a> {
     pub(super) conn: &'a Connection,
     pub(super) next_sequence: u64,
     pub(super) appended: Vec<JournalRow>,
+    /// Cases that the table may lack; none on a reading connection.
+    pub(super) recent: Option<Recent>,
     used_bytes: Cell<Option<u64>>,
 }
 
@@ -22,6 +25,7 @@ impl<'a> Tx<'a> {
             conn,
             next_sequence,
             appended: Vec::new(),
+            recent: None,
             used_bytes: Cell::new(None),
         }
     }
