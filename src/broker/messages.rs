@@ -30,7 +30,20 @@ pub fn encode(id: EventId, event: Event, sequence: u64) -> Bytes {
     if body.len() <= MAX_BODY {
         return body;
     }
+    // The context goes first.
+    let event = without_context(event);
+    let body = write(id, &event, sequence);
+    if body.len() <= MAX_BODY {
+        return body;
+    }
     write(id, &shorten(event), sequence)
+}
+
+fn without_context(mut event: Event) -> Event {
+    if let Payload::MessageReceived(incoming) = &mut event.payload {
+        incoming.context.clear();
+    }
+    event
 }
 
 /// The body of an event that is larger than the contract allows: texts are what makes it so.
@@ -149,7 +162,11 @@ fn received(
         route: Some(route(&incoming.route)),
         conversation: Some(conversation(&incoming.conversation)),
         message: Some(described(&incoming.message, &incoming.conversation.id)),
-        context: Vec::new(),
+        context: incoming
+            .context
+            .iter()
+            .map(|above| described(above, &incoming.conversation.id))
+            .collect(),
         reply: Some(reply(
             &incoming.reply,
             account_id.unwrap_or_default(),
@@ -507,6 +524,7 @@ fn reply(
             .unwrap_or_default(),
         max_length: advice.max_length,
         estimated_cost_usd: advice.estimated_cost.to_string(),
+        estimated_cost_with_link_usd: advice.estimated_cost_with_link.to_string(),
         command: answer(account_id, conversation, described),
     }
 }

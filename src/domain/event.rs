@@ -82,6 +82,8 @@ pub struct Incoming {
     pub route: Route,
     pub conversation: Conversation,
     pub message: Described,
+    /// What stands above it, oldest first, where X was asked.
+    pub context: Vec<Described>,
     pub reply: ReplyAdvice,
     pub delivery: Delivery,
 }
@@ -231,6 +233,8 @@ pub struct ReplyAdvice {
     /// Weighted characters for posts, code points for direct messages; 0 where none can be sent.
     pub max_length: u32,
     pub estimated_cost: Usd,
+    /// The same for an answer with a link.
+    pub estimated_cost_with_link: Usd,
 }
 
 /// How an account fares.

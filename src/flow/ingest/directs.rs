@@ -49,6 +49,7 @@ impl Work<'_, '_> {
                 let payload = Payload::MessageReceived(Box::new(Incoming {
                     route: route.clone(),
                     conversation,
+                    context: Vec::new(),
                     reply: reply::to_direct(&direct.message, &self.context.prices().calls),
                     delivery: self.delivery(account, &direct.message),
                     message: self.describe_direct(account, direct, relations),

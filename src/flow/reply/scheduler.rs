@@ -81,7 +81,7 @@ impl Replies {
     pub async fn new(
         store: Store,
         rules: Arc<Rules>,
-        client: Client,
+        client: Arc<Client>,
         attachments: Attachments,
     ) -> Result<Self, StoreError> {
         let stepper = Arc::new(Stepper {
