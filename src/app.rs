@@ -30,6 +30,7 @@ use crate::broker::publisher::Publisher;
 use crate::config::Settings;
 use crate::domain::account::App as XApp;
 use crate::domain::registry::Registry;
+use crate::flow::enrich::Enricher;
 use crate::flow::ingest::{Context, Ingest};
 use crate::flow::media_link::MediaLinks;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
@@ -109,7 +110,11 @@ impl App {
         let registry = Arc::clone(&rules.registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let media = media_links(&store, &settings).await?;
-        let context = Context::new(Arc::clone(&rules), media);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let sealer = key_file::sealer(&settings)?;
+        let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        let enricher = Enricher::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
+        let context = Context::new(Arc::clone(&rules), media, enricher.enrichment());
         let (ingest, typing) = Ingest::new(store.clone(), Arc::new(context));
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
@@ -125,13 +130,8 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let sealer = key_file::sealer(&settings)?;
-        let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
-        let attachments = attachments(&settings, sealer).await?;
-        let (known, calls) = (Arc::clone(&rules), Arc::clone(&client));
-        let replies = Replies::new(store.clone(), known, calls, attachments).await?;
-        let plans = PlanCheck::new(store.clone(), Arc::clone(&rules), client);
+        let plans = PlanCheck::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
+        let replies = replies(&settings, &store, Arc::clone(&rules), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let private = serve_private(&settings, &store, relay.state(), readiness.clone())?;
         let secrets = secrets_of_apps(&store, &registry, &tasks).await?;
@@ -149,6 +149,8 @@ impl App {
         let replying = replies.run(stop.clone());
         tasks.spawn(telling_of_its_end(replying, fallen.clone()));
         tasks.spawn(telling_of_its_end(plans.run(stop.clone()), fallen.clone()));
+        let enriching = enricher.run(stop.clone());
+        tasks.spawn(telling_of_its_end(enriching, fallen.clone()));
         let (echoes, until) = (Arc::clone(&ingest), stop.clone());
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
@@ -210,14 +212,6 @@ async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> 
     })
 }
 
-/// Where attachments of commands are fetched and kept.
-async fn attachments(settings: &Settings, sealer: Sealer) -> Result<Attachments, StartError> {
-    let folder = key_file::attachments_folder(settings);
-    let vault = Vault::open(&folder, sealer).await?;
-    let fetcher = Fetcher::new(settings.attachments.clone())?;
-    Ok(Attachments::new(fetcher, vault))
-}
-
 /// X's API.
 fn client(
     settings: &Settings,
@@ -239,6 +233,20 @@ fn client(
         Arc::new(Timestamp::now),
         tasks.clone(),
     )?)
+}
+
+/// The way of commands to X, with a place for their attachments.
+async fn replies(
+    settings: &Settings,
+    store: &Store,
+    rules: Arc<Rules>,
+    client: Arc<Client>,
+    sealer: Sealer,
+) -> Result<Replies, StartError> {
+    let folder = key_file::attachments_folder(settings);
+    let vault = Vault::open(&folder, sealer).await?;
+    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
+    Ok(Replies::new(store.clone(), rules, client, attachments).await?)
 }
 
 /// Runs a part of the service; however it ends, `fallen` hears of it.

@@ -26,6 +26,7 @@ pub fn to_post(
         } else {
             prices.post
         },
+        estimated_cost_with_link: prices.post_with_url,
     }
 }
 
@@ -57,11 +58,13 @@ pub fn to_direct(message: &Message, prices: &CallPrices) -> ReplyAdvice {
             permission: Permission::Refused(RefusedBecause::Encrypted),
             max_length: 0,
             estimated_cost: prices.direct_message,
+            estimated_cost_with_link: prices.direct_message,
         },
         MessageKind::Post | MessageKind::DirectMessage => ReplyAdvice {
             permission: Permission::Allowed,
             max_length: DIRECT_MESSAGE_LIMIT as u32,
             estimated_cost: prices.direct_message,
+            estimated_cost_with_link: prices.direct_message,
         },
     }
 }

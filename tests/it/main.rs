@@ -7,6 +7,7 @@
 mod broker;
 mod commands;
 mod contract;
+mod enrichment;
 mod faults;
 mod hostile;
 mod http;

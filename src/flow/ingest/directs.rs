@@ -49,11 +49,12 @@ impl Work<'_, '_> {
                 let payload = Payload::MessageReceived(Box::new(Incoming {
                     route: route.clone(),
                     conversation,
+                    context: Vec::new(),
                     reply: reply::to_direct(&direct.message, &self.context.prices().calls),
                     delivery: self.delivery(account, &direct.message),
                     message: self.describe_direct(account, direct, relations),
                 }));
-                self.publish_direct(account, direct, payload, Some(author), Some(route.clone()))
+                self.publish_direct(account, direct, payload, Some(route.clone()))
             }
             Decision::Unwanted(why) => self.unwanted(
                 account,
@@ -87,7 +88,7 @@ impl Work<'_, '_> {
             message: self.describe_direct(account, direct, vec![Relation::Direct]),
             command,
         }));
-        self.publish_direct(account, direct, payload, customer, None)
+        self.publish_direct(account, direct, payload, None)
     }
 
     fn maker_of_direct(
@@ -114,7 +115,6 @@ impl Work<'_, '_> {
         account: &Account,
         direct: &DirectMessage,
         payload: Payload,
-        customer: Option<UserId>,
         route: Option<Route>,
     ) -> Result<Outcome, StoreError> {
         let at = direct.message.created_at;
@@ -122,7 +122,9 @@ impl Work<'_, '_> {
             return Ok(Outcome::Duplicate);
         };
         self.bill(account, &direct.message)?;
-        self.note_published(account.id, &direct.conversation, customer, route, &appended)?;
+        let id = &direct.conversation;
+        let stored = self.tx.conversation(account.id, id)?;
+        self.note_published(account.id, (id, stored), route, &appended)?;
         Ok(Outcome::Published)
     }
 

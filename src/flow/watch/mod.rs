@@ -185,7 +185,7 @@ impl Watch {
 }
 
 /// The first moment of a month, UTC: by it budgets count.
-pub(super) fn month_of(now: Timestamp) -> Timestamp {
+pub(crate) fn month_of(now: Timestamp) -> Timestamp {
     let first = TimeZone::UTC.to_datetime(now).date().first_of_month();
     let first = TimeZone::UTC.to_timestamp(first.at(0, 0, 0, 0));
     first.unwrap_or(now)
