@@ -184,7 +184,8 @@ impl App {
     }
 }
 
-fn rules(settings: &Settings) -> Rules {
+/// What holds for all commands by these settings.
+pub fn rules(settings: &Settings) -> Rules {
     Rules {
         registry: Arc::new(Registry::new(
             settings.apps.clone(),
