@@ -157,7 +157,7 @@ impl Listed {
         };
         let next = self.next_attempt_at.as_deref();
         line(&[
-            format!("{:<36}", self.id),
+            format!("{:<38}", self.id.as_str()),
             format!("{:<19}", self.name),
             format!("{:>19}", self.account.as_deref().unwrap_or("-")),
             format!("{state:<12}"),
