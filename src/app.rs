@@ -124,13 +124,14 @@ impl App {
 
         let readiness = Readiness::default();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let replies = replies(&settings, &store, rules, &tasks).await?;
+        let replies = replies(&settings, &store, Arc::clone(&rules), &tasks).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let private = serve_private(&settings, &store, states, readiness.clone())?;
         let secrets = secrets_of_apps(&store, &registry, &tasks).await?;
         let public = serve_public(&settings, secrets, Arc::clone(&ingest))?;
-        let watch = Watch::new(store.clone(), registry, InboxMonitor::new(broker));
+        let inboxes = InboxMonitor::new(broker);
+        let watch = Watch::new(store.clone(), rules, inboxes, replies.paused());
         let servers = TaskTracker::new();
         let (public_handle, private_handle) = (public.handle, private.handle);
         servers.spawn(public.running);

@@ -14,7 +14,7 @@ use crate::domain::ids::{ConversationId, EventId, MessageId, UserId};
 use crate::domain::message::{
     Attachment, AttachmentKind, Link, Mention, MessageKind, Person, Quoted,
 };
-use crate::domain::text::summary;
+use crate::domain::text::{summary, written};
 
 /// Largest body the contract allows, bytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -66,7 +66,7 @@ fn cut(text: &mut String) {
 
 fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
     let head = Some(proto::Event {
-        id: id.to_string(),
+        id: written(32, id),
         r#type: event.payload.event_type().to_owned(),
         time: time(event.time),
         sequence,
@@ -269,7 +269,7 @@ fn fault(fault: &Fault) -> proto::account_health::Fault {
 
 /// RFC 3339, UTC, milliseconds.
 pub(super) fn time(at: Timestamp) -> String {
-    format!("{at:.3}")
+    written(24, format_args!("{at:.3}"))
 }
 
 fn account(account: &AccountRef) -> proto::Account {
@@ -301,14 +301,14 @@ pub(super) fn conversation(conversation: &Conversation) -> proto::Conversation {
         ConversationId::Encrypted(_) | ConversationId::EncryptedGroup(_) => Kind::EncryptedMessage,
     };
     proto::Conversation {
-        id: conversation.id.to_string(),
+        id: conversation.id.name(),
         kind: kind.into(),
         case_id: conversation.case_id(),
         customer: conversation.customer.as_ref().map(customer),
         related: conversation
             .related
             .iter()
-            .map(ToString::to_string)
+            .map(ConversationId::name)
             .collect(),
     }
 }
@@ -373,7 +373,7 @@ fn optional(id: Option<UserId>) -> String {
 /// Links by id only: a handle may change.
 fn url(id: &MessageId, conversation: &ConversationId) -> String {
     match id {
-        MessageId::Post(id) => format!("https://x.com/i/status/{id}"),
+        MessageId::Post(id) => written(48, format_args!("https://x.com/i/status/{id}")),
         MessageId::DirectMessage(_) | MessageId::Encrypted(_) => conversation_url(conversation),
     }
 }

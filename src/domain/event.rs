@@ -11,6 +11,7 @@ use super::ids::{
 use super::message::{Message, MessageKind, Quoted};
 use super::money::Usd;
 use super::outcome::{CommandRef, Deferred, Failed, Succeeded};
+use super::text::written;
 
 /// An account as events name it.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,8 +142,10 @@ impl Conversation {
     /// conversation itself.
     pub fn case_id(&self) -> String {
         match (&self.id, &self.customer) {
-            (ConversationId::Thread(_), Some(customer)) => format!("{}:{}", self.id, customer.id),
-            _ => self.id.to_string(),
+            (ConversationId::Thread(_), Some(customer)) => {
+                written(64, format_args!("{}:{}", self.id, customer.id))
+            }
+            _ => self.id.name(),
         }
     }
 
@@ -388,12 +391,9 @@ impl Event {
 
     /// `<event type>.<kind>.<account id>`.
     pub fn routing_key(&self) -> String {
-        format!(
-            "{}.{}.{}",
-            self.payload.event_type(),
-            self.payload.kind(),
-            self.account.key()
-        )
+        let (event_type, kind) = (self.payload.event_type(), self.payload.kind());
+        let account = self.account.key();
+        written(64, format_args!("{event_type}.{kind}.{account}"))
     }
 
     /// The command's id on `command.*`, else the conversation's, where there is one.
@@ -403,7 +403,7 @@ impl Event {
         }
         self.payload
             .conversation()
-            .map(|conversation| conversation.id.to_string())
+            .map(|conversation| conversation.id.name())
             .unwrap_or_default()
     }
 

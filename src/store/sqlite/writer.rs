@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::cases::Recent;
 use super::tx::Tx;
 use super::{BUSY_TIMEOUT, create, reconnect, schema};
 use crate::store::tail::Tail;
@@ -80,6 +81,7 @@ impl Writer {
             conn: Some(conn),
             tail,
             known_sequence: None,
+            recent: None,
             restart_wal,
         };
         spawn("store-writer", move || thread.run(jobs))?;
@@ -124,6 +126,8 @@ struct WriterThread {
     tail: Arc<Tail>,
     /// Next sequence after our last commit; another process may have moved on since.
     known_sequence: Option<u64>,
+    /// As of our last commit.
+    recent: Option<Recent>,
     restart_wal: Arc<AtomicBool>,
 }
 
@@ -157,15 +161,21 @@ impl WriterThread {
         let first = next_sequence(&transaction)?;
         if self.known_sequence.is_some_and(|known| known != first) {
             self.tail.skip_to(first);
+            self.recent = None;
         }
         let mut tx = Tx::new(&transaction, first);
+        // Taken: should the commit fail, the next one reads again what is on disk.
+        let recent = self.recent.take();
+        tx.recent = Some(recent.map_or_else(|| Recent::load(&transaction), Ok)?);
         for job in batch {
             tx.share(|tx| job.run(tx))?;
         }
+        tx.enter_cases()?;
         let (ledger_changed, echoes_changed) = (tx.ledger_changed.get(), tx.echoes_changed.get());
-        let (next, appended) = (tx.next_sequence, tx.appended);
+        let (next, appended, recent) = (tx.next_sequence, tx.appended, tx.recent);
         transaction.commit()?;
         self.known_sequence = Some(next);
+        self.recent = recent;
         self.tail.push(first, next, appended);
         if ledger_changed {
             self.tail.ledger_changed().notify_one();
