@@ -33,6 +33,7 @@ use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
 use crate::flow::ingest::{Context, Ingest};
 use crate::flow::media_link::MediaLinks;
+use crate::flow::plan_check::{PlanCheck, PostLimits};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::{Replies, Rules};
 use crate::flow::tokens::StoredTokens;
@@ -105,7 +106,7 @@ impl App {
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
-        let rules = Arc::new(rules(&settings));
+        let rules = Arc::new(rules(&settings, &store).await?);
         let registry = Arc::clone(&rules.registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let media = media_links(&store, &settings).await?;
@@ -129,6 +130,7 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
+        let plans = PlanCheck::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
         let replies = replies(&settings, &store, Arc::clone(&rules), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
@@ -147,6 +149,7 @@ impl App {
         tasks.spawn(telling_of_its_end(consuming, fallen.clone()));
         let replying = replies.run(stop.clone());
         tasks.spawn(telling_of_its_end(replying, fallen.clone()));
+        tasks.spawn(telling_of_its_end(plans.run(stop.clone()), fallen.clone()));
         let enriching = enricher.run(stop.clone());
         tasks.spawn(telling_of_its_end(enriching, fallen.clone()));
         let (echoes, until) = (Arc::clone(&ingest), stop.clone());
@@ -194,21 +197,27 @@ impl App {
 }
 
 /// What holds for all commands by these settings.
-pub fn rules(settings: &Settings) -> Rules {
-    Rules {
-        registry: Arc::new(Registry::new(
-            settings.apps.clone(),
-            settings.accounts.clone(),
-            settings.filters.clone(),
-        )),
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> {
+    let registry = Registry::new(
+        settings.apps.clone(),
+        settings.accounts.clone(),
+        settings.filters.clone(),
+    );
+    Ok(Rules {
+        post_limits: Arc::new(PostLimits::load(store, &registry).await?),
+        registry: Arc::new(registry),
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,
         first_read: settings.reconcile.first_read,
         second_read: settings.reconcile.second_read,
-    }
+    })
 }
 
+/// X's API.
 fn client(
     settings: &Settings,
     store: &Store,

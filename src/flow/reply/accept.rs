@@ -404,13 +404,12 @@ fn plan(
                 Some(id) => parent::post(tx, account.id, id)?,
                 None => Parent::default(),
             };
-            let limit = tx.account_state(account.id)?.post_limit;
             draft.call = Call::CreatePost;
             place_in_thread(draft, post.in_reply_to, &parent);
             draft.plan.fallback_parent = post.in_reply_to;
             let command = &draft.command;
             Ok(
-                compose::post(rules, account, command, &post, &parent, limit).map(|composed| {
+                compose::post(rules, account, command, &post, &parent).map(|composed| {
                     draft.plan.parts = composed.parts;
                     draft.plan.prices = composed.prices;
                 }),
