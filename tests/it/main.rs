@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod broker;
+mod by_hand;
 mod commands;
 mod contract;
 mod enrichment;

@@ -55,6 +55,35 @@ struct Draft {
     call: Call,
 }
 
+impl Draft {
+    fn new(command: Command) -> Self {
+        Self {
+            account: command.account,
+            plan: Plan::default(),
+            conversation: String::new(),
+            call: Call::CreatePost,
+            command: without_files(command),
+        }
+    }
+}
+
+/// Why a command would fail at once; changes nothing.
+pub(super) fn refusal(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    command: Command,
+    at: Timestamp,
+) -> Result<Option<Failure>, StoreError> {
+    let decision = decide(
+        tx,
+        rules,
+        &mut Draft::new(command),
+        &Prepared::default(),
+        at,
+    )?;
+    Ok(decision.err())
+}
+
 /// Takes a command that could be read.
 pub(super) fn accept(
     tx: &mut Tx<'_>,
@@ -67,13 +96,7 @@ pub(super) fn accept(
     if let Some(row) = tx.command_by_id(&command.id)? {
         return repeat(tx, rules, &row, &fingerprint, at);
     }
-    let mut draft = Draft {
-        account: command.account,
-        plan: Plan::default(),
-        conversation: String::new(),
-        call: Call::CreatePost,
-        command: without_files(command),
-    };
+    let mut draft = Draft::new(command);
     let has_files = !prepared.kept.is_empty();
     let decision = decide(tx, rules, &mut draft, &prepared, at)?;
     let sequence = tx.insert_command(&new_command(rules, &draft, fingerprint, at))?;

@@ -593,6 +593,16 @@ fn begin(
     match waiting.state {
         CommandState::Uncertain => look_next(tx, rules, case, at),
         CommandState::Pending if waiting.hold == Hold::None => {
+            let account = waiting.account.and_then(|id| rules.registry.account(id.0));
+            let hold = match account {
+                Some(account) => rules.hold_now(tx, account, false)?,
+                None => Hold::None,
+            };
+            // A person let it go, or it was on its way when the credential died.
+            if hold != Hold::None {
+                tx.set_hold(sequence, hold, at)?;
+                return Ok(Next::Nothing);
+            }
             if case.plan.parts.is_empty() {
                 return begin_change(tx, case, at);
             }
