@@ -1,5 +1,8 @@
 //! From a command of the core to X, and its outcome back.
 
+mod changes;
+mod listener;
+
 use serde_json::{Value, json};
 use simulator::{Endpoint, Fault, FaultKind, NewMessage, NewPost};
 

@@ -353,8 +353,14 @@ fn direct_message(
     let id = MessageId::DirectMessage(id);
     for event_type in ["message.sent", "message.received"] {
         let event = message_event_id(account, event_type, &id);
-        if let Some(row) = tx.event(event)? {
-            return Ok(row.correlation_id.parse().ok());
+        if let Some(row) = tx.event(event)?
+            // Posts and messages share their numbers, and so the ids of their events.
+            && let Ok(
+                conversation @ (ConversationId::DirectMessage(_)
+                | ConversationId::DirectMessageGroup(_)),
+            ) = row.correlation_id.parse()
+        {
+            return Ok(Some(conversation));
         }
     }
     Ok(None)
