@@ -1,7 +1,9 @@
 //! From a command of the core to X, and its outcome back.
 
 mod changes;
+mod files;
 mod listener;
+mod retries;
 
 use serde_json::{Value, json};
 use simulator::{Endpoint, Fault, FaultKind, NewMessage, NewPost};

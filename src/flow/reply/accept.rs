@@ -21,7 +21,9 @@ use crate::domain::ids::{
     AccountId, ConversationId, DirectMessageId, MessageId, MessageNumber, Pair, TweetId,
 };
 use crate::domain::outcome::{CommandRef, Failed, Outcome};
-use crate::store::{CommandRow, CommandState, Hold, NewCommand, SendKind, StoreError, Tx};
+use crate::store::{
+    CommandRow, CommandState, Hold, NewCommand, SendKind, SendState, StoreError, Tx,
+};
 use crate::x::client::Call;
 
 /// What became of a command that came in.
@@ -83,7 +85,10 @@ pub(super) fn accept(
     match decision {
         Ok(Go::Wait) => hold(tx, rules, &draft, sequence, at)?,
         Ok(Go::Now) => immediate::perform(tx, rules, sequence, prepared.done, at)?,
-        Ok(Go::Repeat(before)) => retry::begin(tx, rules, sequence, &before, at)?,
+        Ok(Go::Repeat(before)) => {
+            retry::begin(tx, rules, sequence, &before, at)?;
+            hold(tx, rules, &draft, sequence, at)?;
+        }
         Err(failure) => {
             if let Some(case) = Case::open(tx, sequence)? {
                 case.finish(tx, rules, failure.into(), at)?;
@@ -213,9 +218,16 @@ fn hold(
     let Some(account) = draft.account.and_then(|id| rules.registry.account(id.0)) else {
         return Ok(());
     };
-    let revoked = tx.account_state(account.id)?.revoked_at.is_some();
-    let hold = rules.hold(account, revoked, draft.plan.lacks_files());
+    let files = needs_files(tx, sequence, &draft.plan)?;
+    let hold = rules.hold_now(tx, account, files)?;
     tx.set_hold(sequence, hold, at)
+}
+
+/// Whether the next message of a command needs files that are not there: they go with the first.
+pub(super) fn needs_files(tx: &Tx<'_>, sequence: u64, plan: &Plan) -> Result<bool, StoreError> {
+    let mut sends = tx.sends(sequence)?.into_iter();
+    let shown = sends.any(|send| send.part == 1 && send.state == SendState::Done);
+    Ok(plan.lacks_files() && !shown)
 }
 
 /// How an accepted command goes on.

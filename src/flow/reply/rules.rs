@@ -11,7 +11,7 @@ use crate::domain::filter::FOLLOWED_FOR;
 use crate::domain::ids::{AccountId, ConversationId};
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
-use crate::store::Hold;
+use crate::store::{Hold, StoreError, Tx};
 
 /// What does not change while the service runs.
 #[derive(Clone, Debug)]
@@ -53,6 +53,17 @@ impl Rules {
             (Sending::Live, true, _) => Hold::Revoked,
             (Sending::Hold | Sending::Refuse, _, _) => Hold::Stopped,
         }
+    }
+
+    /// The same by what the store knows of the account.
+    pub(super) fn hold_now(
+        &self,
+        tx: &Tx<'_>,
+        account: &Account,
+        files: bool,
+    ) -> Result<Hold, StoreError> {
+        let revoked = tx.account_state(account.id)?.revoked_at.is_some();
+        Ok(self.hold(account, revoked, files))
     }
 
     pub(super) fn tier(&self, account: &Account) -> Tier {
