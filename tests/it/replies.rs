@@ -4,6 +4,7 @@ mod changes;
 mod files;
 mod listener;
 mod retries;
+mod waiting;
 
 use serde_json::{Value, json};
 use simulator::{Endpoint, Fault, FaultKind, NewMessage, NewPost};
