@@ -1,9 +1,11 @@
 //! From a command of the core to X, and its outcome back.
 
 mod changes;
+mod control;
 mod files;
 mod listener;
 mod retries;
+mod rules;
 mod waiting;
 
 use serde_json::{Value, json};

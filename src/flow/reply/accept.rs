@@ -258,8 +258,10 @@ fn decide(
     prepared: &Prepared,
     at: Timestamp,
 ) -> Result<Decision, StoreError> {
-    let action = &draft.command.action;
-    if immediate::is_immediate(action) {
+    if let Err(failure) = admit(rules, &draft.command, at) {
+        return Ok(Err(failure));
+    }
+    if immediate::is_immediate(&draft.command.action) {
         return Ok(Ok(Go::Now));
     }
     let account = match account_of(tx, rules, &draft.command)? {
@@ -270,14 +272,6 @@ fn decide(
     if rules.sending(account) == Sending::Refuse {
         let detail = "An operator has stopped sending for this account.";
         return Ok(Err(refuse(FailureCode::SendingStopped, "", detail)));
-    }
-    if draft
-        .command
-        .expires_at
-        .is_some_and(|expires| expires <= at)
-    {
-        let detail = "expires_at had passed when the command came.";
-        return Ok(Err(refuse(FailureCode::Expired, "expires_at", detail)));
     }
     if let Some(failure) = &prepared.failure {
         return Ok(Err(failure.clone()));
@@ -295,6 +289,21 @@ fn decide(
             .map(|checked| checked.map(|before| Go::Repeat(Box::new(before)))),
         None => Ok(Ok(Go::Wait)),
     }
+}
+
+/// What holds for every command, whatever it does.
+pub(super) fn admit(rules: &Rules, command: &Command, at: Timestamp) -> Result<(), Failure> {
+    if let Some(id) = command.account
+        && rules.registry.account(id.0).is_none()
+    {
+        let detail = format!("No account {id} is linked.");
+        return Err(refuse(FailureCode::UnknownAccount, "account_id", detail));
+    }
+    if command.expires_at.is_some_and(|expires| expires <= at) {
+        let detail = "expires_at had passed when the command came.";
+        return Err(refuse(FailureCode::Expired, "expires_at", detail));
+    }
+    Ok(())
 }
 
 /// Who acts: as the command says, or the one account that the message was published for.
