@@ -4,6 +4,7 @@ mod changes;
 mod control;
 mod files;
 mod listener;
+mod posts;
 mod retries;
 mod rules;
 mod waiting;
