@@ -1,12 +1,16 @@
 //! From a command of the core to X, and its outcome back.
 
+mod bill;
 mod changes;
 mod control;
 mod files;
 mod listener;
+mod messages;
 mod posts;
+mod refusals;
 mod retries;
 mod rules;
+mod texts;
 mod waiting;
 
 use serde_json::{Value, json};

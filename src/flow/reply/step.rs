@@ -297,6 +297,7 @@ impl Stepper {
             Err(Trouble::Call(error)) => {
                 let effect = settle::effect_of::<()>(&Err(error.clone()));
                 let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+                let sequence = case.sequence();
                 let settled = self
                     .store
                     .write(move |tx| {
@@ -358,8 +359,8 @@ impl Stepper {
                 let told = self.client.describe_media(auth, id, text).await;
                 metrics::count_call(told.call.name(), result_name(&told.result));
                 told.result.map_err(Trouble::Call)?;
-            }
                 *described += 1;
+            }
             media.push(id);
         }
         Ok(media)
@@ -641,6 +642,18 @@ fn begin(
     match waiting.state {
         CommandState::Uncertain => look_next(tx, rules, case, at),
         CommandState::Pending if waiting.hold == Hold::None => {
+            let files = needs_files(tx, sequence, &case.plan)?;
+            let account = waiting.account.and_then(|id| rules.registry.account(id.0));
+            let hold = match account {
+                Some(account) => rules.hold_now(tx, account, files)?,
+                None => Hold::None,
+            };
+            // A person let it go, it was on its way when the credential died or sending was
+            // stopped, or it turned out not to be at X, and is sent again.
+            if hold != Hold::None {
+                tx.set_hold(sequence, hold, at)?;
+                return Ok(Next::Nothing);
+            }
             if case.plan.parts.is_empty() {
                 return begin_change(tx, case, at);
             }
@@ -665,18 +678,6 @@ fn look_next(
         None => {
             settle::advance(tx, rules, case.sequence(), at)?;
             Ok(Next::Nothing)
-            let files = needs_files(tx, sequence, &case.plan)?;
-            let account = waiting.account.and_then(|id| rules.registry.account(id.0));
-            let hold = match account {
-                Some(account) => rules.hold_now(tx, account, files)?,
-                None => Hold::None,
-            };
-            // A person let it go, it was on its way when the credential died or sending was
-            // stopped, or it turned out not to be at X, and is sent again.
-            if hold != Hold::None {
-                tx.set_hold(sequence, hold, at)?;
-                return Ok(Next::Nothing);
-            }
         }
     }
 }
