@@ -5,8 +5,11 @@
 #![cfg(test)]
 
 mod broker;
+mod chaos;
 mod commands;
 mod contract;
+mod cuts;
+mod echoes;
 mod faults;
 mod hostile;
 mod http;
