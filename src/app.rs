@@ -30,6 +30,7 @@ use crate::broker::publisher::Publisher;
 use crate::config::Settings;
 use crate::domain::account::App as XApp;
 use crate::domain::registry::Registry;
+use crate::flow::enrich::Enricher;
 use crate::flow::ingest::{Context, Ingest};
 use crate::flow::media_link::MediaLinks;
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
@@ -40,6 +41,7 @@ use crate::flow::watch::Watch;
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{AppSecrets, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
+use crate::sealing::Sealer;
 use crate::store::{Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, http_client};
@@ -107,7 +109,11 @@ impl App {
         let registry = Arc::clone(&rules.registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let media = media_links(&store, &settings).await?;
-        let context = Context::new(Arc::clone(&rules), media);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let sealer = key_file::sealer(&settings)?;
+        let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        let enricher = Enricher::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
+        let context = Context::new(Arc::clone(&rules), media, enricher.enrichment());
         let (ingest, typing) = Ingest::new(store.clone(), Arc::new(context));
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
@@ -123,13 +129,13 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let replies = replies(&settings, &store, rules, &tasks).await?;
+        let replies = replies(&settings, &store, Arc::clone(&rules), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let private = serve_private(&settings, &store, relay.state(), readiness.clone())?;
         let secrets = secrets_of_apps(&store, &registry, &tasks).await?;
         let public = serve_public(&settings, secrets, Arc::clone(&ingest))?;
-        let watch = Watch::new(store.clone(), registry, InboxMonitor::new(broker));
+        let inboxes = InboxMonitor::new(broker);
+        let watch = Watch::new(store.clone(), rules, inboxes, replies.paused());
         let servers = TaskTracker::new();
         let (public_handle, private_handle) = (public.handle, private.handle);
         servers.spawn(public.running);
@@ -140,6 +146,8 @@ impl App {
         tasks.spawn(telling_of_its_end(consuming, fallen.clone()));
         let replying = replies.run(stop.clone());
         tasks.spawn(telling_of_its_end(replying, fallen.clone()));
+        let enriching = enricher.run(stop.clone());
+        tasks.spawn(telling_of_its_end(enriching, fallen.clone()));
         let (echoes, until) = (Arc::clone(&ingest), stop.clone());
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
@@ -199,20 +207,15 @@ fn rules(settings: &Settings) -> Rules {
     }
 }
 
-/// The way of commands to X, with what it needs: X's API, and a place for attachments.
-async fn replies(
+fn client(
     settings: &Settings,
     store: &Store,
-    rules: Arc<Rules>,
+    sealer: Sealer,
     tasks: &TaskTracker,
-) -> Result<Replies, StartError> {
-    let sealer = key_file::sealer(settings)?;
-    let folder = key_file::attachments_folder(settings);
-    let vault = Vault::open(&folder, sealer.clone()).await?;
-    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
+) -> Result<Client, StartError> {
     let base_url = settings.x_api.base_url.as_url();
     let call_timeout = settings.x_api.call_timeout;
-    let client = Client::new(
+    Ok(Client::new(
         ClientSettings {
             base_url: base_url.clone(),
             call_timeout,
@@ -223,7 +226,20 @@ async fn replies(
         Arc::new(StoredTokens::new(store.clone(), sealer)),
         Arc::new(Timestamp::now),
         tasks.clone(),
-    )?;
+    )?)
+}
+
+/// The way of commands to X, with a place for their attachments.
+async fn replies(
+    settings: &Settings,
+    store: &Store,
+    rules: Arc<Rules>,
+    client: Arc<Client>,
+    sealer: Sealer,
+) -> Result<Replies, StartError> {
+    let folder = key_file::attachments_folder(settings);
+    let vault = Vault::open(&folder, sealer).await?;
+    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
     Ok(Replies::new(store.clone(), rules, client, attachments).await?)
 }
 

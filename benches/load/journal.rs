@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 use twitter_channel::domain::ids::{AccountId, ConversationId, EventId};
 use twitter_channel::store::{
-    ConversationRow, NewRow, PostRow, Store, StoreError, StoreSettings, Tx,
+    Case, ConversationRow, NewRow, PostRow, Store, StoreError, StoreSettings, Tx,
 };
 
 use crate::deliveries::{ACCOUNT, ids};
@@ -81,6 +81,11 @@ fn remember(
         subject: post.to_string(),
         time: now,
         mandatory: true,
+        case: Some(Case {
+            account,
+            customer: author,
+            conversation: conversation.clone(),
+        }),
         body: body.to_vec().into(),
     };
     let event = row.id;
@@ -99,8 +104,7 @@ fn remember(
         received_at: Some(now),
         ..ConversationRow::default()
     };
-    tx.put_conversation(account, &conversation, &row, now)?;
-    tx.touch_case(account, author, &conversation, now)
+    tx.put_conversation(account, &conversation, &row, now)
 }
 
 /// Waits until the store's threads have let go of the file: the last one deletes the log.

@@ -24,6 +24,9 @@ struct Arguments {
     /// A look of half a minute, too short to judge by.
     #[arg(long)]
     quick: bool,
+    /// Only the processor time of this many deliveries, by thread.
+    #[arg(long, value_name = "DELIVERIES")]
+    processor: Option<usize>,
     /// Where journals and logs go: on the disk that is to be measured.
     #[arg(long, default_value = ".run/bench")]
     folder: PathBuf,
@@ -44,7 +47,13 @@ async fn main() -> anyhow::Result<ExitCode> {
         Scale::FULL
     };
     let broker = Broker::prepare(&arguments.broker, &arguments.management).await?;
-    let figures = Bench::new(&broker, arguments.folder, scale)?.run().await;
+    let bench = Bench::new(&broker, arguments.folder, scale)?;
+    if let Some(deliveries) = arguments.processor {
+        let measured = bench.processor(deliveries).await;
+        broker.remove().await?;
+        return measured.map(|()| ExitCode::SUCCESS);
+    }
+    let figures = bench.run().await;
     broker.remove().await?;
     Ok(if report::print(&figures?) {
         ExitCode::SUCCESS

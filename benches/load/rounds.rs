@@ -125,6 +125,50 @@ impl<'a> Bench<'a> {
         Ok(self.figures(&rounds, &drain, bare))
     }
 
+    /// Only the processor time of a delivery at full speed, by thread: in turns with bare, since
+    /// what else the machine does tells in it too.
+    pub(crate) async fn processor(mut self, deliveries: usize) -> anyhow::Result<()> {
+        self.scale.deliveries = deliveries;
+        let folder = self.empty_folder("first")?;
+        let first = Subject::service(self.broker.url(), &folder).await?;
+        self.settle(&first).await?;
+        first.stop().await?;
+        for _ in 0..self.scale.rounds {
+            let bare = self.start_bare().await?;
+            self.threads_of("bare", bare).await?;
+            let folder = self.empty_folder("empty")?;
+            let service = self.start_service(&folder).await?;
+            self.threads_of("service", service).await?;
+        }
+        Ok(())
+    }
+
+    async fn threads_of(&mut self, name: &str, subject: Subject) -> anyhow::Result<()> {
+        let before = subject.threads()?;
+        let run = self.full_speed(&subject).await?;
+        let each = |(thread, after): (String, Duration)| {
+            let used = after.saturating_sub(before.get(&thread).copied().unwrap_or_default());
+            (
+                used.as_secs_f64() * 1e6 / self.scale.deliveries as f64,
+                thread,
+            )
+        };
+        let mut threads: Vec<_> = subject.threads()?.into_iter().map(each).collect();
+        threads.retain(|(used, _)| *used >= 0.5);
+        threads.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        let threads: Vec<_> = threads
+            .iter()
+            .map(|(used, thread)| format!("{thread} {used:.0}"))
+            .collect();
+        println!(
+            "{name}: {:.0}/s, {:.0} us of processor each: {}",
+            run.per_second,
+            run.processor,
+            threads.join(", ")
+        );
+        subject.stop().await
+    }
+
     async fn round(&mut self, full: &Path) -> anyhow::Result<Round> {
         let bare = self.start_bare().await?;
         let bare_full_speed = self.full_speed(&bare).await?;

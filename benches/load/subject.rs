@@ -1,5 +1,6 @@
 //! The programs that are measured, each as a process of its own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -91,6 +92,21 @@ impl Subject {
         let times = fields.split(' ').skip(11).take(2);
         let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
         Ok(TICK * ticks)
+    }
+
+    /// Processor time of its present threads by their names.
+    pub(crate) fn threads(&self) -> anyhow::Result<BTreeMap<String, Duration>> {
+        let pid = self.process.id().context("it has ended")?;
+        let mut times = BTreeMap::new();
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let thread = thread?.path();
+            let name = std::fs::read_to_string(thread.join("comm"))?;
+            // The first of three numbers: nanoseconds on a processor.
+            let stat = std::fs::read_to_string(thread.join("schedstat"))?;
+            let time = stat.split(' ').next().context("no time")?.parse()?;
+            *times.entry(name.trim().to_owned()).or_default() += Duration::from_nanos(time);
+        }
+        Ok(times)
     }
 
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {

@@ -249,6 +249,7 @@ mod tests {
                         subject: "9".to_owned(),
                         time: at(number),
                         mandatory: true,
+                        case: None,
                         body: r#"{"message":{"text":"Hello"}}"#.into(),
                     },
                     at(100 + number),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::reader::Reader;
 use super::value::{self, Parsed};
-use crate::domain::account::{AccessToken, Account, App, Delivery, Sending, Tier};
+use crate::domain::account::{AccessToken, Account, App, Delivery, Enrich, Sending, Tier};
 use crate::domain::filter::{Filter, Match, Route, SpamConditions};
 use crate::domain::ids::AccountId;
 
@@ -137,6 +137,11 @@ fn account(r: &mut Reader<'_>, known: &mut Known) -> Option<Account> {
     let oauth2_refresh_token = r.secret("oauth2_refresh_token");
     let sending = r.or("sending", sending, Sending::Live);
     let blocked = r.values("blocked", value::user_id);
+    let monthly_budget = r.optional("monthly_budget_usd", value::usd);
+    let enrich = Enrich {
+        parents: r.or("fetch_parents", value::boolean, false),
+        profiles: r.or("fetch_profiles", value::boolean, false),
+    };
     Some(Account {
         app: app?,
         id: id?,
@@ -145,6 +150,8 @@ fn account(r: &mut Reader<'_>, known: &mut Known) -> Option<Account> {
         oauth2_refresh_token,
         sending,
         blocked: blocked.into_iter().collect(),
+        monthly_budget,
+        enrich,
     })
 }
 

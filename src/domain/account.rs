@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::ids::{AccountId, UserId};
+use super::money::Usd;
 
 /// Which subscriptions we keep at X. Any app's webhook takes every form of delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,15 @@ impl Sending {
     }
 }
 
+/// Optional reads of X on the way in; each is charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enrich {
+    /// The posts above a reply whose thread is not known.
+    pub parents: bool,
+    /// The author's profile where the delivery lacks it.
+    pub profiles: bool,
+}
+
 /// OAuth 1.0a user context.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
@@ -95,6 +105,10 @@ pub struct Account {
     pub sending: Sending,
     /// People of whom this account wants nothing, whatever X's own block list says.
     pub blocked: BTreeSet<UserId>,
+    /// What X may charge for it in a calendar month before optional reads stop.
+    pub monthly_budget: Option<Usd>,
+    /// Which reads of X make events fuller.
+    pub enrich: Enrich,
 }
 
 #[cfg(test)]

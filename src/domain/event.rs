@@ -11,6 +11,7 @@ use super::ids::{
 use super::message::{Message, MessageKind, Quoted};
 use super::money::Usd;
 use super::outcome::{CommandRef, Deferred, Failed, Succeeded};
+use super::text::written;
 
 /// An account as events name it.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +82,8 @@ pub struct Incoming {
     pub route: Route,
     pub conversation: Conversation,
     pub message: Described,
+    /// What stands above it, oldest first, where X was asked.
+    pub context: Vec<Described>,
     pub reply: ReplyAdvice,
     pub delivery: Delivery,
 }
@@ -141,8 +144,10 @@ impl Conversation {
     /// conversation itself.
     pub fn case_id(&self) -> String {
         match (&self.id, &self.customer) {
-            (ConversationId::Thread(_), Some(customer)) => format!("{}:{}", self.id, customer.id),
-            _ => self.id.to_string(),
+            (ConversationId::Thread(_), Some(customer)) => {
+                written(64, format_args!("{}:{}", self.id, customer.id))
+            }
+            _ => self.id.name(),
         }
     }
 
@@ -228,6 +233,8 @@ pub struct ReplyAdvice {
     /// Weighted characters for posts, code points for direct messages; 0 where none can be sent.
     pub max_length: u32,
     pub estimated_cost: Usd,
+    /// The same for an answer with a link.
+    pub estimated_cost_with_link: Usd,
 }
 
 /// How an account fares.
@@ -388,12 +395,9 @@ impl Event {
 
     /// `<event type>.<kind>.<account id>`.
     pub fn routing_key(&self) -> String {
-        format!(
-            "{}.{}.{}",
-            self.payload.event_type(),
-            self.payload.kind(),
-            self.account.key()
-        )
+        let (event_type, kind) = (self.payload.event_type(), self.payload.kind());
+        let account = self.account.key();
+        written(64, format_args!("{event_type}.{kind}.{account}"))
     }
 
     /// The command's id on `command.*`, else the conversation's, where there is one.
@@ -403,7 +407,7 @@ impl Event {
         }
         self.payload
             .conversation()
-            .map(|conversation| conversation.id.to_string())
+            .map(|conversation| conversation.id.name())
             .unwrap_or_default()
     }
 

@@ -9,6 +9,8 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use super::text::written;
+
 /// A string that is no id of X: not 1 to 19 digits, or with a leading zero.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an id: expected a string of 1 to 19 digits without leading zeros")]
@@ -266,6 +268,13 @@ impl fmt::Display for ConversationId {
             Self::Encrypted(pair) => write!(f, "chat:{pair}"),
             Self::EncryptedGroup(id) => write!(f, "chat:{id}"),
         }
+    }
+}
+
+impl ConversationId {
+    /// As displayed.
+    pub fn name(&self) -> String {
+        written(48, self)
     }
 }
 

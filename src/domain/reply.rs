@@ -29,6 +29,7 @@ pub fn to_post(
         } else {
             prices.post
         },
+        estimated_cost_with_link: prices.post_with_url,
     }
 }
 
@@ -60,11 +61,13 @@ pub fn to_direct(message: &Message, prices: &CallPrices) -> ReplyAdvice {
             permission: Permission::Refused(RefusedBecause::Encrypted),
             max_length: 0,
             estimated_cost: prices.direct_message,
+            estimated_cost_with_link: prices.direct_message,
         },
         MessageKind::Post | MessageKind::DirectMessage => ReplyAdvice {
             permission: Permission::Allowed,
             max_length: DIRECT_MESSAGE_LENGTH,
             estimated_cost: prices.direct_message,
+            estimated_cost_with_link: prices.direct_message,
         },
     }
 }

@@ -24,7 +24,17 @@ pub use weight::{
     DIRECT_MESSAGE_LIMIT, Invalid, LONG_POST_LIMIT, POST_LIMIT, Weighed, invalid_characters, weigh,
 };
 
+use std::fmt::{Display, Write};
 use std::ops::Range;
+
+/// What is shown, in a string with room for it (bytes) from the start: `to_string` begins with none,
+/// and grows with each part.
+pub fn written(room: usize, shown: impl Display) -> String {
+    let mut text = String::with_capacity(room);
+    // Writing to a string does not fail; what is shown here does not either.
+    let _ = write!(text, "{shown}");
+    text
+}
 
 /// The part of a text; nothing for a range that is not in it.
 fn slice(text: &str, range: Range<usize>) -> &str {

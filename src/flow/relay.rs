@@ -13,6 +13,7 @@ use crate::broker::messages;
 use crate::broker::publisher::{Attributes, Fate, Outgoing, PublishError, Publisher};
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
+use crate::domain::text::written;
 use crate::store::{JournalRow, Lane, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 
@@ -22,6 +23,9 @@ const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 const POLL: Duration = Duration::from_secs(1);
 /// A typing notice older than this is nobody's business; also its AMQP expiration.
 const TYPING_EXPIRES: Duration = Duration::from_secs(30);
+/// How often the store hears how far the broker has confirmed: for each window by itself that would
+/// be a commit of its own. After a crash what was confirmed since then is published again.
+const MARK_EVERY: Duration = Duration::from_millis(50);
 /// First and longest pause after a failure.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -54,10 +58,12 @@ pub struct Relay {
     settings: RelaySettings,
     state: RelayState,
     typing: mpsc::Receiver<Event>,
-    /// Up to here every row is confirmed or in a lane; the store hears of it a window later.
+    /// Up to here every row is confirmed or in a lane; the store hears of it by `mark_due`.
     cursor: u64,
     /// Lane entries of windows that the store has not heard of yet.
     aside: Vec<(Lane, u64, String)>,
+    /// When the store is to hear of the cursor; none while it knows.
+    mark_due: Option<Instant>,
     next_lanes: Instant,
 }
 
@@ -90,6 +96,7 @@ impl Relay {
             typing,
             cursor,
             aside: Vec::new(),
+            mark_due: None,
             next_lanes: Instant::now(),
         })
     }
@@ -137,9 +144,13 @@ impl Relay {
         if Instant::now() >= self.next_lanes {
             // Set first: a fault of theirs must not keep the journal from going out.
             self.next_lanes = Instant::now() + self.settings.lane_retry;
+            self.mark().await?;
             if self.lanes().await? {
                 self.next_lanes = Instant::now();
             }
+        }
+        if self.mark_due.is_some_and(|due| due <= Instant::now()) {
+            self.mark().await?;
         }
         let window = self
             .store
@@ -148,10 +159,11 @@ impl Relay {
         if !window.is_empty() {
             return self.publish_next(window).await;
         }
-        self.mark().await?;
+        let mark_due = self.mark_due.unwrap_or_else(|| Instant::now() + POLL);
         tokio::select! {
             () = self.store.appended().notified() => {}
             Some(event) = self.typing.recv() => self.publish_typing(event).await?,
+            () = sleep_until(mark_due), if self.mark_due.is_some() => {}
             () = sleep_until(self.next_lanes.min(Instant::now() + POLL)) => self.probe().await?,
             () = stop.cancelled() => {}
         }
@@ -179,8 +191,9 @@ impl Relay {
         }
         if let Some(last) = window.last() {
             self.cursor = last.sequence;
+            self.mark_due.get_or_insert(Instant::now() + MARK_EVERY);
         }
-        self.mark().await
+        Ok(())
     }
 
     async fn publish(
@@ -194,8 +207,11 @@ impl Relay {
         Ok(fates)
     }
 
-    /// Tells the store how far the broker has confirmed.
+    /// Tells the store how far the broker has confirmed, unless it knows.
     async fn mark(&mut self) -> Result<(), RelayError> {
+        if self.mark_due.is_none() {
+            return Ok(());
+        }
         let (cursor, aside) = (self.cursor, self.aside.clone());
         self.store
             .write(move |tx| {
@@ -206,6 +222,7 @@ impl Relay {
             })
             .await?;
         self.aside.clear();
+        self.mark_due = None;
         Ok(())
     }
 
@@ -320,7 +337,7 @@ fn lane_for(row: &JournalRow, fate: &Fate) -> Option<Lane> {
 fn outgoing(row: &JournalRow, republished: bool) -> Outgoing {
     let account = row.routing_key.rsplit('.').next().unwrap_or("unknown");
     Outgoing {
-        message_id: row.id.to_string(),
+        message_id: written(32, row.id),
         event_type: row.event_type.clone(),
         routing_key: row.routing_key.clone(),
         correlation_id: row.correlation_id.clone(),
@@ -355,10 +372,10 @@ fn typing_notice(event: Event) -> Outgoing {
 
 fn attributes(account: &str, event_type: &str, subject: &str, time: Timestamp) -> Attributes {
     Attributes {
-        source: format!("/twitter-channel/accounts/{account}"),
-        time: format!("{time:.3}"),
+        source: written(64, format_args!("/twitter-channel/accounts/{account}")),
+        time: written(24, format_args!("{time:.3}")),
         subject: subject.to_owned(),
-        dataschema: format!("proto:helpdesk.twitter.v1/{event_type}"),
+        dataschema: written(64, format_args!("proto:helpdesk.twitter.v1/{event_type}")),
     }
 }
 
@@ -369,9 +386,9 @@ fn seconds(at: Timestamp) -> u64 {
 
 /// W3C trace context; the event's id is the trace, so that any repeat continues the same one.
 fn traceparent(id: EventId) -> String {
-    let id = id.to_string();
+    let id = written(32, id);
     let span = id.get(16..).unwrap_or(&id);
-    format!("00-{id}-{span}-00")
+    written(55, format_args!("00-{id}-{span}-00"))
 }
 
 /// An error with its causes, for one log line.

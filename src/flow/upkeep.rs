@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ingest::Ingest;
 use crate::domain::registry::Registry;
-use crate::store::{GapReason, Store, StoreError};
+use crate::store::{GapReason, Store, StoreError, ThreadsSweep};
 
 /// How exactly a downtime is known.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
@@ -17,6 +17,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(30);
 const RETRY_EVERY: Duration = Duration::from_secs(2);
 /// Rows removed in one transaction: others must not wait long behind it.
 const CHUNK: usize = 1000;
+/// Rows of threads looked at in one clean-up: some ten millions a day.
+const SWEPT_CHUNKS: usize = 5;
 /// Threads outlive bodies: a customer may come back to an old post.
 const THREADS_KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// Share of the cap, in percent, above which confirmed bodies go, oldest first.
@@ -56,11 +58,16 @@ pub async fn run(store: Store, ingest: Arc<Ingest>, stop: CancellationToken) {
         "look at what waits for accounts",
         retry_unlinked(&store).await,
     );
+    let mut sweep = ThreadsSweep::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = alive.tick() => report("sign of life", note_alive(&store).await),
-            _ = prune_due.tick() => report("clean-up", prune(&store, Timestamp::now()).await),
+            _ = prune_due.tick() => {
+                report("clean-up", prune(&store, Timestamp::now()).await);
+                let swept = prune_threads(&store, &mut sweep, Timestamp::now()).await;
+                report("clean-up of threads", swept);
+            }
             _ = retry.tick() => {
                 report("noting gaps", ingest.note_refusals().await);
                 if let Err(error) = ingest.retry_quarantined().await {
@@ -99,14 +106,12 @@ pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
         now,
         SignedDuration::try_from(settings.retention).unwrap_or_default(),
     );
-    let threads_since = before(now, THREADS_KEPT);
     let quarantine_limit = settings.quarantine_limit();
     store
         .write(move |tx| tx.prune_quarantine(kept_since, quarantine_limit))
         .await?;
     chunks(store, move |tx| tx.prune_bodies(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_seen(kept_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.prune_threads(threads_since, CHUNK)).await?;
     let limit = settings.max_bytes / 100 * PRUNE_ABOVE;
     chunks(store, move |tx| {
         if tx.used_bytes()? > limit {
@@ -116,6 +121,22 @@ pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
         }
     })
     .await
+}
+
+/// Goes on with the search for threads that nobody has come back to.
+async fn prune_threads(
+    store: &Store,
+    sweep: &mut ThreadsSweep,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let since = before(now, THREADS_KEPT);
+    for _ in 0..SWEPT_CHUNKS {
+        let from = sweep.clone();
+        *sweep = store
+            .write(move |tx| tx.prune_threads(since, from, CHUNK))
+            .await?;
+    }
+    Ok(())
 }
 
 fn before(now: Timestamp, age: SignedDuration) -> Timestamp {

@@ -4,6 +4,7 @@
 //! whatever has queued up as one transaction, so many requests share one fsync. SQLite is the
 //! embedded default; a second backend implements the same [`Tx`] methods.
 
+mod answers;
 mod sqlite;
 mod tail;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 pub use sqlite::accounts::{AccountState, Cost};
+pub use sqlite::cases::Case;
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
 pub use sqlite::journal::{JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary};
@@ -24,9 +26,10 @@ pub use sqlite::ledger::{
 pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
 pub use sqlite::sends::{SendKind, SendRow, SendState};
-pub use sqlite::threads::{ConversationRow, PostRow};
+pub use sqlite::threads::{ConversationRow, PostRow, ThreadsSweep};
 pub use sqlite::tx::Tx;
 
+use answers::Gathered;
 use sqlite::{Reader, Writer};
 use tail::Tail;
 
@@ -196,7 +199,8 @@ impl Store {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// As [`Store::write`], but gives up waiting after `limit`; the write may still land.
+    /// As [`Store::write`], but gives up waiting after `limit`; the write may still land. For many
+    /// callers at once: they must be polled whenever they are woken, since one wakes the others.
     ///
     /// # Errors
     /// [`StoreError::Late`], and those of [`Store::write`].
@@ -205,7 +209,14 @@ impl Store {
         limit: Duration,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        tokio::time::timeout(limit, self.write(work))
+        let (reply, answer) = oneshot::channel();
+        let write = async {
+            self.writer.submit(work, reply).await?;
+            Gathered::new(answer)
+                .await
+                .unwrap_or(Err(StoreError::Closed))
+        };
+        tokio::time::timeout(limit, write)
             .await
             .unwrap_or(Err(StoreError::Late(limit)))
     }

@@ -77,8 +77,8 @@ impl Tail {
         self.appended.notify_one();
     }
 
-    /// The rows after `cursor`, or `None` when some of them are, or may be, only on disk. Those up
-    /// to the cursor are let go.
+    /// The rows after `cursor`, or `None` when some of them are, or may be, only on disk. What is
+    /// given out is no longer held: who asks for it again reads the disk.
     pub(super) fn after(&self, cursor: u64, rows: usize, bytes: usize) -> Option<Vec<JournalRow>> {
         let mut tail = self.lock();
         if tail.from == 0 || cursor + 1 < tail.from {
@@ -90,12 +90,10 @@ impl Tail {
         }
         let mut window = Vec::new();
         let mut size = 0;
-        for row in tail.queue.iter().take(rows) {
-            if size > bytes {
-                break;
-            }
+        while window.len() < rows && size <= bytes {
+            let Some(row) = tail.pop() else { break };
             size += row.body.len();
-            window.push(row.clone());
+            window.push(row);
         }
         Some(window)
     }
@@ -116,11 +114,16 @@ impl Rows {
         due
     }
 
+    fn pop(&mut self) -> Option<JournalRow> {
+        let row = self.queue.pop_front()?;
+        self.bytes -= row.body.len();
+        self.from = self.from.max(row.sequence + 1);
+        Some(row)
+    }
+
     fn drop_until(&mut self, cursor: u64) {
         while self.queue.front().is_some_and(|row| row.sequence <= cursor) {
-            if let Some(row) = self.queue.pop_front() {
-                self.bytes -= row.body.len();
-            }
+            self.pop();
         }
         self.from = self.from.max(cursor + 1);
     }

@@ -64,6 +64,7 @@ metrics! {
     DEAD_COMMANDS: Kind::Counter, "dead_commands_total", "Commands put on the dead-letter queue, by reason.";
     CONSUMER_CONNECTED: Kind::Gauge, "consumer_connected", "1 while commands are taken from the broker.";
     CALLS: Kind::Counter, "x_calls_total", "Calls to X by call and result.";
+    COST: Kind::Gauge, "cost_month_usd", "What X has charged this calendar month (UTC) by the price list, by account id and kind.";
     LEDGER_OPEN: Kind::Gauge, "ledger_open_commands", "Commands without an outcome.";
     LEDGER_RUNNING: Kind::Gauge, "ledger_running_steps", "Calls to X under way.";
     STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
@@ -165,6 +166,12 @@ pub fn set_consumer_connected(connected: bool) {
 /// A call to X has ended.
 pub fn count_call(call: &'static str, result: &'static str) {
     counter!(CALLS, "call" => call, "result" => result).increment(1);
+}
+
+/// What X has charged an account for one kind of thing this month, millionths of a USD.
+pub fn set_cost(account: &str, kind: &str, micros: u64) {
+    let labels = [("account", account.to_owned()), ("kind", kind.to_owned())];
+    gauge!(COST, &labels).set(micros as f64 / 1e6);
 }
 
 /// How many commands wait, and how many of them have a call under way.
@@ -285,6 +292,7 @@ mod tests {
         set_consumer_connected(true);
         count_call("create_post", "ok");
         set_ledger_open(3, 1);
+        set_cost("2975699229", "post", 15_000);
         set_store(6, 7);
         set_gaps("acme", 1);
     }

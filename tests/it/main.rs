@@ -10,6 +10,7 @@ mod commands;
 mod contract;
 mod cuts;
 mod echoes;
+mod enrichment;
 mod faults;
 mod hostile;
 mod http;

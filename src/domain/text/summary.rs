@@ -4,6 +4,8 @@ use crate::domain::message::{Message, MessageKind};
 
 /// Longest summary, characters.
 const SUMMARY: usize = 80;
+/// Room for one with the word that is too much, bytes.
+const ROOM: usize = 128;
 
 /// One line of at most 80 characters, never empty: the text, else what there is instead of one.
 pub fn summary(message: &Message) -> String {
@@ -11,20 +13,23 @@ pub fn summary(message: &Message) -> String {
         .text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty());
-    let mut line = String::new();
-    while line.chars().count() <= SUMMARY
+    let (mut line, mut length) = (String::with_capacity(ROOM), 0);
+    while length <= SUMMARY
         && let Some(word) = words.next()
     {
         if !line.is_empty() {
             line.push(' ');
+            length += 1;
         }
         line.push_str(word);
+        length += word.chars().count();
     }
     if line.chars().all(is_invisible) {
         return instead_of_text(message);
     }
-    if line.chars().count() > SUMMARY {
-        line = line.chars().take(SUMMARY - 1).collect();
+    if length > SUMMARY {
+        let cut = line.char_indices().nth(SUMMARY - 1);
+        line.truncate(cut.map_or(line.len(), |(at, _)| at));
         line.push('…');
     }
     line

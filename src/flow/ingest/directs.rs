@@ -49,15 +49,17 @@ impl Work<'_, '_> {
                 let payload = Payload::MessageReceived(Box::new(Incoming {
                     route: route.clone(),
                     conversation,
+                    context: Vec::new(),
                     reply: reply::to_direct(&direct.message, &self.context.prices().calls),
                     delivery: self.delivery(account, &direct.message),
                     message: self.describe_direct(account, direct, relations),
                 }));
-                self.publish_direct(account, direct, payload, Some(author), Some(route.clone()))
+                self.publish_direct(account, direct, payload, Some(route.clone()))
             }
             Decision::Unwanted(why) => self.unwanted(
+                account,
+                &direct.message,
                 message_event_id(account.id, "message.received", &direct.message.id),
-                direct.message.created_at,
                 why.name(),
             ),
         }
@@ -86,7 +88,7 @@ impl Work<'_, '_> {
             message: self.describe_direct(account, direct, vec![Relation::Direct]),
             command,
         }));
-        self.publish_direct(account, direct, payload, customer, None)
+        self.publish_direct(account, direct, payload, None)
     }
 
     fn maker_of_direct(
@@ -113,14 +115,16 @@ impl Work<'_, '_> {
         account: &Account,
         direct: &DirectMessage,
         payload: Payload,
-        customer: Option<UserId>,
         route: Option<Route>,
     ) -> Result<Outcome, StoreError> {
         let at = direct.message.created_at;
         let Some(appended) = self.append_unless_seen(account, at, payload)? else {
             return Ok(Outcome::Duplicate);
         };
-        self.note_published(account.id, &direct.conversation, customer, route, &appended)?;
+        self.bill(account, &direct.message)?;
+        let id = &direct.conversation;
+        let stored = self.tx.conversation(account.id, id)?;
+        self.note_published(account.id, (id, stored), route, &appended)?;
         Ok(Outcome::Published)
     }
 

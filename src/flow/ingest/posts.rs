@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use jiff::{SignedDuration, Timestamp};
 
 use super::echo::Made;
-use super::threads::{self, Place};
+use super::threads::{self, Known, Place};
 use super::work::{Outcome, Work, route_of};
-use crate::domain::account::{Account, Tier};
+use crate::domain::account::{Account, Enrich, Tier};
 use crate::domain::event::{
     Conversation, Customer, Deleted, Described, Edited, InReplyTo, Incoming, Outgoing, Payload,
     message_event_id,
@@ -17,8 +17,9 @@ use crate::domain::ids::{ConversationId, EventId, MessageId, TweetId, UserId};
 use crate::domain::message::{Post, Reference};
 use crate::domain::outcome::CommandRef;
 use crate::domain::reply;
+use crate::flow::enrich::Wish;
 use crate::flow::reconcile::Found;
-use crate::store::{ConversationRow, PostRow, StoreError};
+use crate::store::{PostRow, StoreError};
 
 /// How long a core has to redact what its author deleted.
 /// Source: X's developer policy, 24 hours after a request.
@@ -44,13 +45,16 @@ struct Wanted<'a> {
     relations: Vec<Relation>,
     /// The command that made it.
     command: Option<CommandRef>,
+    /// What stands above it, oldest first, where X was asked.
+    above: Vec<Post>,
 }
 
 impl Work<'_, '_> {
     /// A post that was delivered for `account`.
     pub(super) fn post(&mut self, account: &Account, post: &Post) -> Result<Outcome, StoreError> {
-        let post = &*self.with_history(account, post)?;
-        let version = self.version(account, post)?;
+        let mut known = Known::read(self.tx, account.id, post)?;
+        let post = &*self.with_history(post, &mut known)?;
+        let version = self.version(account, post, &known)?;
         if matches!(version, Version::Old) {
             return Ok(Outcome::Duplicate);
         }
@@ -59,9 +63,15 @@ impl Work<'_, '_> {
             Made::Elsewhere => None,
             Made::Unclear => return self.wait(account),
         };
-        let place = threads::place(self.tx, self.context.registry(), account.id, post, self.at)?;
+        if let Some(wish) = self.wish(account, post, &version, &known)? {
+            return self.wait_for(account, wish);
+        }
+        let above = self.above(account, post, &known)?;
+        let post = &*self.enriched(account, post, &above);
+        let registry = self.context.registry();
+        let place = threads::place(self.tx, registry, post, known, self.at)?;
         self.announce_merges(account, &place)?;
-        let relations = self.relations(account, post)?;
+        let relations = self.relations(account, post, &place.known)?;
         let wanted = if post.message.author.id == account.id.0 {
             Ok((None, relations))
         } else {
@@ -77,14 +87,15 @@ impl Work<'_, '_> {
                     route,
                     relations,
                     command,
+                    above,
                 };
                 self.publish_post(wanted, place)
             }
             Err(why) => {
-                self.remember(account, post, place, None)?;
+                self.remember(post, place, None)?;
                 let id = MessageId::Post(post.original_id());
                 let event = message_event_id(account.id, "message.received", &id);
-                self.unwanted(event, post.message.created_at, why)
+                self.unwanted(account, &post.message, event, why)
             }
         }
     }
@@ -102,44 +113,116 @@ impl Work<'_, '_> {
         }
     }
 
-    fn remember(
+    /// What X is to be asked before a post is published: of those that a filter wants, once.
+    fn wish(
         &self,
         account: &Account,
+        post: &Post,
+        version: &Version,
+        known: &Known,
+    ) -> Result<Option<Wish>, StoreError> {
+        let Enrich { parents, profiles } = account.enrich;
+        let fresh = matches!(version, Version::First) && !self.arrival.waited;
+        let author = &post.message.author;
+        if !(parents || profiles) || !fresh || author.id == account.id.0 {
+            return Ok(None);
+        }
+        let enrichment = self.context.enrichment();
+        let parent = post.replied_to.as_ref().map(|parent| parent.id);
+        let parent = match parent.filter(|_| parents) {
+            Some(id) if known.row(self.tx, id)?.is_none() => Some(id),
+            _ => None,
+        };
+        let wish = Wish {
+            account: account.id,
+            parent: parent.filter(|id| enrichment.post(*id, self.at).is_none()),
+            author: Some(author.id).filter(|id| {
+                profiles && author.username.is_empty() && enrichment.person(*id, self.at).is_none()
+            }),
+        };
+        if wish.parent.is_none() && wish.author.is_none() {
+            return Ok(None);
+        }
+        let relations = self.relations(account, post, known)?;
+        let candidate = self.candidate(account, post, &relations);
+        let wanted = decide(self.context.registry().filters(account.id), &candidate);
+        Ok(matches!(wanted, Decision::Wanted { .. }).then_some(wish))
+    }
+
+    /// What was read of the posts above one whose thread was not known.
+    fn above(
+        &self,
+        account: &Account,
+        post: &Post,
+        known: &Known,
+    ) -> Result<Vec<Post>, StoreError> {
+        match &post.replied_to {
+            Some(parent) if account.enrich.parents && known.row(self.tx, parent.id)?.is_none() => {
+                Ok(self.context.enrichment().above(parent.id, self.at))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// A post with what was read of X.
+    fn enriched<'p>(&self, account: &Account, post: &'p Post, above: &[Post]) -> Cow<'p, Post> {
+        let mut post = Cow::Borrowed(post);
+        if post.root.is_none()
+            && let Some(root) = above.iter().find_map(|parent| parent.root)
+        {
+            post.to_mut().root = Some(root);
+        }
+        let author = &post.message.author;
+        if account.enrich.profiles && author.username.is_empty() {
+            let read = self.context.enrichment().person(author.id, self.at);
+            if let Some(person) = read.flatten() {
+                post.to_mut().message.author = person;
+            }
+        }
+        post
+    }
+
+    fn remember(
+        &self,
         post: &Post,
         place: Place,
         published: Option<EventId>,
     ) -> Result<(), StoreError> {
         let registry = self.context.registry();
-        threads::remember(
-            self.tx, registry, account.id, post, place, published, self.at,
-        )
+        threads::remember(self.tx, registry, post, place, published, self.at)
     }
 
     /// Where X leaves out the versions, what is known of them holds: it stays the same message.
     fn with_history<'p>(
         &self,
-        account: &Account,
         post: &'p Post,
+        known: &mut Known,
     ) -> Result<Cow<'p, Post>, StoreError> {
-        let known = self.tx.post(account.id, post.id)?;
-        let original = known.and_then(|row| row.original);
+        let row = known.row(self.tx, post.id)?;
+        let original = row.as_ref().as_ref().and_then(|row| row.original);
         let Some(original) = original.filter(|id| !post.edit_history.contains(id)) else {
             return Ok(Cow::Borrowed(post));
         };
+        known.add_original(self.tx, original)?;
         let mut post = post.clone();
         post.edit_history.insert(0, original);
         Ok(Cow::Owned(post))
     }
 
-    fn version(&self, account: &Account, post: &Post) -> Result<Version, StoreError> {
+    fn version(
+        &self,
+        account: &Account,
+        post: &Post,
+        known: &Known,
+    ) -> Result<Version, StoreError> {
         let original = post.original_id();
-        let known = self.tx.post(account.id, original)?;
         if let Some(PostRow {
             latest: Some(latest),
             event: Some(event),
             ..
-        }) = known
+        }) = &*known.row(self.tx, original)?
         {
+            let (latest, event) = (*latest, *event);
             return Ok(if post.id > latest {
                 Version::Newer { latest, event }
             } else {
@@ -178,7 +261,12 @@ impl Work<'_, '_> {
     }
 
     /// Ours by what the delivery says, by what the store knows, by the link, or by X's event kind.
-    fn is_of(&self, account: &Account, reference: &Reference) -> Result<bool, StoreError> {
+    fn is_of(
+        &self,
+        account: &Account,
+        reference: &Reference,
+        known: &Known,
+    ) -> Result<bool, StoreError> {
         if let Some(author) = reference.author_id {
             return Ok(author == account.id.0);
         }
@@ -189,11 +277,17 @@ impl Work<'_, '_> {
         if reference.of_account || by_link {
             return Ok(true);
         }
-        let known = self.tx.post(account.id, reference.id)?;
-        Ok(known.is_some_and(|row| row.author == Some(account.id.0)))
+        let row = known.row(self.tx, reference.id)?;
+        let author = row.as_ref().as_ref().and_then(|row| row.author);
+        Ok(author == Some(account.id.0))
     }
 
-    fn relations(&self, account: &Account, post: &Post) -> Result<Vec<Relation>, StoreError> {
+    fn relations(
+        &self,
+        account: &Account,
+        post: &Post,
+        known: &Known,
+    ) -> Result<Vec<Relation>, StoreError> {
         let quoted = post.quoted.as_ref().map(|quoted| &quoted.reference);
         let references = [
             (Relation::Repost, post.reposted.as_ref()),
@@ -203,7 +297,7 @@ impl Work<'_, '_> {
         let mut relations = Vec::new();
         for (relation, reference) in references {
             if let Some(reference) = reference
-                && self.is_of(account, reference)?
+                && self.is_of(account, reference, known)?
             {
                 relations.push(relation);
             }
@@ -228,8 +322,10 @@ impl Work<'_, '_> {
         relations: Vec<Relation>,
         version: &Version,
     ) -> Result<Result<(Route, Vec<Relation>), &'static str>, StoreError> {
-        let published = self.last_received(account, place)?;
-        let route = published.as_ref().map(route_of);
+        // Only what was received has a route, and keeps a thread followed.
+        let stored = place.stored.as_ref();
+        let published = stored.filter(|row| row.received_at.is_some());
+        let route = published.map(route_of);
         let recent = published.is_some_and(|row| row.received_at >= Some(self.recent()));
         let follows = recent && post.replied_to.is_some();
         let candidate = Candidate {
@@ -247,16 +343,6 @@ impl Work<'_, '_> {
             }
             Decision::Unwanted(why) => Err(why.name()),
         })
-    }
-
-    /// The conversation, if anything received was published in it.
-    fn last_received(
-        &self,
-        account: &Account,
-        place: &Place,
-    ) -> Result<Option<ConversationRow>, StoreError> {
-        let conversation = self.tx.conversation(account.id, &place.conversation)?;
-        Ok(conversation.filter(|row| row.received_at.is_some()))
     }
 
     /// The post as filters look at it, by itself.
@@ -281,20 +367,20 @@ impl Work<'_, '_> {
         }
     }
 
-    fn publish_post(&mut self, wanted: Wanted<'_>, place: Place) -> Result<Outcome, StoreError> {
+    fn publish_post(
+        &mut self,
+        wanted: Wanted<'_>,
+        mut place: Place,
+    ) -> Result<Outcome, StoreError> {
         let Wanted { account, post, .. } = wanted;
         let conversation = self.post_conversation(account, post, &place)?;
         let route = wanted.route.clone();
         let payload = self.post_payload(wanted, conversation)?;
         let appended = self.append(account, post.message.created_at, payload)?;
-        self.note_published(
-            account.id,
-            &place.conversation,
-            place.customer,
-            route,
-            &appended,
-        )?;
-        self.remember(account, post, place, Some(appended.id))?;
+        self.bill(account, &post.message)?;
+        let stored = place.stored.take();
+        self.note_published(account.id, (&place.conversation, stored), route, &appended)?;
+        self.remember(post, place, Some(appended.id))?;
         Ok(Outcome::Published)
     }
 
@@ -323,6 +409,7 @@ impl Work<'_, '_> {
             route,
             relations,
             command,
+            above,
         } = wanted;
         let app = self.context.registry().app_of(account);
         let tier = app.map_or(Tier::SelfServe, |app| app.tier);
@@ -330,6 +417,9 @@ impl Work<'_, '_> {
         let advice = reply::to_post(tier, named, post, &relations, &self.context.prices().calls);
         let delivery = self.delivery(account, &post.message);
         let message = self.describe_post(post, relations);
+        let context = above.iter();
+        let context = context.map(|post| self.describe_post(post, Vec::new()));
+        let context = context.collect();
         Ok(match (version, route) {
             (Version::Newer { latest, event }, route) => Payload::MessageEdited(Box::new(Edited {
                 incoming: route.map(|route| (route, advice)),
@@ -343,6 +433,7 @@ impl Work<'_, '_> {
                 route,
                 conversation,
                 message,
+                context,
                 reply: advice,
                 delivery,
             })),

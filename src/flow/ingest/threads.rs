@@ -1,5 +1,7 @@
 //! Which conversation a post belongs to, and which conversations it proves to be one.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
@@ -14,9 +16,49 @@ pub(super) struct Place {
     pub merged: Vec<ConversationId>,
     /// Whose exchange the post belongs to.
     pub customer: Option<UserId>,
+    /// The conversation as stored so far, merges included.
+    pub stored: Option<ConversationRow>,
+    pub known: Known,
     root: TweetId,
-    /// The posts of the thread that the post itself names, as stored so far.
-    known: Vec<(TweetId, Option<PostRow>)>,
+}
+
+/// The posts that are of one thread with a post by what it says itself, for one account and as
+/// stored so far: read once, asked for often.
+pub(super) struct Known {
+    account: AccountId,
+    posts: Vec<(TweetId, Option<PostRow>)>,
+}
+
+impl Known {
+    pub(super) fn read(tx: &Tx<'_>, account: AccountId, post: &Post) -> Result<Self, StoreError> {
+        let mut posts: Vec<(TweetId, Option<PostRow>)> = Vec::new();
+        for id in nodes(post) {
+            if !posts.iter().any(|(other, _)| *other == id) {
+                posts.push((id, tx.post(account, id)?));
+            }
+        }
+        Ok(Self { account, posts })
+    }
+
+    /// Adds the first version of the post, which only the store knew of.
+    pub(super) fn add_original(&mut self, tx: &Tx<'_>, id: TweetId) -> Result<(), StoreError> {
+        let row = self.row(tx, id)?.into_owned();
+        self.posts.retain(|(other, _)| *other != id);
+        self.posts.insert(0, (id, row));
+        Ok(())
+    }
+
+    /// What is known of any post of the account.
+    pub(super) fn row(
+        &self,
+        tx: &Tx<'_>,
+        id: TweetId,
+    ) -> Result<Cow<'_, Option<PostRow>>, StoreError> {
+        match self.posts.iter().find(|(known, _)| *known == id) {
+            Some((_, row)) => Ok(Cow::Borrowed(row)),
+            None => tx.post(self.account, id).map(Cow::Owned),
+        }
+    }
 }
 
 /// Finds the place of `post` and makes the merges that it proves. The post itself is not stored,
@@ -24,13 +66,13 @@ pub(super) struct Place {
 pub(super) fn place(
     tx: &Tx<'_>,
     registry: &Registry,
-    account: AccountId,
     post: &Post,
+    known: Known,
     at: Timestamp,
 ) -> Result<Place, StoreError> {
-    let known = known_posts(tx, account, post)?;
-    let threads = threads_of(tx, account, &known)?;
-    let chosen = choose(tx, account, post, &threads)?;
+    let account = known.account;
+    let threads = threads_of(tx, &known)?;
+    let chosen = choose(tx, post, &known, &threads)?;
     let conversation = ConversationId::Thread(chosen);
     let mut merged = Vec::new();
     for thread in threads.into_iter().filter(|thread| *thread != chosen) {
@@ -40,9 +82,10 @@ pub(super) fn place(
         }
     }
     Ok(Place {
+        stored: tx.conversation(account, &conversation)?,
         conversation,
         merged,
-        customer: customer(tx, registry, account, post)?,
+        customer: customer(tx, registry, post, &known)?,
         root: chosen,
         known,
     })
@@ -78,28 +121,10 @@ fn nodes(post: &Post) -> impl Iterator<Item = TweetId> {
     versions.chain([post.id]).chain(parent).chain(post.root)
 }
 
-fn known_posts(
-    tx: &Tx<'_>,
-    account: AccountId,
-    post: &Post,
-) -> Result<Vec<(TweetId, Option<PostRow>)>, StoreError> {
-    let mut known: Vec<(TweetId, Option<PostRow>)> = Vec::new();
-    for id in nodes(post) {
-        if !known.iter().any(|(other, _)| *other == id) {
-            known.push((id, tx.post(account, id)?));
-        }
-    }
-    Ok(known)
-}
-
-fn threads_of(
-    tx: &Tx<'_>,
-    account: AccountId,
-    known: &[(TweetId, Option<PostRow>)],
-) -> Result<Vec<TweetId>, StoreError> {
+fn threads_of(tx: &Tx<'_>, known: &Known) -> Result<Vec<TweetId>, StoreError> {
     let mut threads = Vec::new();
-    for row in known.iter().filter_map(|(_, row)| row.as_ref()) {
-        let thread = survivor(tx, account, row.thread)?;
+    for row in known.posts.iter().filter_map(|(_, row)| row.as_ref()) {
+        let thread = survivor(tx, known.account, row.thread)?;
         if !threads.contains(&thread) {
             threads.push(thread);
         }
@@ -127,13 +152,13 @@ fn first_sequence(
 /// says, else by the highest ancestor known.
 fn choose(
     tx: &Tx<'_>,
-    account: AccountId,
     post: &Post,
-    known: &[TweetId],
+    known: &Known,
+    threads: &[TweetId],
 ) -> Result<TweetId, StoreError> {
     let mut published = Vec::new();
-    for thread in known {
-        if let Some(sequence) = first_sequence(tx, account, *thread)? {
+    for thread in threads {
+        if let Some(sequence) = first_sequence(tx, known.account, *thread)? {
             published.push((sequence, *thread));
         }
     }
@@ -144,8 +169,8 @@ fn choose(
         return Ok(root);
     }
     match &post.replied_to {
-        Some(parent) => match tx.post(account, parent.id)? {
-            Some(row) => survivor(tx, account, row.thread),
+        Some(parent) => match &*known.row(tx, parent.id)? {
+            Some(row) => survivor(tx, known.account, row.thread),
             None => Ok(parent.id),
         },
         None => Ok(post.original_id()),
@@ -156,21 +181,21 @@ fn choose(
 fn customer(
     tx: &Tx<'_>,
     registry: &Registry,
-    account: AccountId,
     post: &Post,
+    known: &Known,
 ) -> Result<Option<UserId>, StoreError> {
     let author = post.message.author.id;
     if !registry.is_ours(author) {
         return Ok(Some(author));
     }
     let Some(parent) = &post.replied_to else {
-        return Ok((author != account.0).then_some(author));
+        return Ok((author != known.account.0).then_some(author));
     };
     if let Some(author) = parent.author_id.filter(|id| !registry.is_ours(*id)) {
         return Ok(Some(author));
     }
-    let row = tx.post(account, parent.id)?;
-    Ok(row.and_then(|row| row.customer))
+    let row = known.row(tx, parent.id)?;
+    Ok(row.as_ref().as_ref().and_then(|row| row.customer))
 }
 
 /// Stores the post and those it points to, so that what comes later finds its place; with the event
@@ -178,13 +203,13 @@ fn customer(
 pub(super) fn remember(
     tx: &Tx<'_>,
     registry: &Registry,
-    account: AccountId,
     post: &Post,
     place: Place,
     published: Option<EventId>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    for (id, known) in place.known {
+    let account = place.known.account;
+    for (id, known) in place.known.posts {
         let mut row = known.clone().unwrap_or(PostRow {
             thread: place.root,
             author: None,

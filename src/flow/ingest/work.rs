@@ -11,12 +11,16 @@ use crate::domain::activity::{Activity, ActivityEvent, Normalized, Recipient, Vi
 use crate::domain::event::{AccountRef, Conversation, Customer, Delivery, Event, Payload};
 use crate::domain::filter::{FOLLOWED_FOR, Route};
 use crate::domain::ids::{AccountId, ConversationId, EventId, UserId};
-use crate::domain::message::Message;
+use crate::domain::message::{Message, MessageKind};
+use crate::domain::money::Usd;
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
+use crate::flow::enrich::{Enrichment, Request};
 use crate::flow::media_link::MediaLinks;
 use crate::flow::reply::{Rules, revoked};
-use crate::store::{ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx};
+use crate::store::{
+    Case, ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx,
+};
 
 /// An event older than this gets no automatic answers.
 const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -25,11 +29,20 @@ const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 pub struct Context {
     rules: Arc<Rules>,
     media: MediaLinks,
+    enrichment: Enrichment,
 }
 
 impl Context {
-    pub fn new(rules: Arc<Rules>, media: MediaLinks) -> Self {
-        Self { rules, media }
+    pub fn new(rules: Arc<Rules>, media: MediaLinks, enrichment: Enrichment) -> Self {
+        Self {
+            rules,
+            media,
+            enrichment,
+        }
+    }
+
+    pub(super) fn enrichment(&self) -> &Enrichment {
+        &self.enrichment
     }
 
     pub(super) fn rules(&self) -> &Rules {
@@ -69,6 +82,8 @@ pub(crate) struct Report {
     pub quarantined: Option<&'static str>,
     /// Told past the journal.
     pub typing: Vec<Event>,
+    /// What deliveries that wait want to know of X.
+    pub requests: Vec<Request>,
     /// Holds something that was not known before and is not old.
     pub new: bool,
 }
@@ -231,6 +246,24 @@ impl Work<'_, '_> {
         }
     }
 
+    /// X charges each message that it delivers, wanted or not; a repeat within a day is free.
+    pub(super) fn bill(&self, account: &Account, message: &Message) -> Result<(), StoreError> {
+        let own = message.author.id == account.id.0;
+        let prices = &self.context.prices().events;
+        let cost = prices.of_message(self.via, message.kind(), own);
+        if cost == Usd::default() {
+            return Ok(());
+        }
+        let kind = match (message.kind(), own) {
+            (MessageKind::Post, _) => "event_post",
+            (MessageKind::DirectMessage, false) => "event_direct_message_received",
+            (MessageKind::DirectMessage, true) => "event_direct_message_sent",
+            (MessageKind::EncryptedMessage, false) => "event_encrypted_message_received",
+            (MessageKind::EncryptedMessage, true) => "event_encrypted_message_sent",
+        };
+        self.tx.add_cost(account.id, self.at, kind, 1, cost)
+    }
+
     pub(super) fn conversation(
         &self,
         account: AccountId,
@@ -313,12 +346,16 @@ impl Work<'_, '_> {
 
     pub(super) fn unwanted(
         &mut self,
+        account: &Account,
+        message: &Message,
         id: EventId,
-        time: Timestamp,
         why: &'static str,
     ) -> Result<Outcome, StoreError> {
         let new = self.tx.remember_unwanted(id, self.at)?;
-        self.report.new |= new && !self.is_old(time);
+        if new {
+            self.bill(account, message)?;
+        }
+        self.report.new |= new && !self.is_old(message.created_at);
         Ok(if new {
             Outcome::Unwanted(why)
         } else {
@@ -326,16 +363,16 @@ impl Work<'_, '_> {
         })
     }
 
-    /// Remembers that a message was published in a conversation, and where it went.
+    /// Remembers that a message was published in a conversation (given as stored so far), and where
+    /// it went.
     pub(super) fn note_published(
         &mut self,
         account: AccountId,
-        id: &ConversationId,
-        customer: Option<UserId>,
+        (id, stored): (&ConversationId, Option<ConversationRow>),
         route: Option<Route>,
         appended: &Appended,
     ) -> Result<(), StoreError> {
-        let mut row = self.tx.conversation(account, id)?.unwrap_or_default();
+        let mut row = stored.unwrap_or_default();
         row.first_sequence.get_or_insert(appended.sequence);
         if let Some(route) = route {
             row.received_at = Some(self.at);
@@ -343,11 +380,7 @@ impl Work<'_, '_> {
             row.filter = route.filter;
             row.tags = route.tags;
         }
-        self.tx.put_conversation(account, id, &row, self.at)?;
-        if let Some(customer) = customer {
-            self.tx.touch_case(account, customer, id, self.at)?;
-        }
-        Ok(())
+        self.tx.put_conversation(account, id, &row, self.at)
     }
 
     fn quarantine(
@@ -391,6 +424,21 @@ pub(super) fn route_of(row: &ConversationRow) -> Route {
     }
 }
 
+/// Whose case a message is published in.
+fn case(event: &Event) -> Option<Case> {
+    let conversation = match &event.payload {
+        Payload::MessageReceived(incoming) => &incoming.conversation,
+        Payload::MessageSent(outgoing) => &outgoing.conversation,
+        Payload::MessageEdited(edited) => &edited.conversation,
+        _ => return None,
+    };
+    Some(Case {
+        account: event.account.id?,
+        customer: conversation.customer.as_ref()?.id,
+        conversation: conversation.id.clone(),
+    })
+}
+
 /// Gives an event its place in the journal.
 pub(crate) fn append(
     tx: &mut Tx<'_>,
@@ -406,6 +454,7 @@ pub(crate) fn append(
         subject: event.subject(),
         time: event.time,
         mandatory: event.payload.mandatory(),
+        case: case(&event),
         body: messages::encode(id, event, tx.next_sequence()),
     };
     tx.append(row, at)

@@ -39,6 +39,8 @@ struct Item {
     told: Option<(FailureCode, Option<Timestamp>)>,
     /// Why its last attempt came to nothing.
     why: Option<FailureCode>,
+    /// Its time has come, and it waits for its turn.
+    queued: bool,
 }
 
 impl Item {
@@ -140,6 +142,7 @@ impl Planner {
                 call,
                 told,
                 why: None,
+                queued: false,
             }),
             (call, _) => {
                 if open && call.is_none() {
@@ -164,12 +167,15 @@ impl Planner {
     }
 
     fn take_out(&mut self, sequence: u64) -> Option<Item> {
-        let item = self.items.remove(&sequence)?;
+        let mut item = self.items.remove(&sequence)?;
         self.expiries.remove(&(item.row.expires_at, sequence));
         self.timers.remove(&(item.row.next_attempt_at, sequence));
-        if let Some((_, queue)) = self.ready.get_mut(&(item.account, item.call.name())) {
+        if item.queued
+            && let Some((_, queue)) = self.ready.get_mut(&(item.account, item.call.name()))
+        {
             queue.retain(|other| *other != sequence);
         }
+        item.queued = false;
         let lane = item.lane();
         if let Some(others) = self.lanes.get_mut(&lane) {
             others.remove(&sequence);
@@ -207,17 +213,16 @@ impl Planner {
             && due <= now
         {
             self.timers.pop_first();
-            let Some(item) = self.items.get(&sequence) else {
+            let Some(item) = self.items.get_mut(&sequence).filter(|item| !item.queued) else {
                 continue;
             };
+            item.queued = true;
             let queue = (item.account, item.call);
             let (_, waiting) = self
                 .ready
                 .entry((queue.0, queue.1.name()))
                 .or_insert_with(|| (queue, VecDeque::new()));
-            if !waiting.contains(&sequence) {
-                waiting.push_back(sequence);
-            }
+            waiting.push_back(sequence);
         }
     }
 
@@ -242,6 +247,9 @@ impl Planner {
         self.windows.take(account, &app, call, now);
         // What has begun in time goes on.
         self.expiries.remove(&expiry);
+        if let Some(item) = self.items.get_mut(&sequence) {
+            item.queued = false;
+        }
         let step = Step { account, app, call };
         self.running.insert(sequence, step);
         Some(sequence)
@@ -474,3 +482,6 @@ fn moved(told: Option<Timestamp>, until: Option<Timestamp>) -> bool {
 fn call_named(name: &str) -> Option<Call> {
     Call::ALL.into_iter().find(|call| call.name() == name)
 }
+
+#[cfg(test)]
+mod tests;

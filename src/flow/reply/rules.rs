@@ -41,7 +41,7 @@ impl Rules {
     }
 
     /// The stricter of both stop switches.
-    pub(super) fn sending(&self, account: &Account) -> Sending {
+    pub(crate) fn sending(&self, account: &Account) -> Sending {
         self.sending.and(account.sending)
     }
 

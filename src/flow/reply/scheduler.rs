@@ -55,6 +55,24 @@ pub struct Replies {
     paused: watch::Sender<Vec<Paused>>,
 }
 
+/// When the scheduler does what no command asks for.
+struct Due {
+    /// Looks for changes in the ledger.
+    look: Instant,
+    /// Looks for waits to tell of.
+    tell: Instant,
+}
+
+impl Default for Due {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            look: now,
+            tell: now + TELL_EVERY,
+        }
+    }
+}
+
 impl Replies {
     /// Recovers what a former process left on its way, and reads what waits.
     ///
@@ -63,7 +81,7 @@ impl Replies {
     pub async fn new(
         store: Store,
         rules: Arc<Rules>,
-        client: Client,
+        client: Arc<Client>,
         attachments: Attachments,
     ) -> Result<Self, StoreError> {
         let stepper = Arc::new(Stepper {
@@ -171,15 +189,15 @@ impl Replies {
         fetching.spawn(self.files().run(stop.clone()));
         let tasks = TaskTracker::new();
         let (ended, mut endings) = mpsc::channel(64);
-        let mut tell_at = Instant::now() + TELL_EVERY;
+        let mut due = Due::default();
         while !stop.is_cancelled() {
-            if let Err(error) = self.round(&tasks, &ended, &mut tell_at).await {
+            if let Err(error) = self.round(&tasks, &ended, &mut due).await {
                 tracing::warn!(%error, "commands wait for the store");
             }
-            let wake = self.wakes_at(tell_at);
+            let wake = self.wakes_at(&due);
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.store.ledger_changed().notified() => {}
+                () = self.store.ledger_changed().notified() => due.look = Instant::now(),
                 () = sleep_until(wake) => {}
                 Some(end) = endings.recv() => self.end(end),
             }
@@ -205,9 +223,9 @@ impl Replies {
         self.planner.ended(ended, Timestamp::now());
     }
 
-    fn wakes_at(&mut self, tell_at: Instant) -> Instant {
+    fn wakes_at(&mut self, due: &Due) -> Instant {
         let now = Timestamp::now();
-        let latest = (Instant::now() + POLL).min(tell_at);
+        let latest = due.look.min(due.tell);
         let Some(at) = self.planner.wakes_at(now) else {
             return latest;
         };
@@ -220,14 +238,15 @@ impl Replies {
         &mut self,
         tasks: &TaskTracker,
         ended: &mpsc::Sender<Ended>,
-        tell_at: &mut Instant,
+        due: &mut Due,
     ) -> Result<(), StoreError> {
-        let known = self.known;
-        let changed = self
-            .store
-            .read(move |tx| tx.commands_changed(known))
-            .await?;
-        self.take_rows(changed);
+        if Instant::now() >= due.look {
+            due.look = Instant::now() + POLL;
+            let known = self.known;
+            let read = move |tx: &Tx<'_>| tx.commands_changed(known);
+            let changed = self.store.read(read).await?;
+            self.take_rows(changed);
+        }
         self.expire().await?;
         while let Some(sequence) = self.planner.next(Timestamp::now()) {
             let (stepper, ended) = (Arc::clone(&self.stepper), ended.clone());
@@ -238,8 +257,8 @@ impl Replies {
             });
         }
         self.show();
-        if Instant::now() >= *tell_at {
-            *tell_at = Instant::now() + TELL_EVERY;
+        if Instant::now() >= due.tell {
+            due.tell = Instant::now() + TELL_EVERY;
             let notices = self.planner.notices(Timestamp::now());
             self.tell(notices).await?;
         }

@@ -7,13 +7,14 @@ use super::plan::RefusedBefore;
 use super::planner::Effect;
 use super::retry::look_call;
 use super::revoked;
-use super::rules::Rules;
+use super::rules::{Rules, parse_conversation};
 use crate::domain::command::{Action, Failure, FailureCode};
 use crate::domain::ids::{ConversationId, MessageNumber, Pair};
 use crate::domain::outcome::Upstream;
 use crate::domain::text::weigh;
 use crate::store::{
-    CommandState, Hold, PostRow, SendKind, SendRow, SendState, StoreError, Tx, Wait, Waiting,
+    Case as CustomerCase, CommandState, Hold, PostRow, SendKind, SendRow, SendState, StoreError,
+    Tx, Wait, Waiting,
 };
 use crate::x::client::{self, Call, CallError, LimitScope, NotSent, RefusalReason};
 
@@ -187,16 +188,21 @@ fn remember(
         && post.direct_message_link
     {
         let messages = ConversationId::DirectMessage(Pair::new(account.0, customer));
-        tx.touch_case(account, customer, &messages, at)?;
-        if let Some(thread) = super::rules::parse_conversation(case.plan.conversation.as_ref()) {
-            tx.touch_case(account, customer, &thread, at)?;
+        let thread = parse_conversation(case.plan.conversation.as_ref());
+        for conversation in thread.into_iter().chain([messages]) {
+            let case = CustomerCase {
+                account,
+                customer,
+                conversation,
+            };
+            tx.touch_case(&case, at)?;
         }
     }
     let id = message.as_post();
     if send.kind != SendKind::Post || tx.post(account, id)?.is_some() {
         return Ok(());
     }
-    let conversation = super::rules::parse_conversation(case.plan.conversation.as_ref());
+    let conversation = parse_conversation(case.plan.conversation.as_ref());
     let thread = match conversation {
         Some(ConversationId::Thread(root)) => root,
         _ => id,

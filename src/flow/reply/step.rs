@@ -36,7 +36,7 @@ const DISK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 pub(super) struct Stepper {
     pub store: Store,
     pub rules: Arc<Rules>,
-    pub client: Client,
+    pub client: Arc<Client>,
     pub vault: Vault,
 }
 

@@ -1,11 +1,16 @@
-//! What can be wrong with the way to the core, each in a sentence with its fix.
+//! What can be wrong with the way to the core and to X, each in a sentence with its fix.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::broker::inbox::InboxState;
+use crate::domain::account::Account;
+use crate::domain::command::FailureCode;
 use crate::domain::event::Fault;
+use crate::domain::ids::AccountId;
+use crate::domain::money::Usd;
+use crate::flow::reply::Paused;
 
 /// A missing inbox may be declared yet: the relay does it when it connects.
 const MISSING_AFTER: SignedDuration = SignedDuration::from_mins(1);
@@ -20,7 +25,22 @@ pub(super) struct Faults {
     missing: BTreeMap<String, Timestamp>,
     unrouted_since: Option<Timestamp>,
     unrouted: Vec<(String, u64)>,
+    /// Since when one account has a fault.
+    of_accounts: BTreeMap<(AccountId, &'static str), Fault>,
 }
+
+/// What is known of one account.
+#[derive(Clone, Debug)]
+pub(super) struct Standing<'a> {
+    pub account: &'a Account,
+    pub revoked_at: Option<Timestamp>,
+    /// What X has charged this month.
+    pub spent: Usd,
+}
+
+/// Shares of a budget, in percent, at which it is a fault.
+const LOW: u64 = 80;
+const USED: u64 = 100;
 
 impl Faults {
     pub(super) fn observe_inboxes(&mut self, inboxes: &[InboxState], now: Timestamp) {
@@ -43,8 +63,40 @@ impl Faults {
         };
     }
 
-    /// What is wrong now; the same list as long as nothing changes.
-    pub(super) fn list(&self, now: Timestamp) -> Vec<Fault> {
+    /// What is wrong with one account's way to X.
+    pub(super) fn observe_account(
+        &mut self,
+        standing: &Standing<'_>,
+        paused: &[Paused],
+        now: Timestamp,
+    ) {
+        let account = standing.account;
+        let paused = paused.iter().find(|it| it.app == account.app);
+        let found = [
+            standing.revoked_at.map(|at| revoked(account, at)),
+            paused.map(|paused| app_paused(paused, now)),
+            over_budget(standing, now),
+        ];
+        let found: Vec<_> = found.into_iter().flatten().collect();
+        self.of_accounts.retain(|(of, code), _| {
+            *of != account.id || found.iter().any(|fault| fault.code == *code)
+        });
+        for fault in found {
+            let known = self.of_accounts.entry((account.id, fault.code));
+            known.or_insert(fault);
+        }
+    }
+
+    /// What is wrong now for an account; the same list as long as nothing changes.
+    pub(super) fn of(&self, account: AccountId, now: Timestamp) -> Vec<Fault> {
+        let own = self.of_accounts.iter();
+        let own = own.filter(|((of, _), _)| *of == account);
+        let own = own.map(|(_, fault)| fault.clone());
+        self.list(now).into_iter().chain(own).collect()
+    }
+
+    /// What is wrong now for every account.
+    fn list(&self, now: Timestamp) -> Vec<Fault> {
         let lasting = |since: Timestamp, least| now.duration_since(since) >= least;
         let missing = self.missing.iter();
         let missing = missing.filter(|(_, since)| lasting(**since, MISSING_AFTER));
@@ -100,6 +152,72 @@ fn unread_inbox(queue: &str, since: Timestamp) -> Fault {
         fix: "Start the consumer of the helpdesk core, and see its log.".to_owned(),
         fix_url: String::new(),
     }
+}
+
+fn revoked(account: &Account, since: Timestamp) -> Fault {
+    Fault {
+        code: "TOKEN_REVOKED",
+        since,
+        sentence: format!(
+            "X no longer accepts the credential of @{}.",
+            account.username
+        ),
+        fix: "Link the account again; younger commands go by themselves then.".to_owned(),
+        fix_url: String::new(),
+    }
+}
+
+fn app_paused(paused: &Paused, since: Timestamp) -> Fault {
+    let app = &paused.app;
+    let (code, sentence, fix) = match paused.code {
+        FailureCode::CreditsDepleted => (
+            "CREDITS_DEPLETED",
+            format!("The credits of the app {app} at X are used up; its calls wait."),
+            "Top up the credits in X's developer console. Calls are tried again by themselves.",
+        ),
+        _ => (
+            "X_UNAVAILABLE",
+            format!("X does not answer the app {app}, or with faults of its own; its calls wait."),
+            "See X's status page and the network. Calls are tried again by themselves.",
+        ),
+    };
+    Fault {
+        code,
+        since,
+        sentence,
+        fix: fix.to_owned(),
+        fix_url: String::new(),
+    }
+}
+
+/// At 80 % a warning; at 100 % optional reads stop, replies never.
+fn over_budget(standing: &Standing<'_>, since: Timestamp) -> Option<Fault> {
+    let account = standing.account;
+    let budget = account.monthly_budget?;
+    let spent = standing.spent;
+    let reaches = |percent: u64| spent.times(100) >= budget.times(percent);
+    let (code, fix) = match (reaches(USED), reaches(LOW)) {
+        (true, _) => (
+            "BUDGET_USED",
+            "Optional reads have stopped; answers go on. Raise monthly_budget_usd to resume them.",
+        ),
+        (false, true) => (
+            "BUDGET_LOW",
+            "At the budget optional reads stop; answers go on. Raise monthly_budget_usd if need be.",
+        ),
+        (false, false) => return None,
+    };
+    Some(Fault {
+        code,
+        since,
+        sentence: format!(
+            "@{} has cost {} % or more of its budget of {budget} USD for this month.",
+            account.username,
+            if reaches(USED) { USED } else { LOW }
+        ),
+        fix: fix.to_owned(),
+        fix_url: String::new(),
+    })
 }
 
 #[cfg(test)]

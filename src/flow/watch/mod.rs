@@ -3,44 +3,62 @@
 
 mod faults;
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::append;
+use super::reply::{Paused, Rules};
 use crate::broker::inbox::InboxMonitor;
-use crate::domain::account::Account;
+use crate::domain::account::{Account, Sending};
 use crate::domain::event::{AccountRef, Event, Fault, Health, HealthState, Payload};
-use crate::domain::registry::Registry;
-use crate::store::{Store, StoreError};
+use crate::domain::ids::AccountId;
+use crate::store::{Cost, Store, StoreError, Tx};
 use crate::telemetry::metrics;
-use faults::Faults;
+use faults::{Faults, Standing};
 
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 const SNAPSHOT_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Watches the way to the core.
+/// Watches the way to the core, and the way to X.
 pub struct Watch {
     store: Store,
-    registry: Arc<Registry>,
+    rules: Arc<Rules>,
     inboxes: InboxMonitor,
+    paused: watch::Receiver<Vec<Paused>>,
     faults: Faults,
-    told: Vec<Fault>,
+    told: HashMap<AccountId, Told>,
     snapshot_at: Option<Timestamp>,
+}
+
+/// What was told of an account.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Told {
+    faults: Vec<Fault>,
+    can_send: bool,
 }
 
 impl Watch {
     /// A watch that begins with a snapshot.
-    pub fn new(store: Store, registry: Arc<Registry>, inboxes: InboxMonitor) -> Self {
+    pub fn new(
+        store: Store,
+        rules: Arc<Rules>,
+        inboxes: InboxMonitor,
+        paused: watch::Receiver<Vec<Paused>>,
+    ) -> Self {
         Self {
             store,
-            registry,
+            rules,
             inboxes,
+            paused,
             faults: Faults::default(),
-            told: Vec::new(),
+            told: HashMap::new(),
             snapshot_at: None,
         }
     }
@@ -74,52 +92,118 @@ impl Watch {
             // The relay says so, and goes on trying.
             Err(error) => tracing::debug!(%error, "the inboxes cannot be seen"),
         }
-        let summary = self.store.read(|tx| tx.journal_summary()).await?;
+        let month = month_of(now);
+        let read = move |tx: &Tx<'_>| Ok((tx.journal_summary()?, tx.costs_since(month)?));
+        let (summary, costs) = self.store.read(read).await?;
         self.faults.observe_unrouted(summary.unrouted, now);
-        self.tell(now).await
+        let can_send = self.observe_accounts(&costs, now).await?;
+        self.tell(can_send, now).await
     }
 
-    async fn tell(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let faults = self.faults.list(now);
+    /// Looks at each account's way to X; whether it can send.
+    async fn observe_accounts(
+        &mut self,
+        costs: &[Cost],
+        now: Timestamp,
+    ) -> Result<HashMap<AccountId, bool>, StoreError> {
+        let rules = Arc::clone(&self.rules);
+        let paused = self.paused.borrow_and_update().clone();
+        let mut can_send = HashMap::new();
+        for account in rules.registry.accounts() {
+            let id = account.id;
+            let state = self.store.read(move |tx| tx.account_state(id)).await?;
+            let own = costs.iter().filter(|cost| cost.account == id);
+            for cost in own.clone() {
+                metrics::set_cost(&id.to_string(), &cost.kind, cost.amount.micros());
+            }
+            let standing = Standing {
+                account,
+                revoked_at: state.revoked_at,
+                spent: own.map(|cost| cost.amount).sum(),
+            };
+            self.faults.observe_account(&standing, &paused, now);
+            let is_paused = paused.iter().any(|it| it.app == account.app);
+            let has_credential =
+                account.access_token.is_some() || account.oauth2_refresh_token.is_some();
+            let live = rules.sending(account) == Sending::Live;
+            let sends = has_credential && live && state.revoked_at.is_none() && !is_paused;
+            can_send.insert(id, sends);
+        }
+        Ok(can_send)
+    }
+
+    async fn tell(
+        &mut self,
+        can_send: HashMap<AccountId, bool>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let due = self
             .snapshot_at
             .is_none_or(|last| now.duration_since(last) >= SNAPSHOT_EVERY);
-        if faults == self.told && !due {
+        let mut news = Vec::new();
+        for account in self.rules.registry.accounts() {
+            let told = Told {
+                faults: self.faults.of(account.id, now),
+                can_send: can_send.get(&account.id).copied().unwrap_or(false),
+            };
+            if due || self.told.get(&account.id) != Some(&told) {
+                news.push((account.clone(), told));
+            }
+        }
+        if news.is_empty() {
             return Ok(());
         }
-        let accounts: Vec<_> = self.registry.accounts().cloned().collect();
-        let health = state(faults.clone(), due, now);
+        let written = news.clone();
         self.store
             .write(move |tx| {
-                accounts.iter().try_for_each(|account| {
-                    let event = event(account, health.clone());
+                written.into_iter().try_for_each(|(account, told)| {
+                    let event = event(&account, state(told, due, now));
                     append(tx, event.id(), event, now).map(drop)
                 })
             })
             .await?;
-        for fault in &faults {
-            tracing::warn!(code = fault.code, "{} {}", fault.sentence, fault.fix);
+        self.log(&news);
+        for (account, told) in news {
+            self.told.insert(account.id, told);
         }
-        self.told = faults;
         self.snapshot_at = due.then_some(now).or(self.snapshot_at);
         Ok(())
     }
+
+    /// Each new fault once, whomever it is for.
+    fn log(&self, news: &[(Account, Told)]) {
+        let known = |fault: &Fault| self.told.values().any(|told| told.faults.contains(fault));
+        let faults = news.iter().flat_map(|(_, told)| &told.faults);
+        let fresh: BTreeSet<_> = faults
+            .filter(|fault| !known(fault))
+            .map(|fault| (fault.code, &fault.sentence, &fault.fix))
+            .collect();
+        for (code, sentence, fix) in fresh {
+            tracing::warn!(code, "{sentence} {fix}");
+        }
+    }
 }
 
-fn state(faults: Vec<Fault>, snapshot: bool, at: Timestamp) -> Health {
+/// The first moment of a month, UTC: by it budgets count.
+pub(crate) fn month_of(now: Timestamp) -> Timestamp {
+    let first = TimeZone::UTC.to_datetime(now).date().first_of_month();
+    let first = TimeZone::UTC.to_timestamp(first.at(0, 0, 0, 0));
+    first.unwrap_or(now)
+}
+
+fn state(told: Told, snapshot: bool, at: Timestamp) -> Health {
     Health {
-        state: if faults.is_empty() {
+        state: if told.faults.is_empty() {
             HealthState::Ok
         } else {
             HealthState::Degraded
         },
         can_receive: true,
-        // Commands are not taken yet.
-        can_send: false,
+        can_send: told.can_send,
         complete_until: None,
         snapshot,
         at,
-        faults,
+        faults: told.faults,
     }
 }
 

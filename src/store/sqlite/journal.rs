@@ -6,6 +6,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
+use super::cases::{Case, entered};
+use super::threads::account_key;
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, EventId};
 use crate::store::StoreError;
@@ -33,6 +35,8 @@ pub struct NewRow {
     pub time: Timestamp,
     /// False for events that nobody has to have bound.
     pub mandatory: bool,
+    /// Whose case it is published in, where it is in one.
+    pub case: Option<Case>,
     pub body: Bytes,
 }
 
@@ -145,19 +149,39 @@ impl Tx<'_> {
         if self.seen(id)?.is_some() {
             return Ok(false);
         }
-        self.remember(id, at, false)?;
+        self.remember(id, at, false, None)?;
         Ok(true)
     }
 
-    fn remember(&mut self, id: EventId, at: Timestamp, wanted: bool) -> Result<u64, StoreError> {
+    fn remember(
+        &mut self,
+        id: EventId,
+        at: Timestamp,
+        wanted: bool,
+        case: Option<&Case>,
+    ) -> Result<u64, StoreError> {
         let sequence = self.next_sequence;
         // What was unwanted may be wanted by a later delivery that knows more.
         self.execute(
-            "INSERT INTO seen (sequence, id, at, wanted) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO seen (sequence, id, at, wanted, account, customer, conversation)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (id) DO UPDATE SET
-               sequence = excluded.sequence, at = excluded.at, wanted = excluded.wanted",
-            params![stored(sequence), id.0, millis(at), wanted],
+               sequence = excluded.sequence, at = excluded.at, wanted = excluded.wanted,
+               account = excluded.account, customer = excluded.customer,
+               conversation = excluded.conversation",
+            params![
+                stored(sequence),
+                id.0,
+                millis(at),
+                wanted,
+                case.map(|case| account_key(case.account)),
+                case.map(|case| stored(case.customer.get())),
+                case.map(|case| case.conversation.name()),
+            ],
         )?;
+        if let Some(case) = case {
+            self.hold_case(case, sequence, at);
+        }
         self.next_sequence += 1;
         Ok(sequence)
     }
@@ -167,7 +191,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn append(&mut self, row: NewRow, at: Timestamp) -> Result<u64, StoreError> {
-        let sequence = self.remember(row.id, at, true)?;
+        let sequence = self.remember(row.id, at, true, row.case.as_ref())?;
         self.execute(
             "INSERT INTO journal (sequence, id, type, routing_key, correlation_id, subject, time,
                                   at, mandatory, body)
@@ -455,8 +479,8 @@ impl Tx<'_> {
         )
     }
 
-    /// Forgets at most `limit` decisions older than `before`; the newest stays, so that sequences
-    /// never start over.
+    /// Forgets at most `limit` decisions older than `before`, but for those with a case that is not
+    /// entered yet; the newest stays, so that sequences never start over.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -466,8 +490,9 @@ impl Tx<'_> {
                SELECT sequence FROM seen
                WHERE at < ?1 AND sequence < (SELECT max(sequence) FROM seen)
                  AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.sequence = seen.sequence)
+                 AND (customer IS NULL OR sequence <= ?3)
                ORDER BY at LIMIT ?2)",
-            params![millis(before), stored(limit as u64)],
+            params![millis(before), stored(limit as u64), entered(self.conn)?],
         )
     }
 }

@@ -1,6 +1,7 @@
 //! The embedded store: one file, one writer, readers beside it.
 
 pub(super) mod accounts;
+pub(super) mod cases;
 pub(super) mod echoes;
 pub(super) mod gaps;
 pub(super) mod journal;

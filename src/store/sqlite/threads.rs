@@ -1,7 +1,10 @@
 //! Posts known by id, the conversations they make, and whose cases those are.
 
+use std::iter;
+
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::types::Value;
+use rusqlite::{params, params_from_iter};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
@@ -35,22 +38,47 @@ pub struct ConversationRow {
     pub tags: Vec<String>,
 }
 
-/// Most conversations of a customer that are told of.
-const RELATED: usize = 20;
+/// A table whose old rows are found by going through it.
+struct Swept {
+    table: &'static str,
+    /// The columns of its key.
+    key: &'static str,
+    /// Which rows are old: ?1 is a day, see `day`.
+    old: &'static str,
+}
 
-/// ?1 is a day, see `day`.
-const PRUNE: [&str; 3] = [
-    "DELETE FROM posts WHERE (account, id) IN
-       (SELECT account, id FROM posts WHERE day < ?1 LIMIT ?2)",
-    "DELETE FROM conversations WHERE (account, id) IN
-       (SELECT account, id FROM conversations AS old
-        WHERE day < ?1 AND NOT EXISTS
+const SWEPT: [Swept; 3] = [
+    Swept {
+        table: "posts",
+        key: "account, id",
+        old: "day < ?1",
+    },
+    Swept {
+        table: "conversations",
+        key: "account, id",
+        old: "day < ?1 AND NOT EXISTS
           (SELECT 1 FROM conversations AS kept
-           WHERE kept.account = old.account AND kept.id = old.survivor AND kept.day >= ?1)
-        LIMIT ?2)",
-    "DELETE FROM cases WHERE (account, customer, conversation) IN
-       (SELECT account, customer, conversation FROM cases WHERE at < ?1 * 86400000 LIMIT ?2)",
+           WHERE kept.account = conversations.account AND kept.id = conversations.survivor
+             AND kept.day >= ?1)",
+    },
+    Swept {
+        table: "cases",
+        key: "account, customer, conversation",
+        old: "at < ?1 * 86400000",
+    },
 ];
+
+/// How far a clean-up has gone through the tables of threads; at first it has not begun.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadsSweep {
+    /// Index of the table it is in, and the last key it has looked at there.
+    table: usize,
+    after: Vec<Value>,
+    /// Rows that went since it began.
+    pub removed: usize,
+    /// How often it has been through all of them.
+    pub passes: usize,
+}
 
 fn day(at: Timestamp) -> i64 {
     at.as_second().div_euclid(24 * 3600)
@@ -64,7 +92,7 @@ fn tweet(stored: Option<i64>) -> Option<TweetId> {
     stored.and_then(|id| TweetId::from_number(number(id)))
 }
 
-fn account_key(account: AccountId) -> i64 {
+pub(super) fn account_key(account: AccountId) -> i64 {
     stored(account.0.get())
 }
 
@@ -135,7 +163,7 @@ impl Tx<'_> {
         account: AccountId,
         id: &ConversationId,
     ) -> Result<ConversationId, StoreError> {
-        let name = id.to_string();
+        let name = id.name();
         let survivor: Option<Option<String>> = self.row(
             "SELECT survivor FROM conversations WHERE account = ?1 AND id = ?2",
             params![account_key(account), name],
@@ -193,7 +221,7 @@ impl Tx<'_> {
                route_tags = excluded.route_tags, day = excluded.day",
             params![
                 account_key(account),
-                id.to_string(),
+                id.name(),
                 row.first_sequence.map(stored),
                 row.received_at.map(millis),
                 row.group,
@@ -221,7 +249,7 @@ impl Tx<'_> {
         if *merged == survivor {
             return Ok(());
         }
-        let names = (merged.to_string(), survivor.to_string());
+        let names = (merged.name(), survivor.name());
         self.execute(
             "UPDATE conversations SET survivor = ?3 WHERE account = ?1 AND survivor = ?2",
             params![account_key(account), names.0, names.1],
@@ -231,87 +259,87 @@ impl Tx<'_> {
              ON CONFLICT (account, id) DO UPDATE SET survivor = excluded.survivor",
             params![account_key(account), names.0, names.1, day(at)],
         )?;
-        self.move_cases(account, &names.0, &names.1)
+        Ok(())
     }
 
-    fn move_cases(&self, account: AccountId, from: &str, to: &str) -> Result<(), StoreError> {
-        // A customer of both keeps the newer time.
-        self.execute(
-            "INSERT INTO cases (account, customer, conversation, at)
-             SELECT account, customer, ?3, at FROM cases WHERE account = ?1 AND conversation = ?2
-             ON CONFLICT (account, customer, conversation) DO UPDATE SET at = max(at, excluded.at)",
-            params![account_key(account), from, to],
-        )?;
-        self.execute(
-            "DELETE FROM cases WHERE account = ?1 AND conversation = ?2",
-            params![account_key(account), from],
-        )
-        .map(drop)
-    }
-
-    /// Remembers that a customer takes part in a conversation.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub fn touch_case(
-        &self,
-        account: AccountId,
-        customer: UserId,
-        conversation: &ConversationId,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO cases (account, customer, conversation, at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (account, customer, conversation) DO UPDATE SET at = excluded.at",
-            params![
-                account_key(account),
-                stored(customer.get()),
-                conversation.to_string(),
-                millis(at),
-            ],
-        )
-        .map(drop)
-    }
-
-    /// Other conversations of the same customer and account since `since`, newest first, at most
-    /// twenty.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn related(
-        &self,
-        account: AccountId,
-        customer: UserId,
-        but: &ConversationId,
-        since: Timestamp,
-    ) -> Result<Vec<ConversationId>, StoreError> {
-        // A bound in the statement has SQLite plan it anew for each value, an order with a limit
-        // has it build a table.
-        let mut found: Vec<(i64, String)> = self.rows(
-            "SELECT at, conversation FROM cases WHERE account = ?1 AND customer = ?2",
-            params![account_key(account), stored(customer.get())],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        let but = but.to_string();
-        found.retain(|(at, name)| *at >= millis(since) && *name != but);
-        found.sort_by(|(at, name), (other_at, other)| other_at.cmp(at).then(name.cmp(other)));
-        found.truncate(RELATED);
-        Ok(found
-            .iter()
-            .filter_map(|(_, name)| name.parse().ok())
-            .collect())
-    }
-
-    /// Forgets at most `limit` each of posts, conversations and cases untouched since the day of
-    /// `before`; how many in all. A merged conversation stays as long as its survivor: posts still
+    /// Looks at the next `limit` rows of posts, conversations and cases, and forgets those untouched
+    /// since the day of `before`. A merged conversation stays as long as its survivor: posts still
     /// name it.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn prune_threads(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        PRUNE.iter().try_fold(0, |removed, sql| {
-            let more = self.execute(sql, [day(before), stored(limit as u64)])?;
-            Ok(removed + more)
+    pub fn prune_threads(
+        &self,
+        before: Timestamp,
+        mut sweep: ThreadsSweep,
+        limit: usize,
+    ) -> Result<ThreadsSweep, StoreError> {
+        let Some(swept) = SWEPT.get(sweep.table) else {
+            return Ok(ThreadsSweep {
+                table: 0,
+                passes: sweep.passes + 1,
+                ..sweep
+            });
+        };
+        let last = self.key_after(swept, &sweep.after, limit)?;
+        sweep.removed += self.delete_old(swept, day(before), &sweep.after, last.as_deref())?;
+        if last.is_none() {
+            sweep.table += 1;
+        }
+        sweep.after = last.unwrap_or_default();
+        Ok(sweep)
+    }
+
+    /// The key `limit` rows after another one; none where the table ends before.
+    fn key_after(
+        &self,
+        swept: &Swept,
+        after: &[Value],
+        limit: usize,
+    ) -> Result<Option<Vec<Value>>, StoreError> {
+        let Swept { table, key, .. } = swept;
+        let (beyond, offset) = (beyond(key, after, 1), limit.saturating_sub(1));
+        let sql = format!(
+            "SELECT {key} FROM {table} WHERE {beyond} ORDER BY {key} LIMIT 1 OFFSET {offset}"
+        );
+        self.row(&sql, params_from_iter(after), |row| {
+            let columns = row.as_ref().column_count();
+            (0..columns).map(|column| row.get(column)).collect()
         })
     }
+
+    fn delete_old(
+        &self,
+        swept: &Swept,
+        day: i64,
+        after: &[Value],
+        last: Option<&[Value]>,
+    ) -> Result<usize, StoreError> {
+        let Swept { table, key, old } = swept;
+        let (last, beyond) = (last.unwrap_or_default(), beyond(key, after, 2));
+        let within = match last {
+            [] => "true".to_owned(),
+            last => format!("({key}) <= ({})", marks(after.len() + 2, last.len())),
+        };
+        let sql = format!("DELETE FROM {table} WHERE {old} AND {beyond} AND {within}");
+        let day = Value::from(day);
+        self.execute(
+            &sql,
+            params_from_iter(iter::once(&day).chain(after).chain(last)),
+        )
+    }
+}
+
+/// The condition that a key comes after another one, which is bound from `first` on; none comes
+/// before all.
+fn beyond(key: &str, after: &[Value], first: usize) -> String {
+    match after {
+        [] => "true".to_owned(),
+        after => format!("({key}) > ({})", marks(first, after.len())),
+    }
+}
+
+fn marks(first: usize, count: usize) -> String {
+    let marks: Vec<_> = (first..first + count).map(|n| format!("?{n}")).collect();
+    marks.join(", ")
 }

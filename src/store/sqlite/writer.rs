@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::cases::Recent;
 use super::tx::Tx;
 use super::{BUSY_TIMEOUT, create, reconnect, schema};
 use crate::store::tail::Tail;
@@ -22,7 +23,8 @@ const BATCH: usize = 512;
 /// Pages in the write-ahead log beyond which the writer itself lets it start over: a checkpoint
 /// beside a busy writer copies but can never reset.
 const WAL_RESTART_FRAMES: i64 = 8192;
-const CHECKPOINT_PERIOD: Duration = Duration::from_millis(500);
+/// Short: a commit that comes while the disk takes a checkpoint waits for all of that.
+const CHECKPOINT_PERIOD: Duration = Duration::from_millis(100);
 /// How long the writer waits for readers to leave the log before it lets it start over.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -80,6 +82,7 @@ impl Writer {
             conn: Some(conn),
             tail,
             known_sequence: None,
+            recent: None,
             restart_wal,
         };
         spawn("store-writer", move || thread.run(jobs))?;
@@ -124,6 +127,8 @@ struct WriterThread {
     tail: Arc<Tail>,
     /// Next sequence after our last commit; another process may have moved on since.
     known_sequence: Option<u64>,
+    /// As of our last commit.
+    recent: Option<Recent>,
     restart_wal: Arc<AtomicBool>,
 }
 
@@ -157,15 +162,21 @@ impl WriterThread {
         let first = next_sequence(&transaction)?;
         if self.known_sequence.is_some_and(|known| known != first) {
             self.tail.skip_to(first);
+            self.recent = None;
         }
         let mut tx = Tx::new(&transaction, first);
+        // Taken: should the commit fail, the next one reads again what is on disk.
+        let recent = self.recent.take();
+        tx.recent = Some(recent.map_or_else(|| Recent::load(&transaction), Ok)?);
         for job in batch {
             tx.share(|tx| job.run(tx))?;
         }
+        tx.enter_cases()?;
         let (ledger_changed, echoes_changed) = (tx.ledger_changed.get(), tx.echoes_changed.get());
-        let (next, appended) = (tx.next_sequence, tx.appended);
+        let (next, appended, recent) = (tx.next_sequence, tx.appended, tx.recent);
         transaction.commit()?;
         self.known_sequence = Some(next);
+        self.recent = recent;
         self.tail.push(first, next, appended);
         if ledger_changed {
             self.tail.ledger_changed().notify_one();

@@ -1,12 +1,15 @@
 //! Quarantine, gaps, threads and facts.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use twitter_channel::domain::ids::{AccountId, ConversationId, TweetId, UserId};
 use twitter_channel::store::{
-    ConversationRow, GapReason, NewQuarantined, PostRow, QuarantineReason, Store,
+    Case, ConversationRow, GapReason, NewQuarantined, NewRow, PostRow, QuarantineReason, Store,
+    StoreError, ThreadsSweep, Tx,
 };
 
-use super::support::{Database, account, at, event, fresh, read, write};
+use super::support::{Database, account, at, event, fresh, read, row, write};
 
 /// Above 2^63: more than a signed column holds as a positive number.
 const LARGE: u64 = 9_999_999_999_999_999_999;
@@ -209,7 +212,7 @@ async fn ids_above_two_to_the_sixty_third_survive() {
     let stored = row.clone();
     write(&store, move |tx| {
         tx.put_post(account(LARGE), tweet(LARGE), &stored, at(1))?;
-        tx.touch_case(account(LARGE), user(LARGE), &thread(LARGE), at(1))
+        touch_in(tx, account(LARGE), LARGE, LARGE, at(1))
     })
     .await;
     assert_eq!(
@@ -321,9 +324,30 @@ async fn related(
     .await
 }
 
+/// Publishes an event in a customer's case.
+fn touch_in(
+    tx: &mut Tx<'_>,
+    of: AccountId,
+    customer: u64,
+    id: u64,
+    when: Timestamp,
+) -> Result<(), StoreError> {
+    let number = tx.next_sequence();
+    let case = Case {
+        account: of,
+        customer: user(customer),
+        conversation: thread(id),
+    };
+    let row = NewRow {
+        case: Some(case),
+        ..row(number)
+    };
+    tx.append(row, when).map(drop)
+}
+
 async fn touch(store: &Store, customer: u64, id: u64, second: i64) {
     write(store, move |tx| {
-        tx.touch_case(account(1), user(customer), &thread(id), at(second))
+        touch_in(tx, account(1), customer, id, at(second))
     })
     .await;
 }
@@ -367,6 +391,78 @@ async fn cases_follow_a_merge_with_their_newest_time() {
     assert_eq!(related(&store, account(1), 8, 99, 0).await, [thread(2)]);
 }
 
+/// In no order, as customers come; one for each number below a prime.
+fn scattered(number: u64) -> u64 {
+    100 + number * 7919 % 65_537
+}
+
+/// More cases than are held in memory, so that most of them are in the table; a customer each.
+async fn many_cases(store: &Store, customers: RangeInclusive<u64>, when: Timestamp) {
+    write(store, move |tx| {
+        for customer in customers {
+            let customer = scattered(customer);
+            touch_in(tx, account(1), customer, customer, when)?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cases_are_found_wherever_they_are_held_and_after_a_restart() {
+    let (database, store) = fresh();
+    for part in [1..=10_000, 10_001..=20_000, 20_001..=30_000] {
+        many_cases(&store, part, at(10)).await;
+    }
+    let found = |store: Store| async move {
+        write(&store, |tx| {
+            let mut missed = Vec::new();
+            for customer in (1..=30_000).map(scattered) {
+                let related = tx.related(account(1), user(customer), &thread(99_999), at(0))?;
+                if related != [thread(customer)] {
+                    missed.push(customer);
+                }
+            }
+            Ok(missed)
+        })
+        .await
+    };
+    assert_eq!(found(store.clone()).await, [0; 0]);
+    // A reading connection has no cases in memory.
+    for number in [1, 15_000, 30_000] {
+        let customer = scattered(number);
+        let related = related(&store, account(1), customer, 99_999, 0).await;
+        assert_eq!(related, [thread(customer)]);
+    }
+    drop(store);
+    assert_eq!(found(database.open()).await, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_decision_stays_until_its_case_is_entered() {
+    let (_database, store) = fresh();
+    for id in 1..=3 {
+        touch(&store, 7, id, 10).await;
+    }
+    write(&store, |tx| {
+        tx.advance_cursor(3, &[], at(1))?;
+        tx.prune_bodies(Timestamp::MAX, 100)
+    })
+    .await;
+    assert_eq!(
+        write(&store, |tx| tx.prune_seen(Timestamp::MAX, 100)).await,
+        0
+    );
+}
+
+/// Lets a clean-up go on to the end of its pass; how many rows went in all.
+async fn swept(store: &Store, mut sweep: ThreadsSweep, until: i64, limit: usize) -> usize {
+    while sweep.passes == 0 {
+        sweep = write(store, move |tx| tx.prune_threads(day(until), sweep, limit)).await;
+    }
+    sweep.removed
+}
+
 #[tokio::test]
 async fn threads_are_forgotten_when_untouched_within_the_limit() {
     let (_database, store) = fresh();
@@ -379,22 +475,35 @@ async fn threads_are_forgotten_when_untouched_within_the_limit() {
                 &conversation(id),
                 day(id.cast_signed()),
             )?;
-            tx.touch_case(account(1), user(7), &thread(id), day(id.cast_signed()))?;
         }
         tx.put_post(account(1), tweet(1), &post(1), day(9))
     })
     .await;
-    assert_eq!(write(&store, |tx| tx.prune_threads(day(4), 2)).await, 6);
-    assert_eq!(write(&store, |tx| tx.prune_threads(day(4), 100)).await, 2);
-    assert_eq!(write(&store, |tx| tx.prune_threads(day(4), 100)).await, 0);
+    // The first two of the five posts: the first was touched again.
+    let sweep = write(&store, |tx| {
+        tx.prune_threads(day(4), ThreadsSweep::default(), 2)
+    })
+    .await;
+    assert_eq!((sweep.removed, sweep.passes), (1, 0));
+    assert_eq!(swept(&store, sweep, 4, 2).await, 5);
+    assert_eq!(swept(&store, ThreadsSweep::default(), 4, 5).await, 0);
     for (id, known) in [(1, true), (2, false), (3, false), (4, true), (5, true)] {
         let post = read(&store, move |tx| tx.post(account(1), tweet(id))).await;
         assert_eq!(post.is_some(), known, "post {id}");
     }
-    assert_eq!(
-        related(&store, account(1), 7, 99, 0).await,
-        [thread(5), thread(4)]
-    );
+}
+
+#[tokio::test]
+async fn cases_are_forgotten_when_untouched() {
+    let (_database, store) = fresh();
+    for id in 1..=5 {
+        touch(&store, 7, id, id.cast_signed() * 24 * 3600).await;
+    }
+    many_cases(&store, 1..=20_000, day(9)).await;
+    assert_eq!(swept(&store, ThreadsSweep::default(), 4, 100_000).await, 3);
+    // A reading connection looks at all events whose cases the table may lack.
+    let related = related(&store, account(1), 7, 99, 4 * 24 * 3600).await;
+    assert_eq!(related, [thread(5), thread(4)]);
 }
 
 #[tokio::test]
@@ -405,9 +514,9 @@ async fn a_merge_is_known_as_long_as_its_survivor_is_in_use() {
         tx.put_conversation(account(1), &thread(2), &conversation(1), day(100))
     })
     .await;
-    write(&store, |tx| tx.prune_threads(day(50), 100)).await;
+    swept(&store, ThreadsSweep::default(), 50, 100).await;
     assert_eq!(survivor(&store, 1).await, thread(2));
-    write(&store, |tx| tx.prune_threads(day(101), 100)).await;
-    write(&store, |tx| tx.prune_threads(day(101), 100)).await;
+    swept(&store, ThreadsSweep::default(), 101, 100).await;
+    swept(&store, ThreadsSweep::default(), 101, 100).await;
     assert_eq!(survivor(&store, 1).await, thread(1));
 }

@@ -75,6 +75,7 @@ pub(super) fn row_of(number: u64, body: impl Into<Bytes>) -> NewRow {
         subject: format!("post/{number}"),
         time: at(number.cast_signed()),
         mandatory: true,
+        case: None,
         body: body.into(),
     }
 }

@@ -8,7 +8,10 @@ CREATE TABLE seen (
   sequence INTEGER PRIMARY KEY,
   id BLOB NOT NULL UNIQUE,
   at INTEGER NOT NULL,
-  wanted INTEGER NOT NULL            -- 0: no filter wanted it; a later delivery may know more
+  wanted INTEGER NOT NULL,           -- 0: no filter wanted it; a later delivery may know more
+  account INTEGER,                   -- whose case it was published in, where it was in one;
+  customer INTEGER,                  -- the table of cases has it some events later
+  conversation TEXT
 );
 
 CREATE INDEX seen_at ON seen (at);
@@ -39,8 +42,9 @@ CREATE TABLE lane (
 CREATE INDEX lane_routing_key ON lane (kind, routing_key, sequence);
 CREATE INDEX lane_sequence ON lane (sequence);
 
--- Posts known by id, for each account: those delivered and those only pointed to. Days, not
--- moments: most rows are stored several times within one, and their index then stays as it is.
+-- Posts known by id, for each account: those delivered and those only pointed to. No index tells
+-- which are old, here and in the next two: each would be written with every delivery, for what is
+-- looked for once in a year. The clean-up goes through the tables instead, a little at a time.
 CREATE TABLE posts (
   account INTEGER NOT NULL,
   id INTEGER NOT NULL,
@@ -54,8 +58,6 @@ CREATE TABLE posts (
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
 
-CREATE INDEX posts_day ON posts (day);
-
 CREATE TABLE conversations (
   account INTEGER NOT NULL,
   id TEXT NOT NULL,
@@ -68,10 +70,10 @@ CREATE TABLE conversations (
   day INTEGER NOT NULL,              -- when last stored, in days since 1970
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
-CREATE INDEX conversations_day ON conversations (day);
 CREATE INDEX conversations_survivor ON conversations (account, survivor) WHERE survivor IS NOT NULL;
 
--- Which conversations a customer has with an account: `related`.
+-- Which conversations a customer has with an account: `related`. Entered later than `seen` has
+-- them, by customer, so that few pages are written.
 CREATE TABLE cases (
   account INTEGER NOT NULL,
   customer INTEGER NOT NULL,
@@ -79,7 +81,6 @@ CREATE TABLE cases (
   at INTEGER NOT NULL,
   PRIMARY KEY (account, customer, conversation)
 ) WITHOUT ROWID;
-CREATE INDEX cases_at ON cases (at);
 
 -- Deliveries, whole, of which a part was not understood or has no account yet.
 CREATE TABLE quarantine (

@@ -133,6 +133,8 @@ fn account() -> Account {
         oauth2_refresh_token: Some("seed-refresh".into()),
         sending: Sending::Live,
         blocked: Default::default(),
+        monthly_budget: None,
+        enrich: Default::default(),
     }
 }
 
