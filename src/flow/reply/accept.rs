@@ -354,7 +354,9 @@ fn direct_message(
     for event_type in ["message.sent", "message.received"] {
         let event = message_event_id(account, event_type, &id);
         if let Some(row) = tx.event(event)? {
-            return Ok(row.correlation_id.parse().ok());
+            let conversation: Option<ConversationId> = row.correlation_id.parse().ok();
+            // Events of posts are named by their numbers, too.
+            return Ok(conversation.filter(|it| !matches!(it, ConversationId::Thread(_))));
         }
     }
     Ok(None)
