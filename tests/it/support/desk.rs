@@ -41,8 +41,8 @@ pub(crate) struct Noted {
     pub(crate) outcomes: BTreeMap<String, BTreeSet<String>>,
     /// Faults against the contract: the same event with two bodies.
     pub(crate) faults: Vec<String>,
-    /// How often an event came that had come before.
-    pub(crate) repeats: usize,
+    /// How often events came beyond the first time, by id.
+    pub(crate) repeats: BTreeMap<String, usize>,
 }
 
 impl Desk {
@@ -120,6 +120,12 @@ impl Noted {
         self.events.get(self.outcomes.get(command)?.first()?)
     }
 
+    /// How often the outcome of a command came beyond the first time.
+    pub(crate) fn outcome_repeats(&self, command: &str) -> usize {
+        let outcomes = self.outcomes.get(command).into_iter().flatten();
+        outcomes.filter_map(|id| self.repeats.get(id)).sum()
+    }
+
     /// Events of a type about a message.
     pub(crate) fn about<'a>(&'a self, event_type: &'a str, message: &str) -> Vec<&'a Value> {
         let all = self.of_type(event_type);
@@ -137,7 +143,7 @@ impl Noted {
         let event: Value = serde_json::from_slice(body).unwrap();
         let id = event["event"]["id"].as_str().unwrap().to_owned();
         if let Some(known) = self.events.get(&id) {
-            self.repeats += 1;
+            *self.repeats.entry(id.clone()).or_default() += 1;
             if *known != event {
                 let fault = format!("event {id} has two bodies: {known} and {event}");
                 self.faults.push(fault);
