@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod broker;
+mod by_hand;
 mod chaos;
 mod commands;
 mod contract;
@@ -16,8 +17,10 @@ mod hostile;
 mod http;
 mod layers;
 mod normalize;
+mod plans;
 mod replies;
 mod routing;
 mod store;
 mod support;
 mod threads;
+mod uploads;

@@ -414,7 +414,11 @@ impl Work<'_, '_> {
         let app = self.context.registry().app_of(account);
         let tier = app.map_or(Tier::SelfServe, |app| app.tier);
         let named = explicitly_named(account, post);
-        let advice = reply::to_post(tier, named, post, &relations, &self.context.prices().calls);
+        let (limit, prices) = (
+            self.context.rules().post_limit(account),
+            self.context.prices(),
+        );
+        let advice = reply::to_post(tier, named, post, &relations, limit, &prices.calls);
         let delivery = self.delivery(account, &post.message);
         let message = self.describe_post(post, relations);
         let context = above.iter();

@@ -55,6 +55,35 @@ struct Draft {
     call: Call,
 }
 
+impl Draft {
+    fn new(command: Command) -> Self {
+        Self {
+            account: command.account,
+            plan: Plan::default(),
+            conversation: String::new(),
+            call: Call::CreatePost,
+            command: without_files(command),
+        }
+    }
+}
+
+/// Why a command would fail at once; changes nothing.
+pub(super) fn refusal(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    command: Command,
+    at: Timestamp,
+) -> Result<Option<Failure>, StoreError> {
+    let decision = decide(
+        tx,
+        rules,
+        &mut Draft::new(command),
+        &Prepared::default(),
+        at,
+    )?;
+    Ok(decision.err())
+}
+
 /// Takes a command that could be read.
 pub(super) fn accept(
     tx: &mut Tx<'_>,
@@ -67,13 +96,7 @@ pub(super) fn accept(
     if let Some(row) = tx.command_by_id(&command.id)? {
         return repeat(tx, rules, &row, &fingerprint, at);
     }
-    let mut draft = Draft {
-        account: command.account,
-        plan: Plan::default(),
-        conversation: String::new(),
-        call: Call::CreatePost,
-        command: without_files(command),
-    };
+    let mut draft = Draft::new(command);
     let has_files = !prepared.kept.is_empty();
     let decision = decide(tx, rules, &mut draft, &prepared, at)?;
     let sequence = tx.insert_command(&new_command(rules, &draft, fingerprint, at))?;
@@ -383,13 +406,12 @@ fn plan(
                 Some(id) => parent::post(tx, account.id, id)?,
                 None => Parent::default(),
             };
-            let limit = tx.account_state(account.id)?.post_limit;
             draft.call = Call::CreatePost;
             place_in_thread(draft, post.in_reply_to, &parent);
             draft.plan.fallback_parent = post.in_reply_to;
             let command = &draft.command;
             Ok(
-                compose::post(rules, account, command, &post, &parent, limit).map(|composed| {
+                compose::post(rules, account, command, &post, &parent).map(|composed| {
                     draft.plan.parts = composed.parts;
                     draft.plan.prices = composed.prices;
                 }),

@@ -8,8 +8,8 @@ use crate::domain::command::{
 use crate::domain::ids::ConversationId;
 use crate::domain::money::Usd;
 use crate::domain::text::{
-    CannotSplit, DIRECT_MESSAGE_LIMIT, POST_LIMIT, cashtags, invalid_characters, split,
-    split_plain, weigh, with_suffix,
+    CannotSplit, DIRECT_MESSAGE_LIMIT, cashtags, invalid_characters, split, split_plain, weigh,
+    with_suffix,
 };
 
 use super::parent::{Parent, other_side};
@@ -38,7 +38,6 @@ pub(super) fn post(
     command: &Command,
     post: &SendPost,
     parent: &Parent,
-    limit: Option<u32>,
 ) -> Result<Composed, Failure> {
     let tier = rules.tier(account);
     if post.quote.is_some() && tier == Tier::SelfServe {
@@ -63,7 +62,7 @@ pub(super) fn post(
     )?;
     check_characters(&post.text, "send_post.text")?;
     check_characters(&post.suffix, "send_post.suffix")?;
-    let parts = post_parts(post, limit.unwrap_or(POST_LIMIT))?;
+    let parts = post_parts(post, rules.post_limit(account))?;
     if tier == Tier::SelfServe {
         check_cashtags(&parts)?;
     }

@@ -13,6 +13,7 @@
 //! call whose end is not known is looked up (`super::reconcile`), never repeated blindly.
 
 mod accept;
+mod by_hand;
 mod compose;
 mod files;
 mod immediate;
@@ -29,7 +30,9 @@ pub(crate) mod settle;
 mod step;
 mod windows;
 
+pub use by_hand::{cancel, release, retry};
 pub use intake::Intake;
 pub(crate) use outcome::command_ref;
 pub use rules::Rules;
 pub use scheduler::{Paused, Replies, republish};
+pub(crate) use step::result_name;

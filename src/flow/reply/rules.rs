@@ -11,9 +11,10 @@ use crate::domain::filter::FOLLOWED_FOR;
 use crate::domain::ids::{AccountId, ConversationId};
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
-use crate::store::Hold;
+use crate::flow::plan_check::PostLimits;
+use crate::store::{Hold, StoreError, Tx};
 
-/// What does not change while the service runs.
+/// What does not change while the service runs, the plans of accounts at X excepted.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub registry: Arc<Registry>,
@@ -26,6 +27,8 @@ pub struct Rules {
     pub first_read: Duration,
     /// From there to the second.
     pub second_read: Duration,
+    /// Longest posts, by the accounts' plans.
+    pub post_limits: Arc<PostLimits>,
 }
 
 impl Rules {
@@ -53,6 +56,23 @@ impl Rules {
             (Sending::Live, true, _) => Hold::Revoked,
             (Sending::Hold | Sending::Refuse, _, _) => Hold::Stopped,
         }
+    }
+
+    /// The same by what the store knows of the account.
+    pub(super) fn hold_now(
+        &self,
+        tx: &Tx<'_>,
+        account: &Account,
+        files: bool,
+    ) -> Result<Hold, StoreError> {
+        let revoked = tx.account_state(account.id)?.revoked_at.is_some();
+        Ok(self.hold(account, revoked, files))
+    }
+
+    /// Longest post of an account, weighted characters.
+    pub(crate) fn post_limit(&self, account: &Account) -> u32 {
+        let by_plan = || self.post_limits.of(account.id);
+        account.max_post_length.unwrap_or_else(by_plan)
     }
 
     pub(super) fn tier(&self, account: &Account) -> Tier {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::accept::attachments;
@@ -20,8 +19,8 @@ use crate::flow::reconcile::{self, Found};
 use crate::store::{CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait};
 use crate::telemetry::metrics;
 use crate::x::client::{
-    self, Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits,
-    NewPost, NotSent, Reply, Since, Upload, direct_message_link,
+    Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits, NewPost,
+    NotSent, Reply, Since, Upload, direct_message_link,
 };
 
 /// Newest messages asked for in a look; a second one, where X has more, asks for the most it gives.
@@ -321,14 +320,14 @@ impl Stepper {
         let described = attachments(&case.command.action);
         for (file, attachment) in case.plan.files.iter().zip(described) {
             let Some(kept) = &file.kept else { continue };
-            let bytes: Bytes = self.vault.read(&kept.file).await?.whole().await?;
+            let content = self.vault.read(&kept.file).await?.into_chunks();
             let upload = Upload {
-                bytes,
+                size: kept.file.size,
                 content_type: kept.media.media_type.as_str(),
-                category: category(MediaCategory::of(kept.media.kind(), target)),
+                category: MediaCategory::of(kept.media.kind(), target),
                 processing_deadline: PROCESSING,
             };
-            let uploaded = self.client.upload_media(auth, &upload).await;
+            let uploaded = self.client.upload_media(auth, &upload, content).await?;
             metrics::count_call(uploaded.call.name(), result_name(&uploaded.result));
             let id = uploaded.result.map_err(Trouble::Call)?.id;
             if !attachment.alt_text.is_empty() {
@@ -433,7 +432,8 @@ fn unlinked<T>() -> Answer<T> {
     }
 }
 
-fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
+/// As in metrics.
+pub(crate) fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
     match result {
         Ok(_) => "ok",
         Err(CallError::NotSent { .. }) => "not_sent",
@@ -443,17 +443,6 @@ fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
         Err(CallError::Unavailable { .. }) => "unavailable",
         Err(CallError::Uncertain { .. }) => "uncertain",
         Err(CallError::Refused(_)) => "refused",
-    }
-}
-
-fn category(category: MediaCategory) -> client::MediaCategory {
-    match category {
-        MediaCategory::TweetImage => client::MediaCategory::PostImage,
-        MediaCategory::TweetGif => client::MediaCategory::PostGif,
-        MediaCategory::TweetVideo => client::MediaCategory::PostVideo,
-        MediaCategory::DmImage => client::MediaCategory::DirectMessageImage,
-        MediaCategory::DmGif => client::MediaCategory::DirectMessageGif,
-        MediaCategory::DmVideo => client::MediaCategory::DirectMessageVideo,
     }
 }
 
@@ -618,6 +607,16 @@ fn begin(
     match waiting.state {
         CommandState::Uncertain => look_next(tx, rules, case, at),
         CommandState::Pending if waiting.hold == Hold::None => {
+            let account = waiting.account.and_then(|id| rules.registry.account(id.0));
+            let hold = match account {
+                Some(account) => rules.hold_now(tx, account, false)?,
+                None => Hold::None,
+            };
+            // A person let it go, or it was on its way when the credential died.
+            if hold != Hold::None {
+                tx.set_hold(sequence, hold, at)?;
+                return Ok(Next::Nothing);
+            }
             if case.plan.parts.is_empty() {
                 return begin_change(tx, case, at);
             }

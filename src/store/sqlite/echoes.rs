@@ -115,4 +115,17 @@ impl Tx<'_> {
         self.execute("DELETE FROM echoes WHERE id = ?1", [stored(id)])
             .map(drop)
     }
+
+    /// Forgets at most `limit` deliveries received before `before`, which no release could process;
+    /// how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn prune_echoes(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.execute(
+            "DELETE FROM echoes WHERE id IN
+               (SELECT id FROM echoes WHERE received_at < ?1 ORDER BY id LIMIT ?2)",
+            params![millis(before), stored(limit as u64)],
+        )
+    }
 }

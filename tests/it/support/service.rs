@@ -383,6 +383,25 @@ impl TestService {
         assert_eq!(self.deliver(body.to_string()).await, 200, "{body:#}");
     }
 
+    /// Runs a command of the command line beside the service: its exit status, and what it says on
+    /// stdout or, where it failed, on stderr.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_twitter-channel"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.path().join(SETTINGS))
+            .env("TWITTER_CHANNEL__STORE__URL", store_url(&self.folder))
+            .envs(self.setup.variables.clone());
+        let output = command.output().await.unwrap();
+        let said = match output.status.success() {
+            true => output.stdout,
+            false => output.stderr,
+        };
+        let code = output.status.code().unwrap();
+        (code, String::from_utf8(said).unwrap())
+    }
+
     /// The core puts a command on the queue.
     pub(crate) async fn command(&self, command: &Value) {
         let body = command.to_string();
@@ -473,16 +492,22 @@ impl TestService {
     }
 }
 
+/// The configuration file, in the service's folder.
+const SETTINGS: &str = "twitter-channel.toml";
+
+fn store_url(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("channel.db").display())
+}
+
 fn load(setup: &Setup, folder: &TempDir, broker: &TestBroker, public: SocketAddr) -> Settings {
-    let path = folder.path().join("twitter-channel.toml");
+    let path = folder.path().join(SETTINGS);
     std::fs::write(&path, setup.file()).unwrap();
-    let store = folder.path().join("channel.db");
     let own = [
         ("PUBLIC__LISTEN", public.to_string()),
         ("PUBLIC__WORKERS", "1".to_owned()),
         ("PRIVATE__LISTEN", "127.0.0.1:0".to_owned()),
         ("BROKER__URL", broker.url()),
-        ("STORE__URL", format!("sqlite://{}", store.display())),
+        ("STORE__URL", store_url(folder)),
     ];
     let own = own.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
     let variables = own.into_iter().chain(setup.variables.clone());
