@@ -51,7 +51,10 @@ async fn held_commands_are_cancelled_and_released_beside_the_service() {
     assert!(!listed.contains("Answer"), "{listed}");
 
     let parts = service.page("/readyz?verbose").await;
-    for part in ["\nconsumer: connected\n", "\nledger: 2 open, 2 held, oldest "] {
+    for part in [
+        "\nconsumer: connected\n",
+        "\nledger: 2 open, 2 held, oldest ",
+    ] {
         assert!(parts.contains(part), "{parts}");
     }
 
