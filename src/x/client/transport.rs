@@ -227,3 +227,17 @@ fn answer_lost(error: reqwest::Error) -> CallError {
         UncertainBecause::AnswerCut
     })
 }
+
+/// What an answer without any headers of limits means; for the table of errors.
+#[cfg(test)]
+pub(crate) fn error_of(status: u16, body: &str) -> CallError {
+    let problem = read_problem(body);
+    let failure = Failure {
+        status,
+        problem: problem.as_ref(),
+        transaction_id: "",
+        limits: &Limits::default(),
+    };
+    let texts = RefusalTexts::compiled_in();
+    classify(&failure, &texts.expect("the table is good"))
+}
