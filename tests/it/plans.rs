@@ -10,7 +10,8 @@ use crate::support::service::{ACME, Event, Setup, TestService};
 
 /// A service that X knows when it is started, with or without Premium.
 async fn start(premium: bool, account_keys: &str) -> TestService {
-    let mut service = TestService::start(Setup::new().account_keys(account_keys)).await;
+    let mut service =
+        TestService::start(Setup::new().asking_for_plans().account_keys(account_keys)).await;
     let simulator = &service.simulator;
     simulator
         .change_standing(ACME, |standing| standing.premium = premium)

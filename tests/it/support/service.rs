@@ -48,6 +48,7 @@ pub(crate) struct Setup {
     pub(super) variables: Vec<(String, String)>,
     forms: Vec<Form>,
     clock: Clock,
+    asks_for_plans: bool,
 }
 
 impl Setup {
@@ -71,6 +72,7 @@ impl Setup {
             variables: Vec::new(),
             forms: vec![Form::AccountActivity],
             clock: Clock::Wall,
+            asks_for_plans: false,
         };
         setup.app(APP, "").account(APP, ACME, "acme", "")
     }
@@ -120,6 +122,14 @@ impl Setup {
     #[must_use]
     pub(crate) fn first_account_only(mut self) -> Self {
         self.accounts.truncate(1);
+        self
+    }
+
+    /// Accounts have the limits of their plans at X, unless their keys say otherwise. Without this
+    /// their posts have 280 characters and X is not asked: its calls and bill are the test's own.
+    #[must_use]
+    pub(crate) fn asking_for_plans(mut self) -> Self {
+        self.asks_for_plans = true;
         self
     }
 
@@ -190,6 +200,9 @@ impl Setup {
                 account.app, account.id, account.username, account.more
             )
             .unwrap();
+            if !self.asks_for_plans {
+                writeln!(file, "max_post_length = 280").unwrap();
+            }
         }
         for filter in &self.filters {
             writeln!(file, "\n[[filters]]\n{filter}").unwrap();
