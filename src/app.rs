@@ -30,8 +30,10 @@ use crate::broker::publisher::Publisher;
 use crate::config::Settings;
 use crate::domain::account::App as XApp;
 use crate::domain::registry::Registry;
+use crate::flow::enrich::Enricher;
 use crate::flow::ingest::{Context, Ingest};
 use crate::flow::media_link::MediaLinks;
+use crate::flow::plan_check::{PlanCheck, PostLimits};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::{Replies, Rules};
 use crate::flow::tokens::StoredTokens;
@@ -40,6 +42,7 @@ use crate::flow::watch::Watch;
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{AppSecrets, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
+use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, http_client};
@@ -103,11 +106,15 @@ impl App {
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
-        let rules = Arc::new(rules(&settings));
+        let rules = Arc::new(rules(&settings, &store).await?);
         let registry = Arc::clone(&rules.registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let media = media_links(&store, &settings).await?;
-        let context = Context::new(Arc::clone(&rules), media);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let sealer = key_file::sealer(&settings)?;
+        let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        let enricher = Enricher::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
+        let context = Context::new(Arc::clone(&rules), media, enricher.enrichment());
         let (ingest, typing) = Ingest::new(store.clone(), Arc::new(context));
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
@@ -123,8 +130,8 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let replies = replies(&settings, &store, Arc::clone(&rules), &tasks).await?;
+        let plans = PlanCheck::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
+        let replies = replies(&settings, &store, Arc::clone(&rules), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let private = serve_private(&settings, &store, states, readiness.clone())?;
@@ -142,6 +149,9 @@ impl App {
         tasks.spawn(telling_of_its_end(consuming, fallen.clone()));
         let replying = replies.run(stop.clone());
         tasks.spawn(telling_of_its_end(replying, fallen.clone()));
+        tasks.spawn(telling_of_its_end(plans.run(stop.clone()), fallen.clone()));
+        let enriching = enricher.run(stop.clone());
+        tasks.spawn(telling_of_its_end(enriching, fallen.clone()));
         let (echoes, until) = (Arc::clone(&ingest), stop.clone());
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
@@ -187,35 +197,37 @@ impl App {
 }
 
 /// What holds for all commands by these settings.
-pub fn rules(settings: &Settings) -> Rules {
-    Rules {
-        registry: Arc::new(Registry::new(
-            settings.apps.clone(),
-            settings.accounts.clone(),
-            settings.filters.clone(),
-        )),
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> {
+    let registry = Registry::new(
+        settings.apps.clone(),
+        settings.accounts.clone(),
+        settings.filters.clone(),
+    );
+    Ok(Rules {
+        post_limits: Arc::new(PostLimits::load(store, &registry).await?),
+        registry: Arc::new(registry),
+        revoked: Arc::default(),
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,
         first_read: settings.reconcile.first_read,
         second_read: settings.reconcile.second_read,
-    }
+    })
 }
 
-/// The way of commands to X, with what it needs: X's API, and a place for attachments.
-async fn replies(
+/// X's API.
+fn client(
     settings: &Settings,
     store: &Store,
-    rules: Arc<Rules>,
+    sealer: Sealer,
     tasks: &TaskTracker,
-) -> Result<Replies, StartError> {
-    let sealer = key_file::sealer(settings)?;
-    let folder = key_file::attachments_folder(settings);
-    let vault = Vault::open(&folder, sealer.clone()).await?;
-    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
+) -> Result<Client, StartError> {
     let base_url = settings.x_api.base_url.as_url();
     let call_timeout = settings.x_api.call_timeout;
-    let client = Client::new(
+    Ok(Client::new(
         ClientSettings {
             base_url: base_url.clone(),
             call_timeout,
@@ -226,7 +238,20 @@ async fn replies(
         Arc::new(StoredTokens::new(store.clone(), sealer)),
         Arc::new(Timestamp::now),
         tasks.clone(),
-    )?;
+    )?)
+}
+
+/// The way of commands to X, with a place for their attachments.
+async fn replies(
+    settings: &Settings,
+    store: &Store,
+    rules: Arc<Rules>,
+    client: Arc<Client>,
+    sealer: Sealer,
+) -> Result<Replies, StartError> {
+    let folder = key_file::attachments_folder(settings);
+    let vault = Vault::open(&folder, sealer).await?;
+    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
     Ok(Replies::new(store.clone(), rules, client, attachments).await?)
 }
 

@@ -83,7 +83,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Probe => probe::ready(settings.private.listen).await?,
         Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
         Command::Commands(command) => {
-            let (store, rules) = (open_store(&settings)?, rules(&settings));
+            let store = open_store(&settings)?;
+            let rules = rules(&settings, &store)
+                .await
+                .map_err(anyhow::Error::from)?;
             print(&command.run(&store, rules).await?)?;
         }
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,

@@ -198,7 +198,7 @@ fn age(now: Timestamp, since: Timestamp) -> String {
 
 impl List {
     async fn run(self, store: &Store, now: Timestamp) -> anyhow::Result<String> {
-        let filter = self.state.map_or(CommandFilter::All, CommandFilter::from);
+        let filter = self.state.map(CommandFilter::from);
         let limit = self.limit;
         let read = move |tx: &Tx<'_>| {
             let rows = tx.newest_commands(filter, limit)?;
@@ -414,7 +414,7 @@ mod tests {
     }
 
     /// The rules of a service with one account, whose stop switch is this.
-    fn rules_with(sending: &str) -> Rules {
+    async fn rules_with(store: &Store, sending: &str) -> Rules {
         let variables = [
             ("APPS__0__NAME", "acme"),
             ("APPS__0__CONSUMER_KEY", "k"),
@@ -428,11 +428,15 @@ mod tests {
             let key = format!("TWITTER_CHANNEL__{key}");
             (key, value.to_owned())
         });
-        rules(&Settings::load(None, variables.into_iter()).unwrap())
+        let settings = Settings::load(None, variables.into_iter()).unwrap();
+        rules(&settings, store).await.unwrap()
     }
 
     async fn run(store: &Store, line: &str) -> anyhow::Result<String> {
-        parse(line).unwrap().run(store, rules_with("live")).await
+        parse(line)
+            .unwrap()
+            .run(store, rules_with(store, "live").await)
+            .await
     }
 
     fn post(id: &str, text: &str) -> Content {
@@ -639,7 +643,9 @@ mod tests {
         let store = TestStore::open();
         put(&store, post("c1", "one"), Hold::Person).await;
         put(&store, post("c2", "two"), Hold::Person).await;
-        let release = parse("release c1").unwrap().run(&store, rules_with("hold"));
+        let release = parse("release c1")
+            .unwrap()
+            .run(&store, rules_with(&store, "hold").await);
         let said = release.await.unwrap();
         assert!(said.contains("held again: sending is stopped"), "{said}");
         let revoked = AccountState {

@@ -166,9 +166,12 @@ fn rules() -> Rules {
         blocked: BTreeSet::new(),
         enrich: Default::default(),
         monthly_budget: None,
+        max_post_length: None,
     };
     Rules {
         registry: Arc::new(Registry::new(vec![app], vec![account], Vec::new())),
+        revoked: Arc::default(),
+        post_limits: Arc::default(),
         prices: free(),
         sending: Sending::Live,
         expire_after: Duration::from_hours(24),

@@ -37,3 +37,4 @@ pub use intake::Intake;
 pub(crate) use outcome::command_ref;
 pub use rules::Rules;
 pub use scheduler::{Paused, Replies, republish};
+pub(crate) use step::result_name;

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
-use super::accept::attachments;
+use super::accept::{attachments, needs_files};
 use super::outcome::{Case, Verdict};
 use super::planner::{Effect, Ended};
 use super::rules::Rules;
@@ -20,8 +19,8 @@ use crate::flow::reconcile::{self, Found};
 use crate::store::{CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait};
 use crate::telemetry::metrics;
 use crate::x::client::{
-    self, Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits,
-    NewPost, NotSent, Reply, Since, Upload, direct_message_link,
+    Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits, NewPost,
+    NotSent, Reply, Since, Upload, direct_message_link,
 };
 
 /// Newest messages asked for in a look; a second one, where X has more, asks for the most it gives.
@@ -36,7 +35,7 @@ const DISK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 pub(super) struct Stepper {
     pub store: Store,
     pub rules: Arc<Rules>,
-    pub client: Client,
+    pub client: Arc<Client>,
     pub vault: Vault,
 }
 
@@ -286,7 +285,10 @@ impl Stepper {
     }
 
     async fn upload_and_send(&self, case: Case) -> Result<(Option<Limits>, Settled), StoreError> {
-        match self.upload(&case).await {
+        let mut described = 0;
+        let uploaded = self.upload(&case, &mut described).await;
+        self.charge_descriptions(&case, described).await?;
+        match uploaded {
             Ok(media) => match self.begin(case.sequence(), Some(())).await? {
                 Next::Send(case, send) => self.send(&case, send, &media).await,
                 _ => self.nothing(case.sequence()).await,
@@ -294,11 +296,15 @@ impl Stepper {
             Err(Trouble::Call(error)) => {
                 let effect = settle::effect_of::<()>(&Err(error.clone()));
                 let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+                let sequence = case.sequence();
                 let settled = self
                     .store
                     .write(move |tx| {
-                        let why = settle::not_done(tx, &rules, &case, error, at)?;
-                        Settled::read(tx, case.sequence(), effect, why)
+                        let why = match Case::open(tx, sequence)? {
+                            Some(case) => settle::not_done(tx, &rules, &case, error, at)?,
+                            None => None,
+                        };
+                        Settled::read(tx, sequence, effect, why)
                     })
                     .await?;
                 Ok((None, settled))
@@ -307,8 +313,24 @@ impl Stepper {
         }
     }
 
-    /// Files of one message, uploaded and described.
-    async fn upload(&self, case: &Case) -> Result<Vec<MediaId>, Trouble> {
+    /// X charges for descriptions whatever becomes of the post.
+    async fn charge_descriptions(&self, case: &Case, count: u64) -> Result<(), StoreError> {
+        let account = case.row.waiting.account;
+        let Some(account) = account.filter(|_| count > 0) else {
+            return Ok(());
+        };
+        let (sequence, at) = (case.sequence(), Timestamp::now());
+        let amount = self.rules.prices.calls.media_metadata.times(count);
+        self.store
+            .write(move |tx| {
+                tx.add_command_cost(sequence, amount)?;
+                tx.add_cost(account, at, "media_metadata", count, amount)
+            })
+            .await
+    }
+
+    /// Files of one message, uploaded and described; counts the descriptions.
+    async fn upload(&self, case: &Case, described: &mut u64) -> Result<Vec<MediaId>, Trouble> {
         let auth = self.auth(case.row.waiting.account);
         let auth = auth.ok_or(Trouble::Call(CallError::NotSent {
             reason: NotSent::NoCredential("the account is not linked"),
@@ -318,17 +340,17 @@ impl Stepper {
             _ => Target::DirectMessage,
         };
         let mut media = Vec::new();
-        let described = attachments(&case.command.action);
-        for (file, attachment) in case.plan.files.iter().zip(described) {
+        let attachments = attachments(&case.command.action);
+        for (file, attachment) in case.plan.files.iter().zip(attachments) {
             let Some(kept) = &file.kept else { continue };
-            let bytes: Bytes = self.vault.read(&kept.file).await?.whole().await?;
+            let content = self.vault.read(&kept.file).await?.into_chunks();
             let upload = Upload {
-                bytes,
+                size: kept.file.size,
                 content_type: kept.media.media_type.as_str(),
-                category: category(MediaCategory::of(kept.media.kind(), target)),
+                category: MediaCategory::of(kept.media.kind(), target),
                 processing_deadline: PROCESSING,
             };
-            let uploaded = self.client.upload_media(auth, &upload).await;
+            let uploaded = self.client.upload_media(auth, &upload, content).await?;
             metrics::count_call(uploaded.call.name(), result_name(&uploaded.result));
             let id = uploaded.result.map_err(Trouble::Call)?.id;
             if !attachment.alt_text.is_empty() {
@@ -336,6 +358,7 @@ impl Stepper {
                 let told = self.client.describe_media(auth, id, text).await;
                 metrics::count_call(told.call.name(), result_name(&told.result));
                 told.result.map_err(Trouble::Call)?;
+                *described += 1;
             }
             media.push(id);
         }
@@ -433,7 +456,8 @@ fn unlinked<T>() -> Answer<T> {
     }
 }
 
-fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
+/// As in metrics.
+pub(crate) fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
     match result {
         Ok(_) => "ok",
         Err(CallError::NotSent { .. }) => "not_sent",
@@ -443,17 +467,6 @@ fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
         Err(CallError::Unavailable { .. }) => "unavailable",
         Err(CallError::Uncertain { .. }) => "uncertain",
         Err(CallError::Refused(_)) => "refused",
-    }
-}
-
-fn category(category: MediaCategory) -> client::MediaCategory {
-    match category {
-        MediaCategory::TweetImage => client::MediaCategory::PostImage,
-        MediaCategory::TweetGif => client::MediaCategory::PostGif,
-        MediaCategory::TweetVideo => client::MediaCategory::PostVideo,
-        MediaCategory::DmImage => client::MediaCategory::DirectMessageImage,
-        MediaCategory::DmGif => client::MediaCategory::DirectMessageGif,
-        MediaCategory::DmVideo => client::MediaCategory::DirectMessageVideo,
     }
 }
 
@@ -618,12 +631,14 @@ fn begin(
     match waiting.state {
         CommandState::Uncertain => look_next(tx, rules, case, at),
         CommandState::Pending if waiting.hold == Hold::None => {
+            let files = needs_files(tx, sequence, &case.plan)?;
             let account = waiting.account.and_then(|id| rules.registry.account(id.0));
             let hold = match account {
-                Some(account) => rules.hold_now(tx, account, false)?,
+                Some(account) => rules.hold_now(tx, account, files)?,
                 None => Hold::None,
             };
-            // A person let it go, or it was on its way when the credential died.
+            // A person let it go, it was on its way when the credential died or sending was
+            // stopped, or it turned out not to be at X, and is sent again.
             if hold != Hold::None {
                 tx.set_hold(sequence, hold, at)?;
                 return Ok(Next::Nothing);

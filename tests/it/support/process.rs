@@ -137,6 +137,16 @@ impl ServiceProcess {
         run("prlimit", &["--pid", &pid, &limit]).await;
     }
 
+    /// The most memory it has had resident at once, KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let pid = self.child.as_ref().unwrap().id().unwrap();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let mut lines = status.lines();
+        let peak = lines.find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.unwrap().trim().trim_end_matches("kB");
+        peak.trim().parse().unwrap()
+    }
+
     /// Where X delivers.
     pub(crate) fn webhook(&self) -> String {
         format!("http://{}:8080/webhooks/twitter/{APP}", self.address)
