@@ -198,7 +198,7 @@ fn age(now: Timestamp, since: Timestamp) -> String {
 
 impl List {
     async fn run(self, store: &Store, now: Timestamp) -> anyhow::Result<String> {
-        let filter = self.state.map(CommandFilter::from);
+        let filter = self.state.map_or(CommandFilter::All, CommandFilter::from);
         let limit = self.limit;
         let read = move |tx: &Tx<'_>| {
             let rows = tx.newest_commands(filter, limit)?;

@@ -6,8 +6,11 @@
 
 mod broker;
 mod by_hand;
+mod chaos;
 mod commands;
 mod contract;
+mod cuts;
+mod echoes;
 mod enrichment;
 mod faults;
 mod hostile;

@@ -173,6 +173,30 @@ async fn a_post_that_never_arrived_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_of_ours_that_x_delivered_back_is_deleted_as_a_post() {
+    let service = start().await;
+    let mention = mention(&service, "hello").await;
+    service.command(&answer(&mention, "c1", "A typo")).await;
+    let mut others = Vec::new();
+    let outcome = service.outcome("c1", &mut others).await;
+    service.settled().await;
+    let delete = json!({
+        "command_id": "c2",
+        "account_id": ACME.to_string(),
+        "delete_message": {"message_id": outcome.text("/messages/0/id")},
+    });
+    service.command(&delete).await;
+    let outcome = service.outcome("c2", &mut others).await;
+    assert_eq!(
+        outcome.event_type(),
+        "command.succeeded",
+        "{:#}",
+        outcome.body
+    );
+    assert!(service.simulator.posts_by(ACME)[0].deleted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_command_again_has_no_second_effect() {
     let service = start().await;
     let mention = mention(&service, "hello").await;

@@ -15,12 +15,15 @@ use crate::attachments::vault::{Vault, VaultError};
 use crate::domain::attachment::{MediaCategory, Target};
 use crate::domain::command::{Action, AttachmentSource, FailureCode, Recipient};
 use crate::domain::ids::{AccountId, ConversationId, MediaId, MessageId, MessageNumber, TweetId};
+use crate::domain::money::Usd;
+use crate::flow::reads;
 use crate::flow::reconcile::{self, Found};
 use crate::store::{CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait};
 use crate::telemetry::metrics;
 use crate::x::client::{
-    Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits, NewPost,
-    NotSent, Reply, Since, Upload, direct_message_link,
+    Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget,
+    DirectMessagesFound, Limits, NewPost, NotSent, PostsFound, Reply, Resources, Since, Upload,
+    direct_message_link,
 };
 
 /// Newest messages asked for in a look; a second one, where X has more, asks for the most it gives.
@@ -478,9 +481,7 @@ struct Seen {
     is_partial: bool,
     has_more: bool,
     limits: Limits,
-    posts: u32,
-    users: u32,
-    direct_messages: u32,
+    resources: Resources,
 }
 
 enum SeenMessage {
@@ -517,35 +518,24 @@ impl Seen {
             is_partial: true,
             has_more: false,
             limits: answer.limits,
-            posts: 0,
-            users: 0,
-            direct_messages: 0,
+            resources: Resources::default(),
         }
     }
 
-    fn of_posts(reply: Reply<crate::x::client::PostsFound>) -> Self {
+    fn of_posts(reply: Reply<PostsFound>) -> Self {
         let found = reply.result.as_ref().ok();
         let has_more = found.is_some_and(|found| found.has_more);
         let unreadable = found.is_some_and(|found| !found.unreadable.is_empty());
-        Self {
-            call: reply.call.name(),
-            is_partial: has_more || unreadable,
-            has_more,
-            limits: reply.limits,
-            posts: reply.resources.posts,
-            users: reply.resources.users,
-            direct_messages: reply.resources.direct_messages,
-            messages: reply.result.map(|found| {
-                let posts = found.posts.into_iter();
-                posts
-                    .map(|post| SeenMessage::Post(Box::new(post)))
-                    .collect()
-            }),
-        }
+        Self::of(reply, has_more, unreadable, |found| {
+            let posts = found.posts.into_iter();
+            posts
+                .map(|post| SeenMessage::Post(Box::new(post)))
+                .collect()
+        })
     }
 
     /// Messages come newest first, so those from before the send prove that nothing is left out.
-    fn of_messages(reply: Reply<crate::x::client::DirectMessagesFound>, send: &SendRow) -> Self {
+    fn of_messages(reply: Reply<DirectMessagesFound>, send: &SendRow) -> Self {
         let found = reply.result.as_ref().ok();
         let reaches_back = found.is_some_and(|found| {
             let mut messages = found.messages.iter();
@@ -553,19 +543,26 @@ impl Seen {
         });
         let has_more = found.is_some_and(|found| found.has_more) && !reaches_back;
         let unreadable = found.is_some_and(|found| !found.unreadable.is_empty());
+        Self::of(reply, has_more, unreadable, |found| {
+            let messages = found.messages.into_iter();
+            let own = messages.filter(|it| it.message.author.id == send.account.0);
+            own.map(|it| SeenMessage::Direct(Box::new(it))).collect()
+        })
+    }
+
+    fn of<T>(
+        reply: Reply<T>,
+        has_more: bool,
+        unreadable: bool,
+        messages: impl FnOnce(T) -> Vec<SeenMessage>,
+    ) -> Self {
         Self {
             call: reply.call.name(),
             is_partial: has_more || unreadable,
             has_more,
             limits: reply.limits,
-            posts: reply.resources.posts,
-            users: reply.resources.users,
-            direct_messages: reply.resources.direct_messages,
-            messages: reply.result.map(|found| {
-                let messages = found.messages.into_iter();
-                let own = messages.filter(|it| it.message.author.id == send.account.0);
-                own.map(|it| SeenMessage::Direct(Box::new(it))).collect()
-            }),
+            resources: reply.resources,
+            messages: reply.result.map(messages),
         }
     }
 }
@@ -596,20 +593,9 @@ fn bill_look(
     seen: &Seen,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let calls = &rules.prices.calls;
-    let read = [
-        ("post_read", seen.posts, calls.post_read),
-        ("user_read", seen.users, calls.user_read),
-        (
-            "direct_message_read",
-            seen.direct_messages,
-            calls.direct_message_read,
-        ),
-    ];
-    for (kind, count, price) in read.into_iter().filter(|(_, count, _)| *count > 0) {
-        let count = u64::from(count);
-        let amount = price.times(count);
-        tx.add_cost(send.account, at, kind, count, amount)?;
+    let prices = &rules.prices.calls;
+    let amount = reads::charge(tx, prices, send.account, seen.resources, at)?;
+    if amount > Usd::default() {
         tx.add_command_cost(send.command, amount)?;
     }
     Ok(())

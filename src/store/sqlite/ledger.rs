@@ -90,6 +90,7 @@ impl CommandState {
 /// Which commands to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandFilter {
+    All,
     /// Those in this state, held ones too.
     In(CommandState),
     /// Those that something or somebody has to let go on.
@@ -284,25 +285,25 @@ impl Tx<'_> {
         self.row(&sql, [stored(sequence)], read_command)
     }
 
-    /// Commands for people to look at, newest first; all of them without a filter.
+    /// Commands for people to look at, newest first.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn newest_commands(
         &self,
-        filter: Option<CommandFilter>,
+        filter: CommandFilter,
         limit: usize,
     ) -> Result<Vec<CommandRow>, StoreError> {
         let state = match filter {
-            Some(CommandFilter::In(state)) => Some(state),
-            Some(CommandFilter::Held) | None => None,
+            CommandFilter::In(state) => Some(state),
+            CommandFilter::All | CommandFilter::Held => None,
         };
         let sql = format!(
             "SELECT {WAITING}, {COMMAND} FROM commands
              WHERE (?1 IS NULL OR state = ?1) AND (NOT ?2 OR (finished_at IS NULL AND hold <> ''))
              ORDER BY sequence DESC LIMIT ?3"
         );
-        let held = filter == Some(CommandFilter::Held);
+        let held = filter == CommandFilter::Held;
         self.rows(
             &sql,
             params![state, held, stored(limit as u64)],

@@ -104,7 +104,10 @@ async fn a_person_is_forgotten() {
     let holds = |text: &str| left.iter().any(|body| body.contains(text));
     assert!(!holds(SECRET) && !holds(ANSWERED), "{left:#?}");
     assert!(holds("me too"), "others are not forgotten");
-    let commands = service.store.read(|tx| tx.newest_commands(None, 100)).await;
+    let commands = service
+        .store
+        .read(|tx| tx.newest_commands(twitter_channel::store::CommandFilter::All, 100))
+        .await;
     for row in commands.unwrap() {
         assert!(!row.content.contains(ANSWERED), "{}", row.content);
         assert!(!row.plan.contains(ANSWERED), "{}", row.plan);

@@ -214,7 +214,10 @@ async fn a_photo_of_the_core_is_sealed_until_the_outcome() {
     let uploaded = service.simulator.uploaded(posts[0].media[0]).unwrap();
     assert_eq!(uploaded, png(SECRET));
     // The command in the ledger is without it.
-    let row = service.store.read(|tx| tx.newest_commands(None, 1)).await;
+    let row = service
+        .store
+        .read(|tx| tx.newest_commands(twitter_channel::store::CommandFilter::All, 1))
+        .await;
     let content = &row.unwrap()[0].content;
     assert!(!content.contains(&STANDARD.encode(SECRET)), "{content}");
 }

@@ -149,7 +149,12 @@ impl ServiceProcess {
 
     /// Where X delivers.
     pub(crate) fn webhook(&self) -> String {
-        format!("http://{}:8080/webhooks/twitter/{APP}", self.address)
+        self.webhook_of(APP)
+    }
+
+    /// Where X delivers to an app.
+    pub(crate) fn webhook_of(&self, app: &str) -> String {
+        format!("http://{}:8080/webhooks/twitter/{app}", self.address)
     }
 
     fn private(&self, path: &str) -> String {

@@ -152,6 +152,23 @@ impl Setup {
         self
     }
 
+    /// An X hears of the apps and accounts that it does not know yet.
+    pub(super) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
+        for (name, _) in &self.apps {
+            let app = NewApp::new(name, &secret_of(name), &webhook(name));
+            let _known = simulator.add_app(app);
+        }
+        for account in &self.accounts {
+            let user = NewUser::named(&account.username).with_id(account.id.0);
+            let _known = simulator.add_user(user);
+            let (app, forms) = (&account.app, &self.forms);
+            simulator.subscribe(app, account.id, forms).unwrap();
+            let (token, secret) = &account.token;
+            let known = simulator.set_access_token(app, account.id, token, secret);
+            known.unwrap();
+        }
+    }
+
     /// The configuration file.
     pub(super) fn file(&self) -> String {
         let mut file = String::new();
@@ -284,21 +301,7 @@ impl TestService {
 
     /// X hears of the apps and accounts that it does not know yet.
     fn tell_x(&self) {
-        for (name, _) in &self.setup.apps {
-            let app = NewApp::new(name, &secret_of(name), &self.webhook(name));
-            let _known = self.simulator.add_app(app);
-        }
-        for account in &self.setup.accounts {
-            let user = NewUser::named(&account.username).with_id(account.id.0);
-            let _known = self.simulator.add_user(user);
-            let (app, forms) = (&account.app, &self.setup.forms);
-            self.simulator.subscribe(app, account.id, forms).unwrap();
-            let (token, secret) = &account.token;
-            let known = self
-                .simulator
-                .set_access_token(app, account.id, token, secret);
-            known.unwrap();
-        }
+        self.setup.tell(&self.simulator, |app| self.webhook(app));
     }
 
     /// Stops the service alone, in order.
