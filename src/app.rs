@@ -209,6 +209,7 @@ pub async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreErr
     Ok(Rules {
         post_limits: Arc::new(PostLimits::load(store, &registry).await?),
         registry: Arc::new(registry),
+        revoked: Arc::default(),
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,

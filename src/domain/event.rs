@@ -212,6 +212,10 @@ pub enum RefusedBecause {
     RepliesRestricted,
     Blocked,
     Encrypted,
+    /// X does not accept the account's credential.
+    AccountRevoked,
+    /// The stop switch.
+    SendingStopped,
 }
 
 impl RefusedBecause {
@@ -222,6 +226,8 @@ impl RefusedBecause {
             Self::RepliesRestricted => "REPLIES_RESTRICTED",
             Self::Blocked => "BLOCKED",
             Self::Encrypted => "ENCRYPTED",
+            Self::AccountRevoked => "ACCOUNT_REVOKED",
+            Self::SendingStopped => "SENDING_STOPPED",
         }
     }
 }
@@ -235,6 +241,21 @@ pub struct ReplyAdvice {
     pub estimated_cost: Usd,
     /// The same for an answer with a link.
     pub estimated_cost_with_link: Usd,
+}
+
+impl ReplyAdvice {
+    /// The same while the account cannot send anything.
+    #[must_use]
+    pub fn unless(self, silenced: Option<RefusedBecause>) -> Self {
+        match (silenced, self.permission) {
+            // What X refuses for good is the better reason.
+            (_, Permission::Refused(_)) | (None, _) => self,
+            (Some(because), _) => Self {
+                permission: Permission::Refused(because),
+                ..self
+            },
+        }
+    }
 }
 
 /// How an account fares.

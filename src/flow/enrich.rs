@@ -15,7 +15,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::reply::Rules;
+use super::reads;
+use super::reply::{Rules, result_name};
 use super::watch::month_of;
 use crate::domain::account::Account;
 use crate::domain::ids::{AccountId, TweetId, UserId};
@@ -308,26 +309,11 @@ impl Reader {
     }
 
     async fn bill<T>(&self, account: &Account, reply: &Reply<T>) -> Result<(), StoreError> {
-        metrics::count_call(
-            reply.call.name(),
-            if reply.result.is_ok() { "ok" } else { "failed" },
-        );
+        metrics::count_call(reply.call.name(), result_name(&reply.result));
         let (id, read, now) = (account.id, reply.resources, Timestamp::now());
-        let calls = self.rules.prices.calls.clone();
+        let prices = self.rules.prices.calls.clone();
         self.store
-            .write(move |tx| {
-                let kinds = [
-                    ("post_read", read.posts, calls.post_read),
-                    ("user_read", read.users, calls.user_read),
-                ];
-                kinds
-                    .into_iter()
-                    .filter(|(_, count, _)| *count > 0)
-                    .try_for_each(|(kind, count, price)| {
-                        let count = u64::from(count);
-                        tx.add_cost(id, now, kind, count, price.times(count))
-                    })
-            })
+            .write(move |tx| reads::charge(tx, &prices, id, read, now).map(drop))
             .await
     }
 }

@@ -7,6 +7,7 @@ pub mod enrich;
 pub mod ingest;
 pub mod media_link;
 pub mod plan_check;
+mod reads;
 pub(crate) mod reconcile;
 pub mod relay;
 pub mod reply;

@@ -6,20 +6,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::reads;
 use super::reply::{Rules, result_name};
 use crate::domain::account::Account;
 use crate::domain::ids::{AccountId, UserId};
-use crate::domain::money::Usd;
 use crate::domain::registry::Registry;
 use crate::domain::text::{LONG_POST_LIMIT, POST_LIMIT};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
-use crate::x::client::{Auth, CallError, Client, Plan, Profile, Reply};
+use crate::x::client::{Auth, CallError, Client, Plan, Profile, Reply, Resources};
 
 const EVERY: Duration = Duration::from_hours(24);
 const AGAIN_AFTER: Duration = Duration::from_hours(1);
@@ -144,12 +143,16 @@ impl PlanCheck {
         let app = app.ok_or(Unknown::NotTold)?;
         let asked = self.client.me(Auth::Account { app, account }).await;
         metrics::count_call(asked.call.name(), result_name(&asked.result));
-        let users = u64::from(asked.resources.users);
-        let limit = read(account.id, asked);
+        let read = asked.resources;
+        let limit = limit_told(account.id, asked);
         let (id, told) = (account.id, limit.as_ref().ok().copied());
-        let cost = self.rules.prices.calls.user_read;
-        let note = move |tx: &mut Tx<'_>| note(tx, id, told, (users, cost.times(users)), now);
-        self.store.write(note).await?;
+        let rules = Arc::clone(&self.rules);
+        self.store
+            .write(move |tx| {
+                charge(tx, &rules, id, read, now)?;
+                told.map_or(Ok(()), |limit| remember(tx, id, limit))
+            })
+            .await?;
         let limit = limit?;
         self.rules.post_limits.set(id, limit);
         Ok(limit)
@@ -162,7 +165,7 @@ fn is_asked(account: &Account) -> bool {
     has_credential && account.max_post_length.is_none()
 }
 
-fn read(account: AccountId, asked: Reply<Profile>) -> Result<u32, Unknown> {
+fn limit_told(account: AccountId, asked: Reply<Profile>) -> Result<u32, Unknown> {
     let profile = asked.result?;
     if profile.person.id != account.0 {
         return Err(Unknown::OfAnother(profile.person.id));
@@ -172,26 +175,29 @@ fn read(account: AccountId, asked: Reply<Profile>) -> Result<u32, Unknown> {
 }
 
 /// X charges a user once a day (UTC), however often it is read.
-fn note(
+fn charge(
     tx: &Tx<'_>,
+    rules: &Rules,
     account: AccountId,
-    limit: Option<u32>,
-    (users, cost): (u64, Usd),
+    read: Resources,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let key = format!("plan_charged.{account}");
-    let today: Date = TimeZone::UTC.to_datetime(now).date();
-    let today = today.to_string();
-    if users > 0 && tx.meta(&key)?.as_ref() != Some(&today) {
-        tx.add_cost(account, now, "user_read", users, cost)?;
-        tx.set_meta(&key, &today)?;
+    let today = TimeZone::UTC.to_datetime(now).date().to_string();
+    if read == Resources::default() || tx.meta(&key)?.as_ref() == Some(&today) {
+        return Ok(());
     }
+    reads::charge(tx, &rules.prices.calls, account, read, now)?;
+    tx.set_meta(&key, &today)
+}
+
+fn remember(tx: &Tx<'_>, account: AccountId, limit: u32) -> Result<(), StoreError> {
     let mut state = tx.account_state(account)?;
-    if limit.is_some() && state.post_limit != limit {
-        state.post_limit = limit;
-        tx.put_account_state(account, &state)?;
+    if state.post_limit == Some(limit) {
+        return Ok(());
     }
-    Ok(())
+    state.post_limit = Some(limit);
+    tx.put_account_state(account, &state)
 }
 
 #[cfg(test)]

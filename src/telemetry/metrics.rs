@@ -60,7 +60,7 @@ metrics! {
     BROKER_CONNECTED: Kind::Gauge, "broker_connected", "1 while the connection to the broker is up.";
     INBOX_MESSAGES: Kind::Gauge, "inbox_messages", "Messages ready in an inbox, by queue.";
     INBOX_CONSUMERS: Kind::Gauge, "inbox_consumers", "Consumers of an inbox, by queue.";
-    COMMANDS: Kind::Counter, "commands_total", "Commands of the core that were read, by name; `command` where it had none, or two.";
+    COMMANDS: Kind::Counter, "commands_total", "Commands of the core taken in, repeats left out, by name; `command` where it had none, or two.";
     DEAD_COMMANDS: Kind::Counter, "dead_commands_total", "Commands put on the dead-letter queue, by reason.";
     CONSUMER_CONNECTED: Kind::Gauge, "consumer_connected", "1 while commands are taken from the broker.";
     CALLS: Kind::Counter, "x_calls_total", "Calls to X by call and result.";
@@ -150,7 +150,7 @@ pub fn set_inbox(queue: &str, messages: u32, consumers: u32) {
     gauge!(INBOX_CONSUMERS, "queue" => queue.to_owned()).set(consumers);
 }
 
-/// A command of the core was read; `command` where it has no name.
+/// A command of the core was taken in; `command` where it has no name.
 pub fn count_command(name: &'static str) {
     counter!(COMMANDS, "name" => name).increment(1);
 }

@@ -103,3 +103,14 @@ async fn optional_reads_stop_at_the_budget_and_answers_go_on() {
         outcome.body
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_cannot_send_says_so_with_each_message() {
+    let service = start("sending = \"hold\"").await;
+    let ann = service.user("ann");
+    service.post(NewPost::by(ann, "@acme hello"));
+    let event = service.next_event().await;
+    assert_eq!(event.text("/reply/permission"), "REFUSED");
+    assert_eq!(event.text("/reply/reason"), "SENDING_STOPPED");
+    assert_eq!(event.text("/reply/estimated_cost_with_link_usd"), "0.200");
+}

@@ -1,5 +1,18 @@
 //! From a command of the core to X, and its outcome back.
 
+mod bill;
+mod changes;
+mod control;
+mod files;
+mod listener;
+mod messages;
+mod posts;
+mod refusals;
+mod retries;
+mod rules;
+mod texts;
+mod waiting;
+
 use serde_json::{Value, json};
 use simulator::{Endpoint, Fault, FaultKind, NewMessage, NewPost};
 

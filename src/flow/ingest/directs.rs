@@ -50,7 +50,8 @@ impl Work<'_, '_> {
                     route: route.clone(),
                     conversation,
                     context: Vec::new(),
-                    reply: reply::to_direct(&direct.message, &self.context.prices().calls),
+                    reply: reply::to_direct(&direct.message, &self.context.prices().calls)
+                        .unless(self.context.rules().silenced(account)),
                     delivery: self.delivery(account, &direct.message),
                     message: self.describe_direct(account, direct, relations),
                 }));

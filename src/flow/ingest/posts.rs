@@ -418,7 +418,8 @@ impl Work<'_, '_> {
             self.context.rules().post_limit(account),
             self.context.prices(),
         );
-        let advice = reply::to_post(tier, named, post, &relations, limit, &prices.calls);
+        let advice = reply::to_post(tier, named, post, &relations, limit, &prices.calls)
+            .unless(self.context.rules().silenced(account));
         let delivery = self.delivery(account, &post.message);
         let message = self.describe_post(post, relations);
         let context = above.iter();

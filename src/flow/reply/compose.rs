@@ -67,7 +67,8 @@ pub(super) fn post(
         check_cashtags(&parts)?;
     }
     let prices = price_posts(rules, post, parent, &parts);
-    affordable(command, &prices)?;
+    let descriptions = price_descriptions(rules, post).micros();
+    affordable(command, &[prices.as_slice(), &[descriptions]].concat())?;
     Ok(Composed { parts, prices })
 }
 
@@ -137,21 +138,28 @@ fn check_files(target: Target, count: usize, field: &str) -> Result<(), Failure>
 
 fn price_posts(rules: &Rules, post: &SendPost, parent: &Parent, parts: &[String]) -> Vec<u64> {
     let calls = &rules.prices.calls;
-    let described = post.attachments.iter().filter(|it| !it.alt_text.is_empty());
-    let metadata = calls.media_metadata.times(described.count() as u64);
     let price = |(place, part): (usize, &String)| {
         let summoned = place == 0 && post.in_reply_to.is_some() && parent.summons == Some(true);
-        let call = if weigh(part).has_url {
+        let price = if weigh(part).has_url {
             calls.post_with_url
         } else if summoned {
             calls.summoned_reply
         } else {
             calls.post
         };
-        let extra = if place == 0 { metadata } else { Usd::default() };
-        (call + extra).micros()
+        price.micros()
     };
     parts.iter().enumerate().map(price).collect()
+}
+
+/// Paid by the description, before the post.
+fn price_descriptions(rules: &Rules, post: &SendPost) -> Usd {
+    let described = post.attachments.iter().filter(|it| !it.alt_text.is_empty());
+    rules
+        .prices
+        .calls
+        .media_metadata
+        .times(described.count() as u64)
 }
 
 /// Whether a command stays within what its sender allows.

@@ -15,6 +15,8 @@
 mod accept;
 mod by_hand;
 mod compose;
+#[cfg(test)]
+mod errors;
 mod files;
 mod immediate;
 mod intake;

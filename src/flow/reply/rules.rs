@@ -1,12 +1,13 @@
 //! What holds for all commands.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::domain::account::{Account, Sending, Tier};
-use crate::domain::event::AccountRef;
+use crate::domain::event::{AccountRef, RefusedBecause};
 use crate::domain::filter::FOLLOWED_FOR;
 use crate::domain::ids::{AccountId, ConversationId};
 use crate::domain::price::Prices;
@@ -14,10 +15,31 @@ use crate::domain::registry::Registry;
 use crate::flow::plan_check::PostLimits;
 use crate::store::{Hold, StoreError, Tx};
 
+/// Accounts whose credential X does not accept, as the watch saw them last: what advice on replies
+/// goes by.
+#[derive(Debug, Default)]
+pub struct RevokedAccounts(Mutex<HashSet<AccountId>>);
+
+impl RevokedAccounts {
+    pub(crate) fn set(&self, account: AccountId, revoked: bool) {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match revoked {
+            true => accounts.insert(account),
+            false => accounts.remove(&account),
+        };
+    }
+
+    fn contains(&self, account: AccountId) -> bool {
+        let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.contains(&account)
+    }
+}
+
 /// What does not change while the service runs, the plans of accounts at X excepted.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub registry: Arc<Registry>,
+    pub revoked: Arc<RevokedAccounts>,
     pub prices: Prices,
     /// The stop switch of the service.
     pub sending: Sending,
@@ -67,6 +89,17 @@ impl Rules {
     ) -> Result<Hold, StoreError> {
         let revoked = tx.account_state(account.id)?.revoked_at.is_some();
         Ok(self.hold(account, revoked, files))
+    }
+
+    /// Why nothing that the account answers would go out at present.
+    pub(crate) fn silenced(&self, account: &Account) -> Option<RefusedBecause> {
+        match self.sending(account) {
+            Sending::Live => {
+                let revoked = self.revoked.contains(account.id);
+                revoked.then_some(RefusedBecause::AccountRevoked)
+            }
+            Sending::Hold | Sending::Refuse => Some(RefusedBecause::SendingStopped),
+        }
     }
 
     /// Longest post of an account, weighted characters.

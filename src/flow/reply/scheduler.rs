@@ -27,7 +27,7 @@ use crate::x::client::{Call, Client};
 /// How often changes by another process are looked for.
 const POLL: Duration = Duration::from_secs(1);
 /// How often waits are looked through for what the core has to hear.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const TELL_EVERY: Duration = Duration::from_secs(2);
 /// Notices of one transaction.
 const CHUNK: usize = 200;
 /// How long steps under way may take once the service stops. X's own time limit is longer; what is

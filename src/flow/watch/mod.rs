@@ -112,6 +112,7 @@ impl Watch {
         for account in rules.registry.accounts() {
             let id = account.id;
             let state = self.store.read(move |tx| tx.account_state(id)).await?;
+            rules.revoked.set(id, state.revoked_at.is_some());
             let own = costs.iter().filter(|cost| cost.account == id);
             for cost in own.clone() {
                 metrics::set_cost(&id.to_string(), &cost.kind, cost.amount.micros());

@@ -179,6 +179,18 @@ impl TestBroker {
 
     /// Publishes a message, confirmed.
     pub(crate) async fn publish(&self, exchange: &str, key: &str, body: &[u8]) {
+        let properties = BasicProperties::default();
+        self.publish_with(exchange, key, body, properties).await;
+    }
+
+    /// The same with properties.
+    pub(crate) async fn publish_with(
+        &self,
+        exchange: &str,
+        key: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) {
         let channel = self.channel().await;
         channel
             .confirm_select(ConfirmSelectOptions::default())
@@ -187,7 +199,7 @@ impl TestBroker {
         let (exchange, key) = (exchange.into(), key.into());
         let options = BasicPublishOptions::default();
         let published = channel
-            .basic_publish(exchange, key, options, body, BasicProperties::default())
+            .basic_publish(exchange, key, options, body, properties)
             .await
             .unwrap();
         assert!(published.await.unwrap().is_ack());

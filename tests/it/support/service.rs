@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use lapin::BasicProperties;
@@ -31,6 +32,8 @@ struct OurAccount {
     app: String,
     id: UserId,
     username: String,
+    /// OAuth 1.0a, with its secret.
+    token: (String, String),
     /// More keys of its table, as TOML.
     more: String,
 }
@@ -93,6 +96,7 @@ impl Setup {
             app: app.to_owned(),
             id,
             username: username.to_owned(),
+            token: access_token_of(username),
             more: more.to_owned(),
         });
         self
@@ -102,6 +106,20 @@ impl Setup {
     #[must_use]
     pub(crate) fn account_keys(mut self, more: &str) -> Self {
         self.accounts[0].more = more.to_owned();
+        self
+    }
+
+    /// The first account with another access token: it was linked again.
+    #[must_use]
+    pub(crate) fn access_token(mut self, token: &str, secret: &str) -> Self {
+        self.accounts[0].token = (token.to_owned(), secret.to_owned());
+        self
+    }
+
+    /// Without the accounts behind the first one.
+    #[must_use]
+    pub(crate) fn first_account_only(mut self) -> Self {
+        self.accounts.truncate(1);
         self
     }
 
@@ -145,8 +163,8 @@ impl Setup {
             let _known = simulator.add_user(user);
             let (app, forms) = (&account.app, &self.forms);
             simulator.subscribe(app, account.id, forms).unwrap();
-            let (token, secret) = access_token_of(&account.username);
-            let known = simulator.set_access_token(app, account.id, &token, &secret);
+            let (token, secret) = &account.token;
+            let known = simulator.set_access_token(app, account.id, token, secret);
             known.unwrap();
         }
     }
@@ -164,7 +182,7 @@ impl Setup {
             .unwrap();
         }
         for account in &self.accounts {
-            let (token, secret) = access_token_of(&account.username);
+            let (token, secret) = &account.token;
             writeln!(
                 file,
                 "\n[[accounts]]\napp = \"{}\"\nid = \"{}\"\nusername = \"{}\"\n\
@@ -300,6 +318,11 @@ impl TestService {
         self.private = app.private_address;
         self.app = Some(app);
         self.tell_x();
+    }
+
+    /// The database of the service.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("channel.db")
     }
 
     /// Where X reaches the service.
@@ -467,7 +490,8 @@ impl TestService {
         eventually("an event", came).await
     }
 
-    async fn take_events(&self) -> Vec<Event> {
+    /// All that came into the inbox since the last look; without `account.health`.
+    pub(crate) async fn take_events(&self) -> Vec<Event> {
         let mut events = self.take_events_of(INBOX).await;
         events.retain(|event| event.event_type() != "account.health");
         events
