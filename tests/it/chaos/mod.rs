@@ -137,7 +137,7 @@ impl Play {
             ..simulator::Settings::default()
         };
         // X's rules for replies in both readings.
-        x.api.replies_to_own_posts = seed % 2 == 0;
+        x.api.replies_to_own_posts = seed.is_multiple_of(2);
         let through = async |url: &str| url.to_owned();
         let setup = Town::setup(size.accounts);
         let stage = Stage::start(setup, TIMES, x, broker, through).await;
