@@ -14,7 +14,7 @@ mod texts;
 mod waiting;
 
 use serde_json::{Value, json};
-use simulator::{Endpoint, Fault, FaultKind, NewMessage, NewPost};
+use simulator::{ApiCall, Endpoint, Fault, FaultKind, NewMessage, NewPost};
 
 use crate::support::broker::eventually;
 use crate::support::service::{ACME, Event, Setup, TestService};
@@ -29,6 +29,12 @@ async fn start() -> TestService {
     // The queues are there once the first event has gone out.
     service.settled().await;
     service
+}
+
+/// What X was asked to do; what it was asked about, such as the account's plan, is left out.
+fn writes(service: &TestService) -> Vec<ApiCall> {
+    let calls = service.simulator.calls().into_iter();
+    calls.filter(|call| call.method != "GET").collect()
 }
 
 /// A customer mentions us; the event that told of it.

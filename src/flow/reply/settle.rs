@@ -513,6 +513,33 @@ fn fail(
     Ok(None)
 }
 
+/// X does not take a file of the command.
+pub(super) fn file_refused(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    case: &Case,
+    place: usize,
+    refusal: &client::Refusal,
+    at: Timestamp,
+) -> Result<Option<FailureCode>, StoreError> {
+    let code = match code_of(refusal.reason) {
+        Some(FailureCode::Invalid | FailureCode::Refused) => FailureCode::MediaUnsupported,
+        Some(code) => code,
+        None => {
+            let error = CallError::Refused(refusal.clone());
+            return not_done(tx, rules, case, error, at);
+        }
+    };
+    let failure = Failure {
+        code,
+        field: format!("{}.attachments[{place}]", case.command.action.name()),
+        detail: words_of(&refusal.upstream),
+    };
+    let upstream = Some(upstream_told(&refusal.upstream));
+    case.finish(tx, rules, Verdict::Failed { failure, upstream }, at)?;
+    Ok(None)
+}
+
 /// X's own words.
 fn words_of(upstream: &client::Upstream) -> String {
     let words = [&upstream.detail, &upstream.title];

@@ -296,7 +296,7 @@ impl Stepper {
                 Next::Send(case, send) => self.send(&case, send, &media).await,
                 _ => self.nothing(case.sequence()).await,
             },
-            Err(Trouble::Call(error)) => {
+            Err(Trouble::Call(error, place)) => {
                 let effect = settle::effect_of::<()>(&Err(error.clone()));
                 let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
                 let sequence = case.sequence();
@@ -304,7 +304,12 @@ impl Stepper {
                     .store
                     .write(move |tx| {
                         let why = match Case::open(tx, sequence)? {
-                            Some(case) => settle::not_done(tx, &rules, &case, error, at)?,
+                            Some(case) => match (error, place) {
+                                (CallError::Refused(refusal), Some(place)) => {
+                                    settle::file_refused(tx, &rules, &case, place, &refusal, at)?
+                                }
+                                (error, _) => settle::not_done(tx, &rules, &case, error, at)?,
+                            },
                             None => None,
                         };
                         Settled::read(tx, sequence, effect, why)
@@ -335,16 +340,18 @@ impl Stepper {
     /// Files of one message, uploaded and described; counts the descriptions.
     async fn upload(&self, case: &Case, described: &mut u64) -> Result<Vec<MediaId>, Trouble> {
         let auth = self.auth(case.row.waiting.account);
-        let auth = auth.ok_or(Trouble::Call(CallError::NotSent {
+        let unlinked = CallError::NotSent {
             reason: NotSent::NoCredential("the account is not linked"),
-        }))?;
+        };
+        let auth = auth.ok_or(Trouble::Call(unlinked, None))?;
         let target = match case.command.action {
             Action::SendPost(_) => Target::Post,
             _ => Target::DirectMessage,
         };
         let mut media = Vec::new();
         let attachments = attachments(&case.command.action);
-        for (file, attachment) in case.plan.files.iter().zip(attachments) {
+        for (place, (file, attachment)) in case.plan.files.iter().zip(attachments).enumerate() {
+            let trouble = |error| Trouble::Call(error, Some(place));
             let Some(kept) = &file.kept else { continue };
             let content = self.vault.read(&kept.file).await?.into_chunks();
             let upload = Upload {
@@ -355,12 +362,12 @@ impl Stepper {
             };
             let uploaded = self.client.upload_media(auth, &upload, content).await?;
             metrics::count_call(uploaded.call.name(), result_name(&uploaded.result));
-            let id = uploaded.result.map_err(Trouble::Call)?.id;
+            let id = uploaded.result.map_err(trouble)?.id;
             if !attachment.alt_text.is_empty() {
                 let text = &attachment.alt_text;
                 let told = self.client.describe_media(auth, id, text).await;
                 metrics::count_call(told.call.name(), result_name(&told.result));
-                told.result.map_err(Trouble::Call)?;
+                told.result.map_err(trouble)?;
                 *described += 1;
             }
             media.push(id);
@@ -425,7 +432,8 @@ fn without_file(
 
 /// Why files are not at X.
 enum Trouble {
-    Call(CallError),
+    /// With the place of the file it was about.
+    Call(CallError, Option<usize>),
     Vault(VaultError),
 }
 

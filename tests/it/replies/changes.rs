@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use simulator::{Endpoint, Fault, FaultKind, NewPost};
 
 use super::listener::{Listener, command, message, named, post};
-use super::{answer, mention, start};
+use super::{answer, mention, start, writes};
 use crate::support::service::{ACME, Event, TestService};
 
 fn delete(id: &str, message: &str) -> Value {
@@ -54,7 +54,7 @@ async fn an_unknown_id_is_taken_for_a_post_and_anothers_stays() {
     let failed = core.refuses(&delete("d2", &theirs), "REFUSED").await;
     assert!(failed.text("/detail").contains("not authorized to delete"));
     assert!(!service.simulator.posts_by(ann)[0].deleted);
-    let calls = service.simulator.calls();
+    let calls = writes(&service);
     assert!(
         calls
             .iter()

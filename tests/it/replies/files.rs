@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::listener::{Listener, message, post};
-use super::{answer, mention};
+use super::{answer, mention, writes};
 use crate::support::broker::eventually;
 use crate::support::service::{ACME, APP, Setup, TestService};
 
@@ -289,7 +289,8 @@ async fn a_description_goes_by_oauth_2_and_is_paid_for() {
     let failed = core.refuses(&post("c2", fields), "DUPLICATE").await;
     assert_eq!(failed.text("/cost_usd"), "0.005");
     let bill = service.simulator.bill(APP);
-    assert_eq!(bill.total_micro_usd, 25_000, "{:?}", bill.lines);
+    let described = bill.lines["media_metadata"];
+    assert_eq!(described.micro_usd, 10_000, "{:?}", bill.lines);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -399,7 +400,7 @@ async fn bad_attachments_fail_the_command_and_nothing_is_posted() {
         let field = format!("send_post.attachments{field}");
         assert_eq!(failed.text("/field"), field, "{name}");
     }
-    assert!(service.simulator.calls().is_empty());
+    assert!(writes(&service).is_empty());
     is_emptied(&service).await;
 }
 
@@ -413,6 +414,21 @@ async fn a_film_that_x_cannot_read_fails_the_command() {
     let fields = json!({"text": "Look", "attachments": [files.url("/video")]});
     let failed = core.refuses(&post("c1", fields), "MEDIA_UNSUPPORTED").await;
     assert!(!failed.text("/detail").is_empty());
+    assert_eq!(failed.text("/field"), "send_post.attachments[0]");
+    let what = FaultKind::Status {
+        status: 400,
+        body: Some(
+            json!({"title": "Invalid Request", "detail": "No picture in it.",
+                          "type": "https://api.x.com/2/problems/invalid-request"}),
+        ),
+        effect: false,
+    };
+    let second = Fault::new(what).on(Endpoint::MediaUpload);
+    service.simulator.order(second);
+    let fields = json!({"text": "Look", "attachments": [files.url("/1")]});
+    let failed = core.refuses(&post("c2", fields), "MEDIA_UNSUPPORTED").await;
+    assert_eq!(failed.text("/detail"), "No picture in it.");
+    assert_eq!(failed.at("/upstream/status"), 400);
     assert!(service.simulator.posts_by(ACME).is_empty());
     is_emptied(&service).await;
 }

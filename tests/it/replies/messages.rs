@@ -4,7 +4,7 @@ use serde_json::json;
 use simulator::NewMessage;
 
 use super::listener::{Listener, message, named};
-use super::start;
+use super::{start, writes};
 use crate::support::service::{ACME, Event};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,7 +52,7 @@ async fn a_long_message_is_split_only_when_asked() {
     for number in ["10000", "20499", "10499"] {
         assert!(detail.contains(number), "{detail}");
     }
-    assert!(service.simulator.calls().is_empty());
+    assert!(writes(&service).is_empty());
     let mut fields = fields;
     fields["when_too_long"] = json!("SPLIT");
     let outcome = core.does(&message("c2", fields)).await;

@@ -4,7 +4,7 @@ use serde_json::json;
 use simulator::{NewMessage, NewPost, Tier};
 
 use super::listener::{Listener, named, post};
-use super::{answer, mention, start};
+use super::{answer, mention, start, writes};
 use crate::support::service::{ACME, Event, Setup, TestService};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,7 +156,7 @@ async fn only_if_summoned_answers_who_named_the_account() {
     let mut command = post("c3", fields);
     command["only_if_summoned"] = json!(true);
     core.refuses(&command, "NOT_SUMMONED").await;
-    let calls = service.simulator.calls();
+    let calls = writes(&service);
     assert_eq!(calls.len(), 1, "X was asked for what was refused here");
 }
 
@@ -173,7 +173,7 @@ async fn a_link_is_refused_where_it_makes_a_reply_too_dear() {
         let detail = failed.text("/detail");
         assert!(detail.contains(amount), "{detail}");
     }
-    assert!(service.simulator.calls().is_empty());
+    assert!(writes(&service).is_empty());
     command["command_id"] = json!("c2");
     command["max_cost_usd"] = json!("0.2");
     let outcome = core.does(&command).await;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use simulator::{Endpoint, Fault, FaultKind, NewPost, ReplySettings};
 
 use super::listener::{Listener, message, post};
-use super::{answer, mention, start};
+use super::{answer, mention, start, writes};
 use crate::support::service::{ACME, TestService};
 
 /// What a refusal tells, with a part of X's words.
@@ -169,7 +169,7 @@ async fn a_duplicate_after_a_lost_answer_is_ours() {
     let posts = service.simulator.posts_by(ACME);
     assert_eq!(posts.len(), 1);
     assert_eq!(outcome.text("/messages/0/id"), posts[0].id.to_string());
-    let calls = service.simulator.calls();
+    let calls = writes(&service);
     let tries = calls
         .iter()
         .filter(|it| it.endpoint == Endpoint::CreatePost);

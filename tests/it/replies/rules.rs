@@ -2,10 +2,10 @@
 
 use lapin::BasicProperties;
 use serde_json::{Value, json};
-use simulator::{NewPost, UserId};
+use simulator::{Endpoint, Fault, FaultKind, NewPost, UserId};
 
 use super::listener::{Listener, command, message, post};
-use super::{answer, mention, start};
+use super::{answer, mention, start, writes};
 use crate::support::broker::eventually;
 use crate::support::service::{ACME, APP, Event, Setup, TestService};
 
@@ -252,7 +252,7 @@ async fn a_broken_rule_is_one_failure_and_nothing_at_x() {
     // The consumer lives.
     core.does(&post("last", json!({"text": "Still here"})))
         .await;
-    assert_eq!(service.simulator.calls().len(), 1);
+    assert_eq!(writes(&service).len(), 1);
     let events = core
         .heard(|event| event.event_type().starts_with("command."))
         .await;
@@ -340,7 +340,7 @@ async fn ten_megabytes_are_one_failure() {
     let failed = core.refuses(&huge, "TEXT_TOO_LONG").await;
     assert!(failed.body.to_string().len() < 10_000);
     core.does(&post("c2", json!({"text": "Short"}))).await;
-    assert_eq!(service.simulator.calls().len(), 1);
+    assert_eq!(writes(&service).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -397,7 +397,9 @@ async fn a_command_that_expires_while_x_hangs_in_its_conversation_is_not_sent() 
     let service = start().await;
     let mut core = Listener::to(&service);
     let mention = mention(&service, "hello").await;
-    let slow = simulator::Fault::new(simulator::FaultKind::Nothing).slow(1500, 0);
+    let slow = Fault::new(FaultKind::Nothing)
+        .on(Endpoint::CreatePost)
+        .slow(1500, 0);
     service.simulator.order(slow);
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(700);
     let mut second = answer(&mention, "c2", "Too late");

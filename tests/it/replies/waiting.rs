@@ -9,7 +9,7 @@ use simulator::{Echo, Endpoint, Fault, FaultKind, UserId};
 use twitter_channel::store::{CommandRow, CommandState, Hold, Wait};
 
 use super::listener::{Listener, command, message, post};
-use super::{answer, mention, start};
+use super::{answer, mention, start, writes};
 use crate::support::broker::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::service::{ACME, APP, Event, Setup, TestService};
@@ -72,7 +72,7 @@ async fn what_is_held_goes_by_itself_while_it_is_young() {
             assert_eq!(deferred.text("/next_attempt_at"), "");
             assert_eq!(deferred.at("/attempt"), 0);
         }
-        assert!(service.simulator.calls().is_empty());
+        assert!(writes(&service).is_empty());
     }
     service.stop().await;
     age(&service, "old");
@@ -111,7 +111,7 @@ async fn refused_sending_is_a_failure_at_once() {
         // What X is not asked for goes on.
         core.does(&command("f1", json!({"forget_person": {"person_id": "5"}})))
             .await;
-        assert!(service.simulator.calls().is_empty());
+        assert!(writes(&service).is_empty());
     }
 }
 
@@ -126,7 +126,10 @@ async fn a_dead_token_holds_the_commands_of_its_account() {
         let mut core = Listener::to(&service);
         service.simulator.kill_tokens(APP, ACME);
         // Both are on their way when X says so.
-        let slow = Fault::new(FaultKind::Nothing).slow(300, 0).next(2);
+        let slow = Fault::new(FaultKind::Nothing)
+            .on(Endpoint::CreatePost)
+            .slow(300, 0)
+            .next(2);
         service.simulator.order(slow);
         for id in ["c1", "c2"] {
             service.command(&alone(id)).await;
@@ -164,16 +167,23 @@ async fn the_delivery_of_a_revocation_holds_them_too() {
     service.command(&alone("c1")).await;
     core.deferred("c1", "UNAUTHORIZED").await;
     assert_eq!(core.heard(is_revoked).await.len(), 1);
-    assert!(service.simulator.calls().is_empty());
+    assert!(writes(&service).is_empty());
     drop(core);
     // Turning sending off and on does not link the account.
-    for sending in ["hold", "live"] {
-        service.stop().await;
-        let keys = format!("sending = \"{sending}\"");
-        service.start_again(|setup| setup.account_keys(&keys)).await;
+    service.stop().await;
+    service
+        .start_again(|setup| setup.account_keys("sending = \"hold\""))
+        .await;
+    service.command(&alone("c2")).await;
+    let mut core = Listener::to(&service);
+    core.deferred("c2", "SENDING_STOPPED").await;
+    drop(core);
+    service.stop().await;
+    service.start_again(|setup| setup.account_keys("")).await;
+    for id in ["c1", "c2"] {
+        assert_eq!(row(&service, id).await.waiting.hold, Hold::Revoked, "{id}");
     }
-    let hold = row(&service, "c1").await.waiting.hold;
-    assert_eq!(hold, Hold::Revoked);
+    assert!(writes(&service).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -267,9 +277,11 @@ async fn an_outage_of_credentials_revokes_nothing() {
 async fn without_credit_the_app_pauses_and_asks_less_and_less_often() {
     let service = started(Setup::new()).await;
     let mut core = Listener::to(&service);
-    service
-        .simulator
-        .order(Fault::new(FaultKind::CreditsDepleted).next(2));
+    service.simulator.order(
+        Fault::new(FaultKind::CreditsDepleted)
+            .on(Endpoint::CreatePost)
+            .next(2),
+    );
     service.command(&alone("c1")).await;
     let paused = async || (tries(&service, Endpoint::CreatePost) == 1).then_some(());
     eventually("the first try", paused).await;
@@ -278,7 +290,7 @@ async fn without_credit_the_app_pauses_and_asks_less_and_less_often() {
     core.deferred("c2", "CREDITS_DEPLETED").await;
     core.succeeded("c1").await;
     core.succeeded("c2").await;
-    let calls = service.simulator.calls();
+    let calls = writes(&service);
     let pauses: Vec<_> = calls
         .windows(2)
         .map(|two| two[1].at.duration_since(two[0].at).as_secs())
@@ -405,7 +417,7 @@ async fn a_used_up_window_holds_its_own_calls_until_it_opens() {
     assert!(service.simulator.posts_by(ACME).is_empty());
     core.succeeded("c1").await;
     core.succeeded("c2").await;
-    let calls = service.simulator.calls();
+    let calls = writes(&service);
     let refused = calls.iter().filter(|call| call.status == Some(429));
     assert_eq!(refused.count(), 1);
     for id in ["c1", "c2"] {
@@ -427,7 +439,9 @@ async fn commands_of_an_unlinked_account_end() {
         command["account_id"] = json!(other.to_string());
         command
     };
-    let lost = Fault::new(FaultKind::AnswerLost).with_echo(Echo::NEVER);
+    let lost = Fault::new(FaultKind::AnswerLost)
+        .on(Endpoint::SendMessageTo)
+        .with_echo(Echo::NEVER);
     service.simulator.order(lost);
     service.command(&to_ann("c1")).await;
     service.command(&to_ann("c2")).await;
