@@ -212,6 +212,7 @@ impl Reader {
     async fn fulfil(&self, request: Request) {
         let limit = Duration::try_from(WAIT).unwrap_or_default();
         let reading = tokio::time::timeout(limit, self.read(&request.wish));
+        // Out of time, it goes on with what there is.
         if let Ok(Err(error)) = reading.await {
             tracing::warn!(%error, "an event goes on without context");
         }
