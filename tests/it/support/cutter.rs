@@ -76,8 +76,9 @@ async fn serve(
     plan: &Plan,
     made: &Mutex<Vec<Made>>,
 ) -> io::Result<()> {
-    let mut server = TcpStream::connect(target).await?;
     while let Some(request) = message(&mut client).await? {
+        // Not kept: the server ends connections that were idle for a while.
+        let mut server = TcpStream::connect(target).await?;
         let cut = plan(&request);
         let note = |cut, of| made.lock().unwrap().push(Made { cut, of });
         if let Some(cut @ Cut::Request(at)) = cut
