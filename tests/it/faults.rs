@@ -44,6 +44,8 @@ async fn started(setup: &Setup) -> (TestBroker, ServiceProcess) {
     let broker = TestBroker::vhost().await;
     let service = ServiceProcess::start(setup, &broker.url()).await;
     service.wait_for_part("broker: connected").await;
+    // Each of its connections declares what the broker lacks when it is made.
+    service.wait_for_part("consumer: connected").await;
     (broker, service)
 }
 
