@@ -20,7 +20,7 @@ use super::{immediate, revoked};
 use crate::attachments::Attachments;
 use crate::domain::command::FailureCode;
 use crate::domain::ids::AccountId;
-use crate::store::{SendKind, Store, StoreError, Tx, Waiting};
+use crate::store::{CommandState, SendKind, Store, StoreError, Tx, Waiting};
 use crate::telemetry::metrics;
 use crate::x::client::{Call, Client};
 
@@ -132,7 +132,9 @@ impl Replies {
         let (open, known, sends) = self
             .store
             .write(move |tx| {
-                for waiting in tx.open_commands()? {
+                let open = tx.open_commands()?.into_iter();
+                let on_their_way = open.filter(|it| it.state == CommandState::Sending);
+                for waiting in on_their_way {
                     recover_one(tx, &rules, waiting.sequence, now)?;
                 }
                 revoked::review(tx, &rules, now)?;

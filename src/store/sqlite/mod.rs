@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
@@ -44,6 +45,8 @@ fn connect(path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(64);
+    // Without it some statements are compiled anew for each new value that is bound to them.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Takes effect on an empty file only. Two event bodies fit a page instead of one.
     conn.pragma_update(None, "page_size", 8192)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
@@ -98,5 +101,31 @@ impl Reader {
             *slot = Some(conn);
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn statements_are_compiled_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut conn = create(&folder.path().join("journal.db")).unwrap();
+        schema::migrate(&mut conn).unwrap();
+        for sql in [
+            "SELECT text FROM sends WHERE command = ?1 ORDER BY part",
+            "SELECT plan FROM commands WHERE sequence = ?1",
+            "SELECT plan FROM commands WHERE id = ?1",
+        ] {
+            let mut statement = conn.prepare(sql).unwrap();
+            for value in [1, 2, 3] {
+                assert!(!statement.exists([value]).unwrap());
+            }
+            let again = statement.get_status(StatementStatus::RePrepare);
+            assert_eq!(again, 0, "{sql}");
+        }
     }
 }
