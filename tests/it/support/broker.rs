@@ -159,6 +159,14 @@ impl TestBroker {
         queue.message_count()
     }
 
+    /// Whether there is such a queue.
+    pub(crate) async fn has_queue(&self, queue: &str) -> bool {
+        let channel = self.channel().await;
+        let options = QueueDeclareOptions::default().passive();
+        let declared = channel.queue_declare(queue.into(), options, FieldTable::default());
+        declared.await.is_ok()
+    }
+
     /// Takes the next message of a queue, acknowledged.
     pub(crate) async fn get(&self, queue: &str) -> Option<BasicGetMessage> {
         let channel = self.channel().await;
