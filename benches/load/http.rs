@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -20,6 +20,15 @@ impl Client {
             stream,
             buffer: Vec::with_capacity(1024),
         })
+    }
+
+    /// Sends a whole request and waits for the whole answer; its body.
+    pub(crate) async fn read(&mut self, request: &[u8]) -> anyhow::Result<String> {
+        let status = self.exchange(request).await?;
+        ensure!(status == 200, "the answer is {status}");
+        let answer = std::str::from_utf8(&self.buffer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+        Ok(body.to_owned())
     }
 
     /// Sends a whole request and waits for the whole answer; its status.

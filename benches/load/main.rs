@@ -2,6 +2,7 @@
 //! taken between runs that follow each other, the median of several.
 
 mod broker;
+mod commands;
 mod deliveries;
 mod http;
 mod journal;
@@ -9,6 +10,7 @@ mod measure;
 mod report;
 mod rounds;
 mod subject;
+mod x;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +18,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use broker::Broker;
+use commands::Commands;
+use report::Figure;
 use rounds::{Bench, Scale};
 
 /// Measures the service; `scripts/broker run DIR -- target/release/load` gives it a broker.
@@ -24,8 +28,12 @@ struct Arguments {
     /// A look of half a minute, too short to judge by.
     #[arg(long)]
     quick: bool,
-    /// Only the processor time of this many deliveries, by thread.
-    #[arg(long, value_name = "DELIVERIES")]
+    /// Only this side of the service.
+    #[arg(long, value_enum)]
+    only: Option<Side>,
+    /// Only the processor time of this many deliveries (or commands, with `--only commands`), by
+    /// thread.
+    #[arg(long, value_name = "COUNT")]
     processor: Option<usize>,
     /// Where journals and logs go: on the disk that is to be measured.
     #[arg(long, default_value = ".run/bench")]
@@ -38,26 +46,45 @@ struct Arguments {
     management: String,
 }
 
+/// What the service does.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Side {
+    /// From X to the core.
+    Deliveries,
+    /// From the core to X.
+    Commands,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let scale = if arguments.quick {
-        Scale::QUICK
-    } else {
-        Scale::FULL
-    };
     let broker = Broker::prepare(&arguments.broker, &arguments.management).await?;
-    let bench = Bench::new(&broker, arguments.folder, scale)?;
-    if let Some(deliveries) = arguments.processor {
-        let measured = bench.processor(deliveries).await;
-        broker.remove().await?;
-        return measured.map(|()| ExitCode::SUCCESS);
-    }
-    let figures = bench.run().await;
+    let measured = measure(&arguments, &broker).await;
     broker.remove().await?;
-    Ok(if report::print(&figures?) {
+    Ok(if report::print(&measured?) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+async fn measure(arguments: &Arguments, broker: &Broker) -> anyhow::Result<Vec<Figure>> {
+    let (scale, commands) = match arguments.quick {
+        true => (Scale::QUICK, commands::Scale::QUICK),
+        false => (Scale::FULL, commands::Scale::FULL),
+    };
+    let folder = &arguments.folder;
+    let bench = Bench::new(broker, folder.clone(), scale)?;
+    let commands = Commands::new(broker, folder.clone(), commands)?;
+    match (arguments.processor, arguments.only) {
+        (Some(count), Some(Side::Commands)) => commands.processor(count).await.map(|()| Vec::new()),
+        (Some(count), _) => bench.processor(count).await.map(|()| Vec::new()),
+        (None, Some(Side::Commands)) => commands.run().await,
+        (None, Some(Side::Deliveries)) => bench.run().await,
+        (None, None) => {
+            let mut figures = bench.run().await?;
+            figures.extend(commands.run().await?);
+            Ok(figures)
+        }
+    }
 }

@@ -140,6 +140,6 @@ pub(crate) fn empty() -> anyhow::Result<Histogram<u64>> {
     Ok(Histogram::new(3)?)
 }
 
-fn record(latency: &mut Histogram<u64>, took: Duration) -> anyhow::Result<()> {
+pub(crate) fn record(latency: &mut Histogram<u64>, took: Duration) -> anyhow::Result<()> {
     Ok(latency.record(u64::try_from(took.as_micros())?)?)
 }

@@ -34,7 +34,8 @@ pub(crate) struct Figure {
     pub(crate) absolute: String,
     /// What is judged: a ratio, or the figure itself where it has no other to stand beside.
     pub(crate) judged: f64,
-    pub(crate) required: Bound,
+    /// `None`: it is there to be compared with the next one.
+    pub(crate) required: Option<Bound>,
     /// What is wished for, where that is more.
     pub(crate) goal: Option<Bound>,
 }
@@ -42,35 +43,49 @@ pub(crate) struct Figure {
 impl Figure {
     fn verdict(&self) -> &'static str {
         let reached = |bound: Bound| bound.holds(self.judged);
-        match (reached(self.required), self.goal.map(reached)) {
-            (false, _) => "MISSED",
-            (true, Some(false)) => "ok",
-            (true, _) => "goal",
+        match (self.required.map(reached), self.goal.map(reached)) {
+            (Some(false), _) => "MISSED",
+            (Some(true), Some(false)) => "ok",
+            (None, Some(false)) => "missed",
+            (None, None) => "",
+            (_, Some(true)) | (Some(true), None) => "goal",
         }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.required
+            .is_none_or(|required| required.holds(self.judged))
     }
 }
 
 /// Prints the table; whether everything required was reached.
 pub(crate) fn print(figures: &[Figure]) -> bool {
+    if figures.is_empty() {
+        return true;
+    }
     println!(
-        "\n{:<34} {:>9} {:>9} {:>9}  {:<7} absolute",
+        "\n{:<36} {:>9} {:>9} {:>9}  {:<7} absolute",
         "figure", "measured", "required", "goal", "verdict"
     );
     for figure in figures {
-        let goal = figure.goal.map(|goal| goal.to_string()).unwrap_or_default();
+        let [required, goal] = [figure.required, figure.goal]
+            .map(|bound| bound.map(|bound| bound.to_string()).unwrap_or_default());
         println!(
-            "{:<34} {:>9.2} {:>9} {:>9}  {:<7} {}",
+            "{:<36} {:>9.2} {:>9} {:>9}  {:<7} {}",
             figure.name,
             figure.judged,
-            figure.required.to_string(),
+            required,
             goal,
             figure.verdict(),
             figure.absolute
         );
     }
-    figures
-        .iter()
-        .all(|figure| figure.required.holds(figure.judged))
+    figures.iter().all(Figure::is_kept)
+}
+
+/// Microseconds for people.
+pub(crate) fn show(microseconds: u64) -> String {
+    format!("{:.2} ms", microseconds as f64 / 1000.0)
 }
 
 /// The middle one; of an even number the higher of the two in the middle.

@@ -12,8 +12,8 @@ use crate::broker::Broker;
 use crate::deliveries::{Deliveries, Maker};
 use crate::journal::{Filling, fill};
 use crate::measure::{Pace, challenge, empty, send};
-use crate::report::{Bound, Figure, median};
-use crate::subject::Subject;
+use crate::report::{Bound, Figure, median, show};
+use crate::subject::{Setup, Subject};
 
 /// How much of everything.
 #[derive(Clone, Copy)]
@@ -108,8 +108,8 @@ impl<'a> Bench<'a> {
     /// Everything.
     pub(crate) async fn run(mut self) -> anyhow::Result<Vec<Figure>> {
         // The service declares what bare publishes to.
-        let folder = self.empty_folder("first")?;
-        let first = Subject::service(self.broker.url(), &folder).await?;
+        let folder = empty_folder(&self.folder, "first")?;
+        let first = Subject::service(self.broker.url(), &folder, Setup::default()).await?;
         self.settle(&first).await?;
         first.stop().await?;
         let full = self.filled("full", self.scale.rows, 100, true).await?;
@@ -129,14 +129,14 @@ impl<'a> Bench<'a> {
     /// what else the machine does tells in it too.
     pub(crate) async fn processor(mut self, deliveries: usize) -> anyhow::Result<()> {
         self.scale.deliveries = deliveries;
-        let folder = self.empty_folder("first")?;
-        let first = Subject::service(self.broker.url(), &folder).await?;
+        let folder = empty_folder(&self.folder, "first")?;
+        let first = Subject::service(self.broker.url(), &folder, Setup::default()).await?;
         self.settle(&first).await?;
         first.stop().await?;
         for _ in 0..self.scale.rounds {
             let bare = self.start_bare().await?;
             self.threads_of("bare", bare).await?;
-            let folder = self.empty_folder("empty")?;
+            let folder = empty_folder(&self.folder, "empty")?;
             let service = self.start_service(&folder).await?;
             self.threads_of("service", service).await?;
         }
@@ -146,25 +146,10 @@ impl<'a> Bench<'a> {
     async fn threads_of(&mut self, name: &str, subject: Subject) -> anyhow::Result<()> {
         let before = subject.threads()?;
         let run = self.full_speed(&subject).await?;
-        let each = |(thread, after): (String, Duration)| {
-            let used = after.saturating_sub(before.get(&thread).copied().unwrap_or_default());
-            (
-                used.as_secs_f64() * 1e6 / self.scale.deliveries as f64,
-                thread,
-            )
-        };
-        let mut threads: Vec<_> = subject.threads()?.into_iter().map(each).collect();
-        threads.retain(|(used, _)| *used >= 0.5);
-        threads.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-        let threads: Vec<_> = threads
-            .iter()
-            .map(|(used, thread)| format!("{thread} {used:.0}"))
-            .collect();
+        let threads = subject.threads_since(&before, self.scale.deliveries)?;
         println!(
-            "{name}: {:.0}/s, {:.0} us of processor each: {}",
-            run.per_second,
-            run.processor,
-            threads.join(", ")
+            "{name}: {:.0}/s, {:.0} us of processor each: {threads}",
+            run.per_second, run.processor
         );
         subject.stop().await
     }
@@ -176,7 +161,7 @@ impl<'a> Bench<'a> {
         let bare_paced = self.paced(&bare, rate).await?;
         bare.stop().await?;
 
-        let folder = self.empty_folder("empty")?;
+        let folder = empty_folder(&self.folder, "empty")?;
         let service = self.start_service(&folder).await?;
         self.starts.push(service.ready_after);
         let service_full_speed = self.challenged(&service).await?;
@@ -202,7 +187,7 @@ impl<'a> Bench<'a> {
     }
 
     async fn start_service(&mut self, folder: &Path) -> anyhow::Result<Subject> {
-        let service = Subject::service(self.broker.url(), folder).await?;
+        let service = Subject::service(self.broker.url(), folder, Setup::default()).await?;
         self.settle(&service).await?;
         Ok(service)
     }
@@ -264,7 +249,7 @@ impl<'a> Bench<'a> {
         let meanwhile = (backlog as f64 * BACKLOG_SHARE) as usize;
         let deliveries = Rc::new(self.maker.make(meanwhile)?);
         let began = Instant::now();
-        let service = Subject::service(self.broker.url(), &folder).await?;
+        let service = Subject::service(self.broker.url(), &folder, Setup::default()).await?;
         let (drained, answers) = tokio::try_join!(
             self.broker.reached(usize::try_from(backlog)?),
             send(service.address, &deliveries, Pace::PerSecond(rate)),
@@ -286,7 +271,7 @@ impl<'a> Bench<'a> {
         body_bytes: usize,
         published: bool,
     ) -> anyhow::Result<PathBuf> {
-        let folder = self.empty_folder(name)?;
+        let folder = empty_folder(&self.folder, name)?;
         let filling = Filling {
             rows,
             body_bytes,
@@ -294,15 +279,6 @@ impl<'a> Bench<'a> {
         };
         fill(&folder, self.maker.next(), filling).await?;
         self.maker.skip(rows);
-        Ok(folder)
-    }
-
-    fn empty_folder(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let folder = self.folder.join(name);
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        std::fs::create_dir_all(&folder)?;
         Ok(folder)
     }
 
@@ -317,7 +293,7 @@ impl<'a> Bench<'a> {
                 show(drain.latency.value_at_quantile(0.99))
             ),
             judged: drain.per_second / bare,
-            required: Bound::AtLeast(0.5),
+            required: Some(Bound::AtLeast(0.5)),
             goal: None,
         });
         figures.push(memory(rounds, drain));
@@ -331,11 +307,21 @@ impl<'a> Bench<'a> {
                 challenges.len()
             ),
             judged: challenges.value_at_quantile(0.99) as f64 / 1000.0,
-            required: Bound::AtMost(100.0),
+            required: Some(Bound::AtMost(100.0)),
             goal: None,
         });
         figures
     }
+}
+
+/// A new folder in this one, whatever was there.
+pub(crate) fn empty_folder(parent: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let folder = parent.join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 fn throughput(rounds: &[Round]) -> Figure {
@@ -350,7 +336,7 @@ fn throughput(rounds: &[Round]) -> Figure {
             of(|round| round.bare.processor)
         ),
         judged: of(|round| round.service.per_second / round.bare.per_second),
-        required: Bound::AtLeast(0.8),
+        required: Some(Bound::AtLeast(0.8)),
         goal: Some(Bound::AtLeast(0.95)),
     }
 }
@@ -365,7 +351,7 @@ fn growth(rounds: &[Round]) -> Figure {
             of(|round| round.service.per_second)
         ),
         judged: of(|round| round.full.per_second / round.service.per_second),
-        required: Bound::AtLeast(0.9),
+        required: Some(Bound::AtLeast(0.9)),
         goal: None,
     }
 }
@@ -390,7 +376,7 @@ fn latency(rounds: &[Round]) -> Figure {
             at(|round| &round.bare_paced, 0.5)
         ),
         judged: median(rounds.iter().map(ratio)),
-        required: Bound::AtMost(2.0),
+        required: Some(Bound::AtMost(2.0)),
         goal: Some(Bound::AtMost(1.2)),
     }
 }
@@ -407,7 +393,7 @@ fn memory(rounds: &[Round], drain: &Drain) -> Figure {
         name: "peak resident memory, MB",
         absolute: format!("{empty:.0}, full journal {full:.0}, backlog {drain:.0}"),
         judged: empty.max(full).max(drain),
-        required: Bound::AtMost(64.0),
+        required: Some(Bound::AtMost(64.0)),
         goal: Some(Bound::AtMost(40.0)),
     }
 }
@@ -419,7 +405,7 @@ fn start(starts: &[Duration]) -> Figure {
         name: "ready after start, ms",
         absolute: format!("longest of {}: {worst:.0} ms", starts.len()),
         judged: median(milliseconds),
-        required: Bound::AtMost(200.0),
+        required: Some(Bound::AtMost(200.0)),
         goal: None,
     }
 }
@@ -436,9 +422,4 @@ fn print_round(number: usize, round: &Round) {
         show(round.service_paced.value_at_quantile(0.99)),
         show(round.bare_paced.value_at_quantile(0.99)),
     );
-}
-
-/// Microseconds for people.
-fn show(microseconds: u64) -> String {
-    format!("{:.2} ms", microseconds as f64 / 1000.0)
 }

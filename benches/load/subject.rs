@@ -24,6 +24,8 @@ pub(crate) struct Subject {
     process: Child,
     /// Where it takes deliveries.
     pub(crate) address: SocketAddr,
+    /// Where it tells of itself.
+    private: SocketAddr,
     /// From its start to its first good answer to `/readyz`.
     pub(crate) ready_after: Duration,
 }
@@ -40,10 +42,15 @@ impl Subject {
     }
 
     /// The service, on the journal in `folder`: a new one where there is none.
-    pub(crate) async fn service(broker: &str, folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn service(
+        broker: &str,
+        folder: &Path,
+        setup: Setup<'_>,
+    ) -> anyhow::Result<Self> {
         let (public, private) = (free_address()?, free_address()?);
         let settings = folder.join("service.toml");
-        std::fs::write(&settings, self::settings(public, private, folder))?;
+        let written = self::settings(public, private, folder, setup);
+        std::fs::write(&settings, written)?;
         let mut command = Command::new(beside_me("twitter-channel")?);
         command
             .args(["serve", "--config"])
@@ -56,29 +63,49 @@ impl Subject {
     async fn start(
         mut command: Command,
         address: SocketAddr,
-        probed: SocketAddr,
+        private: SocketAddr,
     ) -> anyhow::Result<Self> {
         let began = Instant::now();
         let process = command.kill_on_drop(true).spawn()?;
         let probe = request("GET", "/readyz", "");
-        while !is_ready(probed, &probe).await {
+        while !is_ready(private, &probe).await {
             ensure!(began.elapsed() < PATIENCE, "{command:?} does not start");
             sleep(LOOK).await;
         }
         Ok(Self {
             process,
             address,
+            private,
             ready_after: began.elapsed(),
         })
     }
 
     /// Most memory it ever had resident, bytes.
     pub(crate) fn peak_memory(&self) -> anyhow::Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// Memory it has resident, bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> anyhow::Result<u64> {
         let pid = self.process.id().context("it has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        Ok(kilobytes.context("no VmHWM")?.parse::<u64>()? * 1024)
+        Ok(kilobytes.context("no such line")?.parse::<u64>()? * 1024)
+    }
+
+    /// A figure of its `/metrics`.
+    pub(crate) async fn gauge(&self, name: &str) -> anyhow::Result<usize> {
+        let mut client = Client::connect(self.private).await?;
+        let metrics = client.read(&request("GET", "/metrics", "")).await?;
+        let values = metrics.lines().filter(|line| !line.starts_with('#'));
+        let mut values = values.filter_map(|line| line.split_once(' '));
+        let value = values.find(|(metric, _)| metric.ends_with(name));
+        Ok(value.context("no such figure")?.1.parse()?)
     }
 
     /// Processor time it has used.
@@ -109,8 +136,58 @@ impl Subject {
         Ok(times)
     }
 
+    /// What its threads have used since `before`, for people: microseconds for each of `count`.
+    pub(crate) fn threads_since(
+        &self,
+        before: &BTreeMap<String, Duration>,
+        count: usize,
+    ) -> anyhow::Result<String> {
+        let each = |(thread, after): (String, Duration)| {
+            let used = after.saturating_sub(before.get(&thread).copied().unwrap_or_default());
+            (used.as_secs_f64() * 1e6 / count as f64, thread)
+        };
+        let mut threads: Vec<_> = self.threads()?.into_iter().map(each).collect();
+        threads.retain(|(used, _)| *used >= 0.5);
+        threads.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        let threads = threads.iter();
+        let threads: Vec<_> = threads
+            .map(|(used, thread)| format!("{thread} {used:.0}"))
+            .collect();
+        Ok(threads.join(", "))
+    }
+
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         Ok(self.process.kill().await?)
+    }
+}
+
+/// What is not as by default.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Setup<'a> {
+    /// Where X is; without it no call is made.
+    pub(crate) x: Option<SocketAddr>,
+    /// The stop switch; empty as by default.
+    pub(crate) sending: &'a str,
+}
+
+impl Setup<'_> {
+    /// Of the account.
+    fn credential(&self) -> &'static str {
+        match self.x {
+            Some(_) => "access_token = \"bench-token\"\naccess_token_secret = \"bench-secret\"\n",
+            None => "",
+        }
+    }
+
+    fn others(&self) -> String {
+        let mut settings = String::new();
+        if let Some(x) = self.x {
+            settings += &format!("\n[x_api]\nbase_url = \"http://{x}\"\n");
+        }
+        if !self.sending.is_empty() {
+            settings += &format!("\n[commands]\nsending = \"{}\"\n", self.sending);
+        }
+        settings
     }
 }
 
@@ -133,9 +210,10 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 }
 
 /// All as by default, but for the room: nothing may be pruned meanwhile.
-fn settings(public: SocketAddr, private: SocketAddr, folder: &Path) -> String {
+fn settings(public: SocketAddr, private: SocketAddr, folder: &Path, setup: Setup<'_>) -> String {
     let journal = journal(folder);
     let journal = journal.display();
+    let (credential, others) = (setup.credential(), setup.others());
     format!(
         r#"
 [public]
@@ -159,12 +237,12 @@ delivery = "account_activity"
 app = "{APP}"
 id = "{ACCOUNT}"
 username = "{USERNAME}"
-
+{credential}
 [[filters]]
 account = "{USERNAME}"
 match = "mentions"
 group = "support"
-"#
+{others}"#
     )
 }
 

@@ -28,8 +28,10 @@ use crate::x::client::{Call, Client};
 const POLL: Duration = Duration::from_secs(1);
 /// How often waits are looked through for what the core has to hear.
 const TELL_EVERY: Duration = Duration::from_secs(2);
-/// Notices of one transaction.
+/// Notices of one transaction, and how long the next ones wait for it: what 10,000 commands wait for
+/// is told in seconds, and neither steps nor the relay fall behind.
 const CHUNK: usize = 200;
+const TELL_MORE: Duration = Duration::from_millis(100);
 /// How long steps under way may take once the service stops. X's own time limit is longer; what is
 /// cut off is looked up after the next start.
 const GRACE: Duration = Duration::from_secs(8);
@@ -53,6 +55,8 @@ pub struct Replies {
     /// The newest change of the ledger that the planner knows.
     known: u64,
     paused: watch::Sender<Vec<Paused>>,
+    /// Waits that the core is still to hear of.
+    untold: Vec<Notice>,
 }
 
 /// When the scheduler does what no command asks for.
@@ -98,6 +102,7 @@ impl Replies {
             planner: Planner::default(),
             known: 0,
             paused: watch::Sender::default(),
+            untold: Vec::new(),
         };
         replies.files().sweep().await?;
         replies.recover().await?;
@@ -260,9 +265,14 @@ impl Replies {
         }
         self.show();
         if Instant::now() >= due.tell {
-            due.tell = Instant::now() + TELL_EVERY;
-            let notices = self.planner.notices(Timestamp::now());
-            self.tell(notices).await?;
+            due.tell = Instant::now() + TELL_MORE;
+            if self.untold.is_empty() {
+                self.untold = self.planner.notices(Timestamp::now());
+            }
+            self.tell().await?;
+            if self.untold.is_empty() {
+                due.tell = Instant::now() + TELL_EVERY;
+            }
         }
         Ok(())
     }
@@ -289,12 +299,16 @@ impl Replies {
         Ok(())
     }
 
-    async fn tell(&self, notices: Vec<Notice>) -> Result<(), StoreError> {
-        for chunk in notices.chunks(CHUNK) {
-            let (rules, chunk, now) = (Arc::clone(&self.rules), chunk.to_vec(), Timestamp::now());
+    /// Tells some of what is to be told; what could not be written is tried again.
+    async fn tell(&mut self) -> Result<(), StoreError> {
+        let count = self.untold.len().min(CHUNK);
+        let chunk: Vec<_> = self.untold.iter().take(count).cloned().collect();
+        if !chunk.is_empty() {
+            let (rules, now) = (Arc::clone(&self.rules), Timestamp::now());
             self.store
                 .write(move |tx| tell(tx, &rules, &chunk, now))
                 .await?;
+            self.untold.drain(..count);
         }
         Ok(())
     }

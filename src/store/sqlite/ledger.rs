@@ -444,14 +444,14 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Open commands that wait for this.
+    /// Open commands that wait for this hold; none for [`Hold::None`].
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn held_commands(&self, hold: Hold) -> Result<Vec<u64>, StoreError> {
         self.rows(
-            "SELECT sequence FROM commands WHERE finished_at IS NULL AND hold = ?1
-             ORDER BY sequence",
+            "SELECT sequence FROM commands
+             WHERE finished_at IS NULL AND hold = ?1 AND hold <> '' ORDER BY sequence",
             params![hold],
             |row| row.get(0).map(number),
         )

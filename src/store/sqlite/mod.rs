@@ -111,6 +111,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn held_commands_are_found_by_their_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut conn = create(&folder.path().join("journal.db")).unwrap();
+        schema::migrate(&mut conn).unwrap();
+        let plan = "EXPLAIN QUERY PLAN SELECT sequence FROM commands
+                    WHERE finished_at IS NULL AND hold = ?1 AND hold <> '' ORDER BY sequence";
+        let step: String = conn
+            .query_row(plan, ["files"], |row| row.get("detail"))
+            .unwrap();
+        assert!(step.contains("commands_held"), "{step}");
+    }
+
+    #[test]
     fn statements_are_compiled_once() {
         let folder = tempfile::tempdir().unwrap();
         let mut conn = create(&folder.path().join("journal.db")).unwrap();

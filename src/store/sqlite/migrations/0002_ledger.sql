@@ -27,6 +27,7 @@ CREATE TABLE commands (
   outcome BLOB                       -- the body of the outcome event, for as long as the id is kept
 );
 CREATE INDEX commands_open ON commands (sequence) WHERE finished_at IS NULL;
+CREATE INDEX commands_held ON commands (hold, sequence) WHERE finished_at IS NULL AND hold <> '';
 CREATE INDEX commands_files ON commands (sequence) WHERE has_files = 1;
 CREATE INDEX commands_changed ON commands (changed);
 CREATE INDEX commands_finished ON commands (finished_at) WHERE finished_at IS NOT NULL;
