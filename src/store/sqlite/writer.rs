@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::cases::Recent;
 use super::tx::Tx;
-use super::{BUSY_TIMEOUT, create, reconnect, schema};
+use super::{BUSY_TIMEOUT, SMALL_CACHE, create, reconnect, schema};
 use crate::store::tail::Tail;
 use crate::store::{StoreError, StoreSettings};
 
@@ -231,7 +231,14 @@ fn checkpoint(
     path: &Path,
     restart_wal: &AtomicBool,
 ) -> rusqlite::Result<Connection> {
-    let conn = conn.map_or_else(|| reconnect(path), Ok)?;
+    let conn = match conn {
+        Some(conn) => conn,
+        None => {
+            let conn = reconnect(path)?;
+            conn.pragma_update(None, "cache_size", SMALL_CACHE)?;
+            conn
+        }
+    };
     let frames: i64 = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get("log"))?;
     restart_wal.store(frames > WAL_RESTART_FRAMES, Ordering::Relaxed);
     Ok(conn)
