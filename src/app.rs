@@ -24,14 +24,16 @@ use tokio_util::task::TaskTracker;
 use crate::attachments::Attachments;
 use crate::attachments::fetch::{Fetcher, SetupError};
 use crate::attachments::vault::{Vault, VaultError};
-use crate::broker::consumer::Consumer;
+use crate::broker::consumer::{Consumer, ConsumerState};
 use crate::broker::inbox::InboxMonitor;
 use crate::broker::publisher::Publisher;
 use crate::config::Settings;
 use crate::domain::account::App as XApp;
 use crate::domain::registry::Registry;
+use crate::flow::enrich::Enricher;
 use crate::flow::ingest::{Context, Ingest};
 use crate::flow::media_link::MediaLinks;
+use crate::flow::plan_check::{PlanCheck, PostLimits};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::{Replies, Rules};
 use crate::flow::tokens::StoredTokens;
@@ -40,7 +42,8 @@ use crate::flow::watch::Watch;
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{AppSecrets, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
-use crate::store::{Lane, QuarantineReason, Store, StoreError, Tx};
+use crate::sealing::Sealer;
+use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, http_client};
 use crate::x::signature::WebhookSecret;
@@ -103,11 +106,15 @@ impl App {
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
-        let rules = Arc::new(rules(&settings));
+        let rules = Arc::new(rules(&settings, &store).await?);
         let registry = Arc::clone(&rules.registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let media = media_links(&store, &settings).await?;
-        let context = Context::new(Arc::clone(&rules), media);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let sealer = key_file::sealer(&settings)?;
+        let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        let enricher = Enricher::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
+        let context = Context::new(Arc::clone(&rules), media, enricher.enrichment());
         let (ingest, typing) = Ingest::new(store.clone(), Arc::new(context));
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
@@ -123,10 +130,11 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let replies = replies(&settings, &store, Arc::clone(&rules), &tasks).await?;
+        let plans = PlanCheck::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
+        let replies = replies(&settings, &store, Arc::clone(&rules), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
-        let private = serve_private(&settings, &store, relay.state(), readiness.clone())?;
+        let states = (relay.state(), consumer.state());
+        let private = serve_private(&settings, &store, states, readiness.clone())?;
         let secrets = secrets_of_apps(&store, &registry, &tasks).await?;
         let public = serve_public(&settings, secrets, Arc::clone(&ingest))?;
         let inboxes = InboxMonitor::new(broker);
@@ -141,6 +149,9 @@ impl App {
         tasks.spawn(telling_of_its_end(consuming, fallen.clone()));
         let replying = replies.run(stop.clone());
         tasks.spawn(telling_of_its_end(replying, fallen.clone()));
+        tasks.spawn(telling_of_its_end(plans.run(stop.clone()), fallen.clone()));
+        let enriching = enricher.run(stop.clone());
+        tasks.spawn(telling_of_its_end(enriching, fallen.clone()));
         let (echoes, until) = (Arc::clone(&ingest), stop.clone());
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
@@ -185,35 +196,38 @@ impl App {
     }
 }
 
-fn rules(settings: &Settings) -> Rules {
-    Rules {
-        registry: Arc::new(Registry::new(
-            settings.apps.clone(),
-            settings.accounts.clone(),
-            settings.filters.clone(),
-        )),
+/// What holds for all commands by these settings.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> {
+    let registry = Registry::new(
+        settings.apps.clone(),
+        settings.accounts.clone(),
+        settings.filters.clone(),
+    );
+    Ok(Rules {
+        post_limits: Arc::new(PostLimits::load(store, &registry).await?),
+        registry: Arc::new(registry),
+        revoked: Arc::default(),
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,
         first_read: settings.reconcile.first_read,
         second_read: settings.reconcile.second_read,
-    }
+    })
 }
 
-/// The way of commands to X, with what it needs: X's API, and a place for attachments.
-async fn replies(
+/// X's API.
+fn client(
     settings: &Settings,
     store: &Store,
-    rules: Arc<Rules>,
+    sealer: Sealer,
     tasks: &TaskTracker,
-) -> Result<Replies, StartError> {
-    let sealer = key_file::sealer(settings)?;
-    let folder = key_file::attachments_folder(settings);
-    let vault = Vault::open(&folder, sealer.clone()).await?;
-    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
+) -> Result<Client, StartError> {
     let base_url = settings.x_api.base_url.as_url();
     let call_timeout = settings.x_api.call_timeout;
-    let client = Client::new(
+    Ok(Client::new(
         ClientSettings {
             base_url: base_url.clone(),
             call_timeout,
@@ -224,7 +238,20 @@ async fn replies(
         Arc::new(StoredTokens::new(store.clone(), sealer)),
         Arc::new(Timestamp::now),
         tasks.clone(),
-    )?;
+    )?)
+}
+
+/// The way of commands to X, with a place for their attachments.
+async fn replies(
+    settings: &Settings,
+    store: &Store,
+    rules: Arc<Rules>,
+    client: Arc<Client>,
+    sealer: Sealer,
+) -> Result<Replies, StartError> {
+    let folder = key_file::attachments_folder(settings);
+    let vault = Vault::open(&folder, sealer).await?;
+    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
     Ok(Replies::new(store.clone(), rules, client, attachments).await?)
 }
 
@@ -344,7 +371,7 @@ fn fingerprint(secret: &str) -> String {
 fn serve_private(
     settings: &Settings,
     store: &Store,
-    relay: RelayState,
+    (relay, consumer): (RelayState, ConsumerState),
     readiness: Readiness,
 ) -> Result<Server, StartError> {
     let (shown, gauged) = (store.clone(), store.clone());
@@ -352,7 +379,13 @@ fn serve_private(
     let private = Private {
         token: settings.private.token.clone(),
         readiness,
-        parts: Box::new(move || Box::pin(parts(shown.clone(), relay.clone()))),
+        parts: Box::new(move || {
+            let links = [
+                ("broker", relay.is_connected()),
+                ("consumer", consumer.is_connected()),
+            ];
+            Box::pin(parts(shown.clone(), links))
+        }),
         metrics: metrics::install()?,
         refresh: Box::new(move || Box::pin(refresh(gauged.clone(), apps.clone()))),
     };
@@ -366,40 +399,95 @@ fn serve_private(
 }
 
 /// The lines of `/readyz?verbose`.
-async fn parts(store: Store, relay: RelayState) -> Vec<Part> {
-    let read = store
-        .read(|tx| {
-            Ok((
-                tx.journal_summary()?,
-                tx.open_gaps()?,
-                tx.quarantine_counts()?,
-            ))
-        })
-        .await;
+async fn parts(store: Store, links: [(&'static str, bool); 2]) -> Vec<Part> {
     let part = |name, state| Part { name, state };
-    let broker = if relay.is_connected() {
-        "connected"
-    } else {
-        "away"
-    };
-    let mut parts = vec![part("broker", broker.to_owned())];
-    match read {
+    let links = links.into_iter().map(|(name, connected)| {
+        let state = if connected { "connected" } else { "away" };
+        part(name, state.to_owned())
+    });
+    let mut parts: Vec<_> = links.collect();
+    match store.read(|tx| parts_of_store(tx, Timestamp::now())).await {
         Err(error) => parts.push(part("store", error.to_string())),
-        Ok((summary, gaps, quarantine)) => {
-            let kept: u64 = quarantine.iter().map(|(_, count)| count).sum();
-            parts.push(part("store", "open".to_owned()));
-            parts.push(part(
-                "journal",
-                format!("{} unpublished", summary.unpublished),
-            ));
-            parts.push(part("quarantine", format!("{kept} kept")));
-            for gap in gaps {
-                let state = format!("{} {} to {} ({})", gap.app, gap.from, gap.until, gap.reason);
-                parts.push(part("gap", state));
-            }
-        }
+        Ok(more) => parts.extend(more),
     }
     parts
+}
+
+fn parts_of_store(tx: &Tx<'_>, now: Timestamp) -> Result<Vec<Part>, StoreError> {
+    let part = |name, state| Part { name, state };
+    let kept: u64 = tx.quarantine_counts()?.iter().map(|(_, count)| count).sum();
+    let unpublished = tx.journal_summary()?.unpublished;
+    let mut parts = vec![
+        part("store", "open".to_owned()),
+        part("journal", format!("{unpublished} unpublished")),
+        part("ledger", ledger_line(&Ledger::read(tx)?, now)),
+        part("quarantine", format!("{kept} kept")),
+    ];
+    for gap in tx.open_gaps()? {
+        let state = format!("{} {} to {} ({})", gap.app, gap.from, gap.until, gap.reason);
+        parts.push(part("gap", state));
+    }
+    Ok(parts)
+}
+
+/// The commands without an outcome.
+struct Ledger {
+    counts: HashMap<(CommandState, Hold), u64>,
+    /// When the oldest was received.
+    oldest: Option<Timestamp>,
+}
+
+impl Ledger {
+    fn read(tx: &Tx<'_>) -> Result<Self, StoreError> {
+        let rows = tx.ledger_summary()?;
+        Ok(Self {
+            oldest: rows.iter().map(|row| row.3).min(),
+            counts: rows
+                .into_iter()
+                .map(|row| ((row.0, row.1), row.2))
+                .collect(),
+        })
+    }
+
+    fn age(&self, now: Timestamp) -> Duration {
+        let waits = |at| Duration::try_from(now.duration_since(at)).unwrap_or_default();
+        self.oldest.map(waits).unwrap_or_default()
+    }
+
+    /// Zeros too: what has vanished must not keep its last figure.
+    fn set_gauges(&self, now: Timestamp) {
+        let open = CommandState::ALL.iter().filter(|state| state.is_open());
+        for (state, hold) in open.flat_map(|state| Hold::ALL.iter().map(move |hold| (state, hold)))
+        {
+            // Only what is pending is held.
+            if *state == CommandState::Pending || *hold == Hold::None {
+                let name = if *hold == Hold::None {
+                    "none"
+                } else {
+                    hold.name()
+                };
+                let count = self.counts.get(&(*state, *hold)).copied().unwrap_or(0);
+                metrics::set_ledger(state.name(), name, count);
+            }
+        }
+        metrics::set_ledger_age(self.age(now));
+    }
+}
+
+fn ledger_line(ledger: &Ledger, now: Timestamp) -> String {
+    let open: u64 = ledger.counts.values().sum();
+    let held = ledger
+        .counts
+        .iter()
+        .filter(|((_, hold), _)| *hold != Hold::None);
+    let held: u64 = held.map(|(_, count)| count).sum();
+    match open {
+        0 => "0 open".to_owned(),
+        _ => format!(
+            "{open} open, {held} held, oldest {} s",
+            ledger.age(now).as_secs()
+        ),
+    }
 }
 
 /// Brings the gauges of the store up to date; a store that cannot be read keeps the last ones.
@@ -417,6 +505,7 @@ fn set_gauges(tx: &Tx<'_>, limit: u64, apps: &[String]) -> Result<(), StoreError
     let waits = |at| Timestamp::now().duration_since(at).unsigned_abs();
     let age = summary.oldest.map(waits).unwrap_or_default();
     metrics::set_journal(summary.unpublished, age);
+    Ledger::read(tx)?.set_gauges(Timestamp::now());
     for lane in Lane::ALL {
         metrics::set_lane(lane.name(), tx.lane_depth(lane)?);
     }

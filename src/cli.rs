@@ -1,5 +1,7 @@
-//! The command line. Commands on events and quarantine work on the store, beside a running service.
+//! The command line. Commands on events, commands and quarantine work on the store, beside a running
+//! service.
 
+mod commands;
 mod events;
 mod probe;
 mod quarantine;
@@ -13,7 +15,7 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
-use twitter_channel::app::App;
+use twitter_channel::app::{App, rules};
 use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::store::Store;
 use twitter_channel::telemetry;
@@ -43,6 +45,9 @@ enum Command {
     /// Events of the journal.
     #[command(subcommand)]
     Events(events::Command),
+    /// Commands of the helpdesk core.
+    #[command(subcommand)]
+    Commands(commands::Command),
     /// Deliveries of X that were kept because they were not understood or had no account yet.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -77,6 +82,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Check => print("the configuration is good\n")?,
         Command::Probe => probe::ready(settings.private.listen).await?,
         Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        Command::Commands(command) => {
+            let store = open_store(&settings)?;
+            let rules = rules(&settings, &store)
+                .await
+                .map_err(anyhow::Error::from)?;
+            print(&command.run(&store, rules).await?)?;
+        }
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
     }
     Ok(())

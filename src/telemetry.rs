@@ -2,6 +2,8 @@
 
 pub mod metrics;
 
+use std::error::Error;
+
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
@@ -40,5 +42,37 @@ pub fn start_logs(settings: &LogSettings) -> Result<(), TryInitError> {
             )
             .try_init(),
         LogFormat::Text => registry.with(fmt::layer()).try_init(),
+    }
+}
+
+/// An error with its causes in one line; what an error has said of its cause is not repeated.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Told(&'static str, #[source] Option<Box<Told>>);
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let disk = Told("the disk is full", None);
+        let file = Told("a.db: the disk is full", Some(disk.into()));
+        let all = Told("nothing is written", Some(file.into()));
+        assert_eq!(chain(&all), "nothing is written: a.db: the disk is full");
     }
 }

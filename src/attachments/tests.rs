@@ -68,8 +68,8 @@ async fn a_fetched_photo_is_kept_until_it_is_removed() {
     assert_eq!(kept.media.kind(), AttachmentKind::Photo);
     assert_eq!(kept.media.size, kept.file.size);
     let vault = attachments.vault();
-    let bytes = vault.read(&kept.file).await.unwrap().whole().await.unwrap();
-    assert_eq!(bytes, PNG);
+    let mut withdrawal = vault.read(&kept.file).await.unwrap();
+    assert_eq!(withdrawal.chunk().await.unwrap().unwrap(), PNG);
     vault.remove(&kept.file.name).await.unwrap();
     assert_eq!(kept_files(&dir), 0);
 }

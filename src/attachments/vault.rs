@@ -11,6 +11,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use tokio::fs::{self, File};
@@ -377,16 +379,12 @@ impl Withdrawal {
         }
     }
 
-    /// All of it at once: for photos, which X takes in one call.
-    ///
-    /// # Errors
-    /// [`VaultError::Damaged`], [`VaultError::Io`].
-    pub async fn whole(mut self) -> Result<Bytes, VaultError> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes.into())
+    /// All of it, chunk by chunk.
+    pub fn into_chunks(self) -> impl Stream<Item = Result<Bytes, VaultError>> {
+        try_unfold(self, |mut file| async move {
+            let chunk = file.chunk().await?;
+            Ok(chunk.map(|chunk| (chunk, file)))
+        })
     }
 }
 

@@ -21,7 +21,7 @@ use super::dead::{DeadLetters, Letter};
 use super::delivery::{Delivery, Handler, Verdict};
 use super::settings::BrokerSettings;
 use super::topology::{self, TopologyError};
-use crate::telemetry::metrics;
+use crate::telemetry::{chain, metrics};
 
 /// Most deliveries in hand. A body may hold megabytes of attachments, and this many are one
 /// transaction: enough to keep a disk busy.
@@ -381,15 +381,4 @@ impl<'a, H: Handler> Desk<'a, H> {
         }
         Ok(())
     }
-}
-
-/// An error with its causes, for one log line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

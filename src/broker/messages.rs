@@ -1,5 +1,7 @@
 //! Events of the domain as the contract writes them: ProtoJSON of `proto/helpdesk/twitter/v1`.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -18,9 +20,9 @@ use crate::domain::text::{summary, written};
 
 /// Largest body the contract allows, bytes.
 const MAX_BODY: usize = 256 * 1024;
-/// Room for a message with its author and reply, bytes: grown from nothing it would be copied five
-/// times.
-const USUAL_BODY: usize = 2560;
+/// Room kept for the next body, bytes: usual ones take a thirtieth of it, grown from nothing each
+/// would be copied five times.
+const KEPT_ROOM: usize = 64 * 1024;
 /// What a text that would exceed it is cut to, bytes: JSON may write one as six.
 const CUT_TEXT: usize = 24 * 1024;
 
@@ -30,7 +32,20 @@ pub fn encode(id: EventId, event: Event, sequence: u64) -> Bytes {
     if body.len() <= MAX_BODY {
         return body;
     }
+    // The context goes first.
+    let event = without_context(event);
+    let body = write(id, &event, sequence);
+    if body.len() <= MAX_BODY {
+        return body;
+    }
     write(id, &shorten(event), sequence)
+}
+
+fn without_context(mut event: Event) -> Event {
+    if let Payload::MessageReceived(incoming) = &mut event.payload {
+        incoming.context.clear();
+    }
+    event
 }
 
 /// The body of an event that is larger than the contract allows: texts are what makes it so.
@@ -74,7 +89,7 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
         test: false,
     });
     let account = Some(account(&event.account));
-    let json = match &event.payload {
+    match &event.payload {
         Payload::MessageReceived(incoming) => json(&received(head, account, incoming)),
         Payload::MessageSent(outgoing) => json(&sent(head, account, outgoing)),
         Payload::MessageEdited(it) => json(&edited(head, account, it)),
@@ -127,15 +142,22 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
         Payload::CommandSucceeded(it) => json(&outcomes::succeeded(head, account, it)),
         Payload::CommandFailed(it) => json(&outcomes::failed(head, account, it)),
         Payload::CommandDeferred(it) => json(&outcomes::deferred(head, account, it)),
-    };
-    json.into()
+    }
 }
 
-fn json(message: &impl serde::Serialize) -> Vec<u8> {
-    let mut body = Vec::with_capacity(USUAL_BODY);
-    // Writing generated messages into memory cannot fail: their map keys are strings.
-    let _ = serde_json::to_writer(&mut body, message);
-    body
+/// As long as its content: bodies wait in memory for the broker.
+fn json(message: &impl serde::Serialize) -> Bytes {
+    thread_local! {
+        static ROOM: RefCell<Vec<u8>> = RefCell::default();
+    }
+    ROOM.with_borrow_mut(|room| {
+        room.clear();
+        // Writing generated messages into memory cannot fail: their map keys are strings.
+        let _ = serde_json::to_writer(&mut *room, message);
+        let body = Bytes::copy_from_slice(room);
+        room.shrink_to(KEPT_ROOM);
+        body
+    })
 }
 
 fn received(
@@ -149,7 +171,11 @@ fn received(
         route: Some(route(&incoming.route)),
         conversation: Some(conversation(&incoming.conversation)),
         message: Some(described(&incoming.message, &incoming.conversation.id)),
-        context: Vec::new(),
+        context: incoming
+            .context
+            .iter()
+            .map(|above| described(above, &incoming.conversation.id))
+            .collect(),
         reply: Some(reply(
             &incoming.reply,
             account_id.unwrap_or_default(),
@@ -507,6 +533,7 @@ fn reply(
             .unwrap_or_default(),
         max_length: advice.max_length,
         estimated_cost_usd: advice.estimated_cost.to_string(),
+        estimated_cost_with_link_usd: advice.estimated_cost_with_link.to_string(),
         command: answer(account_id, conversation, described),
     }
 }

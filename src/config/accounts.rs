@@ -137,6 +137,7 @@ fn account(r: &mut Reader<'_>, known: &mut Known) -> Option<Account> {
     let oauth2_refresh_token = r.secret("oauth2_refresh_token");
     let sending = r.or("sending", sending, Sending::Live);
     let blocked = r.values("blocked", value::user_id);
+    let max_post_length = r.optional("max_post_length", value::post_length);
     let monthly_budget = r.optional("monthly_budget_usd", value::usd);
     let enrich = Enrich {
         parents: r.or("fetch_parents", value::boolean, false),
@@ -150,6 +151,7 @@ fn account(r: &mut Reader<'_>, known: &mut Known) -> Option<Account> {
         oauth2_refresh_token,
         sending,
         blocked: blocked.into_iter().collect(),
+        max_post_length,
         monthly_budget,
         enrich,
     })

@@ -668,6 +668,22 @@ fn a_label_that_the_delivery_does_not_need_is_no_fault() {
 }
 
 #[test]
+fn the_longest_post_of_an_account_may_be_set() {
+    let account = |toml: &str| load(toml, &[]).unwrap().accounts.remove(0);
+    assert_eq!(account(DECLARED).max_post_length, None);
+    let set = "username = \"acme\"\nmax_post_length = 4000";
+    let set = DECLARED.replace("username = \"acme\"", set);
+    assert_eq!(account(&set).max_post_length, Some(4_000));
+    for wrong in ["0", "25001"] {
+        let lines = faults(&set.replace("4000", wrong), &[]);
+        let expected = format!(
+            "accounts[0].max_post_length = {wrong}: expected a whole number from 1 to 25000"
+        );
+        assert_eq!(lines, [expected]);
+    }
+}
+
+#[test]
 fn debug_shows_no_secret() {
     let env = [
         ("TWITTER_CHANNEL__PRIVATE__TOKEN", "hushhush-1"),

@@ -20,6 +20,7 @@ use tracing_subscriber::filter::Targets;
 use crate::domain::ids::UserId;
 use crate::domain::money::{InvalidUsd, Usd};
 use crate::domain::term::Term;
+use crate::domain::text::LONG_POST_LIMIT;
 
 /// A value, or the sentence that says what is expected.
 pub(super) type Parsed<T> = Result<T, String>;
@@ -95,6 +96,16 @@ pub(super) fn count(value: &Value) -> Parsed<u32> {
     let read = value.as_u64().or_else(|| value.as_str()?.parse().ok());
     read.and_then(|n| n.try_into().ok())
         .ok_or_else(|| expected.to_owned())
+}
+
+/// Weighted characters of a post.
+pub(super) fn post_length(value: &Value) -> Parsed<u32> {
+    match count(value) {
+        Ok(length @ 1..=LONG_POST_LIMIT) => Ok(length),
+        _ => Err(format!(
+            "expected a whole number from 1 to {LONG_POST_LIMIT}"
+        )),
+    }
 }
 
 /// `None` for 0.

@@ -107,6 +107,8 @@ pub struct Account {
     pub blocked: BTreeSet<UserId>,
     /// What X may charge for it in a calendar month before optional reads stop.
     pub monthly_budget: Option<Usd>,
+    /// Longest post, weighted characters; `None`: by the account's plan at X.
+    pub max_post_length: Option<u32>,
     /// Which reads of X make events fuller.
     pub enrich: Enrich,
 }

@@ -82,6 +82,8 @@ pub struct Incoming {
     pub route: Route,
     pub conversation: Conversation,
     pub message: Described,
+    /// What stands above it, oldest first, where X was asked.
+    pub context: Vec<Described>,
     pub reply: ReplyAdvice,
     pub delivery: Delivery,
 }
@@ -210,6 +212,10 @@ pub enum RefusedBecause {
     RepliesRestricted,
     Blocked,
     Encrypted,
+    /// X does not accept the account's credential.
+    AccountRevoked,
+    /// The stop switch.
+    SendingStopped,
 }
 
 impl RefusedBecause {
@@ -220,6 +226,8 @@ impl RefusedBecause {
             Self::RepliesRestricted => "REPLIES_RESTRICTED",
             Self::Blocked => "BLOCKED",
             Self::Encrypted => "ENCRYPTED",
+            Self::AccountRevoked => "ACCOUNT_REVOKED",
+            Self::SendingStopped => "SENDING_STOPPED",
         }
     }
 }
@@ -231,6 +239,23 @@ pub struct ReplyAdvice {
     /// Weighted characters for posts, code points for direct messages; 0 where none can be sent.
     pub max_length: u32,
     pub estimated_cost: Usd,
+    /// The same for an answer with a link.
+    pub estimated_cost_with_link: Usd,
+}
+
+impl ReplyAdvice {
+    /// The same while the account cannot send anything.
+    #[must_use]
+    pub fn unless(self, silenced: Option<RefusedBecause>) -> Self {
+        match (silenced, self.permission) {
+            // What X refuses for good is the better reason.
+            (_, Permission::Refused(_)) | (None, _) => self,
+            (Some(because), _) => Self {
+                permission: Permission::Refused(because),
+                ..self
+            },
+        }
+    }
 }
 
 /// How an account fares.

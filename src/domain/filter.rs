@@ -298,7 +298,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::ids::{DirectMessageId, MessageId};
-    use super::super::term::tests::post;
     use super::*;
 
     const DAY: Duration = Duration::from_hours(24);
@@ -314,7 +313,7 @@ mod tests {
     fn direct_message(text: &str) -> Message {
         Message {
             id: MessageId::DirectMessage(DirectMessageId::from_number(8).unwrap()),
-            ..post(text)
+            ..Message::saying(text)
         }
     }
 
@@ -386,14 +385,14 @@ mod tests {
             mentions("first"),
             mentions("second"),
         ];
-        let message = post("@acme hi");
+        let message = Message::saying("@acme hi");
         let decision = decide(&filters, &candidate(&message, &[Relation::Mention]));
         assert_eq!(group(&decision), Ok("first"));
     }
 
     #[test]
     fn each_match_looks_at_its_own_relation() {
-        let message = post("hi");
+        let message = Message::saying("hi");
         for (matches, relation) in [
             (Match::Replies, Relation::Reply),
             (Match::Quotes, Relation::Quote),
@@ -418,7 +417,7 @@ mod tests {
     fn filters_of_other_accounts_do_not_count() {
         let mut other = mentions("g");
         other.account = account("2");
-        let message = post("hi");
+        let message = Message::saying("hi");
         let decision = decide(
             std::slice::from_ref(&other),
             &candidate(&message, &[Relation::Mention]),
@@ -432,14 +431,14 @@ mod tests {
         let plain = direct_message("hi");
         let encrypted = Message {
             id: MessageId::Encrypted("u-1".into()),
-            ..post("")
+            ..Message::saying("")
         };
         for message in [&plain, &encrypted] {
             let decision = decide(&filters, &candidate(message, &[Relation::Direct]));
             assert_eq!(group(&decision), Ok("dm"));
             assert_eq!(relations(decision), [Relation::Direct]);
         }
-        let public = post("hi");
+        let public = Message::saying("hi");
         assert_eq!(
             group(&decide(&filters, &candidate(&public, &[]))),
             Err(Why::NoFilter)
@@ -462,7 +461,7 @@ mod tests {
             },
             "g",
         )];
-        let message = post("@acme yes");
+        let message = Message::saying("@acme yes");
         let mut candidate = candidate(&message, &[Relation::Mention]);
         assert_eq!(group(&decide(&filters, &candidate)), Err(Why::NoFilter));
         candidate.explicit_mention = true;
@@ -472,7 +471,7 @@ mod tests {
     #[test]
     fn a_repost_needs_a_filter_that_asks_for_reposts() {
         let mut filters = [term("#acmehelp", "g")];
-        let message = post("see #acmehelp");
+        let message = Message::saying("see #acmehelp");
         let mut repost = candidate(&message, &[]);
         repost.is_repost = true;
         assert_eq!(group(&decide(&filters, &repost)), Err(Why::Repost));
@@ -484,7 +483,7 @@ mod tests {
     fn a_repost_that_fits_no_filter_stays_out_though_reposts_are_asked_for() {
         let mut filters = [filter(Match::Quotes, "g")];
         filters[0].reposts = true;
-        let message = post("hi");
+        let message = Message::saying("hi");
         let mut repost = candidate(&message, &[Relation::Repost]);
         repost.is_repost = true;
         assert_eq!(group(&decide(&filters, &repost)), Err(Why::NoFilter));
@@ -494,7 +493,7 @@ mod tests {
     fn a_repost_passes_over_filters_without_reposts_to_one_with() {
         let mut filters = [mentions("strict"), mentions("all")];
         filters[1].reposts = true;
-        let message = post("@acme");
+        let message = Message::saying("@acme");
         let mut repost = candidate(&message, &[Relation::Mention]);
         repost.is_repost = true;
         assert_eq!(group(&decide(&filters, &repost)), Ok("all"));
@@ -503,7 +502,7 @@ mod tests {
     #[test]
     fn our_own_messages_need_a_filter_that_asks_for_them() {
         let mut filters = [mentions("g")];
-        let message = post("@acme");
+        let message = Message::saying("@acme");
         let mut own = candidate(&message, &[Relation::Mention]);
         own.own_author = true;
         assert_eq!(group(&decide(&filters, &own)), Err(Why::Own));
@@ -517,7 +516,7 @@ mod tests {
         open.reposts = true;
         let filters = [open];
         let thread = route("g", "mentions");
-        let message = post("@acme");
+        let message = Message::saying("@acme");
         let mut blocked = candidate(&message, &[Relation::Mention]);
         blocked.blocked = true;
         blocked.followed = Some(&thread);
@@ -527,7 +526,7 @@ mod tests {
     fn judged(conditions: SpamConditions, author: impl FnOnce(&mut Person)) -> Result<(), Why> {
         let mut filters = [mentions("g")];
         filters[0].conditions = conditions;
-        let mut message = post("@acme");
+        let mut message = Message::saying("@acme");
         author(&mut message.author);
         let decision = decide(&filters, &candidate(&message, &[Relation::Mention]));
         group(&decision).map(|_| ())
@@ -599,7 +598,7 @@ mod tests {
     fn who_misses_one_filters_conditions_may_meet_the_next() {
         let mut filters = [mentions("vip"), mentions("rest")];
         filters[0].conditions.verified = true;
-        let mut message = post("@acme");
+        let mut message = Message::saying("@acme");
         message.author.verified = Some(false);
         let decision = decide(&filters, &candidate(&message, &[Relation::Mention]));
         assert_eq!(group(&decision), Ok("rest"));
@@ -609,7 +608,7 @@ mod tests {
     fn a_reply_follows_its_conversation_before_the_list_is_asked() {
         let filters = [mentions("support"), term("#field", "field")];
         let thread = route("field", "term:#field");
-        let message = post("@acme and now?");
+        let message = Message::saying("@acme and now?");
         let mut reply = candidate(&message, &[Relation::Mention]);
         reply.followed = Some(&thread);
         let decision = decide(&filters, &reply);
@@ -632,7 +631,7 @@ mod tests {
     fn what_is_wanted_for_its_conversation_only_has_the_relation_thread() {
         let filters = [filter(Match::Quotes, "g")];
         let thread = route("g", "quotes");
-        let message = post("me too");
+        let message = Message::saying("me too");
         let mut reply = candidate(&message, &[]);
         reply.followed = Some(&thread);
         assert_eq!(relations(decide(&filters, &reply)), [Relation::Thread]);
@@ -643,7 +642,7 @@ mod tests {
         let mut filters = [mentions("g")];
         filters[0].conditions.min_followers = Some(10);
         let thread = route("g", "mentions");
-        let mut message = post("buy followers");
+        let mut message = Message::saying("buy followers");
         message.author.followers_count = Some(0);
         let mut reply = candidate(&message, &[]);
         reply.followed = Some(&thread);
@@ -653,7 +652,7 @@ mod tests {
     #[test]
     fn a_conversation_is_followed_though_its_filter_is_gone() {
         let thread = route("old", "term:#gone");
-        let message = post("still there?");
+        let message = Message::saying("still there?");
         let mut reply = candidate(&message, &[]);
         reply.followed = Some(&thread);
         assert_eq!(group(&decide(&[], &reply)), Ok("old"));
@@ -665,7 +664,7 @@ mod tests {
     fn our_own_replies_follow_only_to_a_filter_that_asks_for_them() {
         let mut filters = [mentions("g")];
         let thread = route("g", "mentions");
-        let message = post("we are on it");
+        let message = Message::saying("we are on it");
         let mut reply = candidate(&message, &[]);
         reply.followed = Some(&thread);
         reply.own_author = true;
@@ -677,7 +676,7 @@ mod tests {
     #[test]
     fn a_term_of_any_filter_makes_a_keyword_and_relations_keep_their_order() {
         let filters = [mentions("g"), term("#acmehelp", "field")];
-        let message = post("@acme #acmehelp");
+        let message = Message::saying("@acme #acmehelp");
         let given = [Relation::Mention, Relation::Reply, Relation::Mention];
         let decision = decide(&filters, &candidate(&message, &given));
         assert_eq!(group(&decision), Ok("g"));
@@ -692,7 +691,7 @@ mod tests {
         fn a_wanted_message_always_has_a_relation(text in any::<String>(), follows: bool) {
             let filters = [term("#acme", "a"), term("help", "b")];
             let thread = route("a", "term:#acme");
-            let message = post(&text);
+            let message = Message::saying(&text);
             let mut candidate = candidate(&message, &[]);
             candidate.followed = follows.then_some(&thread);
             if let Decision::Wanted { relations, .. } = decide(&filters, &candidate) {

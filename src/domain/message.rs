@@ -207,3 +207,23 @@ impl Post {
         self.edit_history.first().copied().unwrap_or(self.id)
     }
 }
+
+#[cfg(test)]
+impl Message {
+    /// A post with this text and nothing else.
+    pub(crate) fn saying(text: &str) -> Self {
+        Self {
+            id: MessageId::Post("7".parse().unwrap()),
+            created_at: Timestamp::UNIX_EPOCH,
+            author: Person::unknown("9".parse().unwrap()),
+            text: text.to_owned(),
+            lang: String::new(),
+            mentions: vec![],
+            hashtags: vec![],
+            links: vec![],
+            attachments: vec![],
+            possibly_sensitive: false,
+            source_app: String::new(),
+        }
+    }
+}

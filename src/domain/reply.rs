@@ -5,30 +5,28 @@ use super::event::{Permission, RefusedBecause, ReplyAdvice};
 use super::filter::Relation;
 use super::message::{Message, MessageKind, Post, ReplySettings};
 use super::price::CallPrices;
+use super::text::DIRECT_MESSAGE_LIMIT;
 
-/// Weighted characters of a post by an account without Premium.
-/// Source: X's "Counting characters".
-const POST_LENGTH: u32 = 280;
-/// Code points of a direct message, as the contract sets it.
-const DIRECT_MESSAGE_LENGTH: u32 = 10_000;
-
-/// Advice on replying to a post. `named` tells whether its author names the account explicitly.
+/// Advice on replying to a post. `named` tells whether its author names the account explicitly;
+/// `max_length` is the account's, in weighted characters.
 pub fn to_post(
     tier: Tier,
     named: bool,
     post: &Post,
     relations: &[Relation],
+    max_length: u32,
     prices: &CallPrices,
 ) -> ReplyAdvice {
     let summoned = named || relations.contains(&Relation::Quote);
     ReplyAdvice {
         permission: post_permission(tier, summoned, post, relations),
-        max_length: POST_LENGTH,
+        max_length,
         estimated_cost: if summoned {
             prices.summoned_reply
         } else {
             prices.post
         },
+        estimated_cost_with_link: prices.post_with_url,
     }
 }
 
@@ -60,11 +58,13 @@ pub fn to_direct(message: &Message, prices: &CallPrices) -> ReplyAdvice {
             permission: Permission::Refused(RefusedBecause::Encrypted),
             max_length: 0,
             estimated_cost: prices.direct_message,
+            estimated_cost_with_link: prices.direct_message,
         },
         MessageKind::Post | MessageKind::DirectMessage => ReplyAdvice {
             permission: Permission::Allowed,
-            max_length: DIRECT_MESSAGE_LENGTH,
+            max_length: DIRECT_MESSAGE_LIMIT as u32,
             estimated_cost: prices.direct_message,
+            estimated_cost_with_link: prices.direct_message,
         },
     }
 }

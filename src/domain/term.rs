@@ -249,36 +249,17 @@ fn is_of_unspaced_script(c: char) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use jiff::Timestamp;
+mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    use super::super::ids::{MessageId, TweetId};
-    use super::super::message::{Mention, Message, Person};
+    use super::super::message::{Mention, Message};
     use super::*;
-
-    /// A post with this text and nothing else.
-    pub(in crate::domain) fn post(text: &str) -> Message {
-        Message {
-            id: MessageId::Post(TweetId::from_number(7).unwrap()),
-            created_at: Timestamp::UNIX_EPOCH,
-            author: Person::unknown("9".parse().unwrap()),
-            text: text.into(),
-            lang: String::new(),
-            mentions: vec![],
-            hashtags: vec![],
-            links: vec![],
-            attachments: vec![],
-            possibly_sensitive: false,
-            source_app: String::new(),
-        }
-    }
 
     fn fits(term: &str, text: &str) -> bool {
         Term::parse(term)
             .unwrap()
-            .fits(&Searchable::new(&post(text)))
+            .fits(&Searchable::new(&Message::saying(text)))
     }
 
     #[rstest]
@@ -358,7 +339,7 @@ pub(super) mod tests {
 
     #[test]
     fn entities_that_x_found_count_even_where_the_text_does_not_show_them() {
-        let mut message = post("cut off …");
+        let mut message = Message::saying("cut off …");
         message.hashtags = vec!["AcmeHelp".into()];
         message.mentions = vec![Mention {
             id: None,
@@ -381,7 +362,7 @@ pub(super) mod tests {
         #[test]
         fn no_text_and_no_term_panics(term in any::<String>(), text in any::<String>()) {
             if let Ok(term) = Term::parse(&term) {
-                term.fits(&Searchable::new(&post(&text)));
+                term.fits(&Searchable::new(&Message::saying(&text)));
             }
         }
 
@@ -389,7 +370,7 @@ pub(super) mod tests {
         fn a_term_fits_itself_between_blanks(term in "\\PC{2,8}") {
             if let Ok(parsed) = Term::parse(&term) {
                 let text = format!("hey {term} there");
-                prop_assert!(parsed.fits(&Searchable::new(&post(&text))), "{term:?}");
+                prop_assert!(parsed.fits(&Searchable::new(&Message::saying(&text))), "{term:?}");
             }
         }
     }

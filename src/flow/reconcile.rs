@@ -76,7 +76,7 @@ fn is_earlier(created_at: Timestamp, started_at: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{AccountId, MessageId, UserId};
+    use crate::domain::ids::{AccountId, UserId};
     use crate::domain::message::Person;
     use crate::store::SendState;
 
@@ -109,17 +109,9 @@ mod tests {
 
     fn message(text: &str, second: i64) -> Message {
         Message {
-            id: MessageId::Post("9".parse().unwrap()),
             created_at: at(second),
             author: Person::unknown(user()),
-            text: text.to_owned(),
-            lang: String::new(),
-            mentions: vec![],
-            hashtags: vec![],
-            links: vec![],
-            attachments: vec![],
-            possibly_sensitive: false,
-            source_app: String::new(),
+            ..Message::saying(text)
         }
     }
 

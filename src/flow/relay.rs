@@ -15,7 +15,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::EventId;
 use crate::domain::text::written;
 use crate::store::{JournalRow, Lane, Store, StoreError, Tx};
-use crate::telemetry::metrics;
+use crate::telemetry::{chain, metrics};
 
 /// Most bodies of a window, bytes.
 const WINDOW_BYTES: usize = 4 * 1024 * 1024;
@@ -389,19 +389,4 @@ fn traceparent(id: EventId) -> String {
     let id = written(32, id);
     let span = id.get(16..).unwrap_or(&id);
     written(55, format_args!("00-{id}-{span}-00"))
-}
-
-/// An error with its causes, for one log line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

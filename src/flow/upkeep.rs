@@ -21,6 +21,10 @@ const CHUNK: usize = 1000;
 const SWEPT_CHUNKS: usize = 5;
 /// Threads outlive bodies: a customer may come back to an old post.
 const THREADS_KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// A repeat of a command is known for so long (contract 5).
+const COMMANDS_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// More than a year, to compare with the year before.
+const COSTS_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// Share of the cap, in percent, above which confirmed bodies go, oldest first.
 const PRUNE_ABOVE: u64 = 80;
 
@@ -112,6 +116,7 @@ pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
         .await?;
     chunks(store, move |tx| tx.prune_bodies(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_seen(kept_since, CHUNK)).await?;
+    prune_replies(store, kept_since, now).await?;
     let limit = settings.max_bytes / 100 * PRUNE_ABOVE;
     chunks(store, move |tx| {
         if tx.used_bytes()? > limit {
@@ -121,6 +126,20 @@ pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
         }
     })
     .await
+}
+
+/// Removes what is left of commands; their texts go as early as those of events.
+async fn prune_replies(
+    store: &Store,
+    kept_since: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let commands_since = before(now, COMMANDS_KEPT);
+    let costs_since = before(now, COSTS_KEPT);
+    chunks(store, move |tx| tx.prune_commands(commands_since, CHUNK)).await?;
+    chunks(store, move |tx| tx.blank_commands(kept_since, CHUNK)).await?;
+    chunks(store, move |tx| tx.prune_echoes(kept_since, CHUNK)).await?;
+    chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK)).await
 }
 
 /// Goes on with the search for threads that nobody has come back to.
@@ -149,4 +168,159 @@ async fn chunks(
 ) -> Result<(), StoreError> {
     while store.write(move |tx| step(tx)).await? > 0 {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::domain::ids::{AccountId, CommandId, EventId};
+    use crate::domain::money::Usd;
+    use crate::store::{
+        CommandState, Hold, NewCommand, OutcomeRow, SendKind, SendRow, SendState, StoreSettings, Tx,
+    };
+
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    fn account() -> AccountId {
+        AccountId("2975699229".parse().unwrap())
+    }
+
+    fn now() -> Timestamp {
+        "2026-09-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn store(folder: &TempDir) -> Store {
+        Store::open(StoreSettings {
+            path: folder.path().join("store.db"),
+            max_bytes: 1 << 30,
+            retention: Duration::from_hours(30 * 24),
+        })
+        .unwrap()
+    }
+
+    /// A command with its send that ended so long ago.
+    fn ended(tx: &Tx<'_>, id: &str, ago: SignedDuration) -> Result<u64, StoreError> {
+        let at = before(now(), ago);
+        let sequence = tx.insert_command(&NewCommand {
+            id: id.parse().unwrap(),
+            fingerprint: [0; 32],
+            account: Some(account()),
+            name: "send_post",
+            conversation: String::new(),
+            call: "create_post",
+            hold: Hold::None,
+            received_at: at,
+            expires_at: at,
+            content: "{\"text\":\"Hello\"}".to_owned(),
+            plan: "{\"parts\":[\"Hello\"],\"prices\":[15000],\"customer\":{\"id\":\"1\"}}"
+                .to_owned(),
+        })?;
+        tx.put_send(&SendRow {
+            command: sequence,
+            part: 1,
+            account: account(),
+            kind: SendKind::Post,
+            state: SendState::Done,
+            text: "Hello".to_owned(),
+            target: String::new(),
+            has_media: false,
+            started_at: at,
+            ended_at: Some(at),
+            doubted: false,
+            empty_reads: 0,
+            message: None,
+            sent_at: Some(at),
+        })?;
+        let outcome = OutcomeRow {
+            event: EventId::new("1", "command.succeeded", id, 1),
+            event_type: "command.succeeded".to_owned(),
+            body: b"{}".to_vec(),
+            finished_at: at,
+        };
+        tx.finish_command(sequence, CommandState::Succeeded, &outcome)?;
+        Ok(sequence)
+    }
+
+    fn content(tx: &Tx<'_>, id: &str) -> Option<(String, String)> {
+        let id: CommandId = id.parse().unwrap();
+        let row = tx.command_by_id(&id).unwrap();
+        row.map(|row| (row.content, row.plan))
+    }
+
+    #[tokio::test]
+    async fn commands_lose_their_texts_with_the_retention_and_are_forgotten_after_90_days() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let days = |days: i64| SignedDuration::from_hours(days * 24);
+        let fill = move |tx: &mut Tx<'_>| {
+            ended(tx, "forgotten", days(90) + HOUR)?;
+            let young = ended(tx, "young", days(30) - HOUR)?;
+            Ok((ended(tx, "blank", days(90) - HOUR)?, young))
+        };
+        let (blank, young) = store.write(fill).await.unwrap();
+        prune(&store, now()).await.unwrap();
+        let read = move |tx: &Tx<'_>| {
+            assert_eq!(content(tx, "forgotten"), None);
+            let plan = "{\"prices\":[15000]}".to_owned();
+            assert_eq!(content(tx, "blank"), Some((String::new(), plan)));
+            assert!(content(tx, "young").unwrap().1.contains("Hello"));
+            let texts = [blank, young].map(|sequence| tx.sends(sequence).unwrap()[0].text.clone());
+            assert_eq!(texts, ["", "Hello"]);
+            assert!(tx.outcome(blank)?.is_some(), "a repeat is answered");
+            tx.sends_since(Timestamp::MIN)
+        };
+        let sends = store.read(read).await.unwrap();
+        assert_eq!(sends, [(account(), SendKind::Post, 2)]);
+    }
+
+    #[tokio::test]
+    async fn open_commands_stay_whatever_their_age() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let at = before(now(), SignedDuration::from_hours(200 * 24));
+        let open = NewCommand {
+            id: "open".parse().unwrap(),
+            fingerprint: [0; 32],
+            account: None,
+            name: "send_post",
+            conversation: String::new(),
+            call: "create_post",
+            hold: Hold::Person,
+            received_at: at,
+            expires_at: Timestamp::MAX,
+            content: "text".to_owned(),
+            plan: "{}".to_owned(),
+        };
+        let insert = move |tx: &mut Tx<'_>| tx.insert_command(&open);
+        store.write(insert).await.unwrap();
+        prune(&store, now()).await.unwrap();
+        let kept = store.read(|tx| Ok(content(tx, "open"))).await.unwrap();
+        assert_eq!(kept.unwrap().0, "text");
+    }
+
+    #[tokio::test]
+    async fn old_echoes_and_costs_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let fill = |tx: &mut Tx<'_>| {
+            for (days, body) in [(31, "old"), (29, "young")] {
+                let at = before(now(), SignedDuration::from_hours(days * 24));
+                tx.keep_echo("acme", account(), at, at, body.as_bytes())?;
+            }
+            for (days, count) in [(401, 7), (400, 5), (0, 3)] {
+                let at = before(now(), SignedDuration::from_hours(days * 24));
+                tx.add_cost(account(), at, "post", count, Usd::from_micros(count))?;
+            }
+            Ok(())
+        };
+        store.write(fill).await.unwrap();
+        prune(&store, now()).await.unwrap();
+        let read = |tx: &Tx<'_>| Ok((tx.due_echoes(now(), 9)?, tx.costs_since(Timestamp::MIN)?));
+        let (echoes, costs) = store.read(read).await.unwrap();
+        let bodies: Vec<_> = echoes.iter().map(|echo| echo.body.as_slice()).collect();
+        assert_eq!(bodies, [b"young"]);
+        assert_eq!((costs.len(), costs[0].count), (1, 8));
+    }
 }

@@ -21,7 +21,7 @@ pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
 pub use sqlite::journal::{JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary};
 pub use sqlite::ledger::{
-    CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told, Wait, Waiting,
+    CommandFilter, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told, Wait, Waiting,
 };
 pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};

@@ -60,13 +60,15 @@ metrics! {
     BROKER_CONNECTED: Kind::Gauge, "broker_connected", "1 while the connection to the broker is up.";
     INBOX_MESSAGES: Kind::Gauge, "inbox_messages", "Messages ready in an inbox, by queue.";
     INBOX_CONSUMERS: Kind::Gauge, "inbox_consumers", "Consumers of an inbox, by queue.";
-    COMMANDS: Kind::Counter, "commands_total", "Commands of the core that were read, by name; `command` where it had none, or two.";
+    COMMANDS: Kind::Counter, "commands_total", "Commands of the core taken in, repeats left out, by name; `command` where it had none, or two.";
     DEAD_COMMANDS: Kind::Counter, "dead_commands_total", "Commands put on the dead-letter queue, by reason.";
     CONSUMER_CONNECTED: Kind::Gauge, "consumer_connected", "1 while commands are taken from the broker.";
     CALLS: Kind::Counter, "x_calls_total", "Calls to X by call and result.";
     COST: Kind::Gauge, "cost_month_usd", "What X has charged this calendar month (UTC) by the price list, by account id and kind.";
     LEDGER_OPEN: Kind::Gauge, "ledger_open_commands", "Commands without an outcome.";
     LEDGER_RUNNING: Kind::Gauge, "ledger_running_steps", "Calls to X under way.";
+    LEDGER: Kind::Gauge, "ledger_commands", "Commands without an outcome, by state and by what holds them (`none`, `files`, `stopped`, `revoked`, `person`).";
+    LEDGER_AGE: Kind::Gauge, "ledger_oldest_open_age_seconds", "Age of the oldest command without an outcome; 0 when there is none.";
     STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
     STORE_LIMIT: Kind::Gauge, "store_limit_bytes", "Most bytes the store may use; ingest ends at 90 %.";
     GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
@@ -148,7 +150,7 @@ pub fn set_inbox(queue: &str, messages: u32, consumers: u32) {
     gauge!(INBOX_CONSUMERS, "queue" => queue.to_owned()).set(consumers);
 }
 
-/// A command of the core was read; `command` where it has no name.
+/// A command of the core was taken in; `command` where it has no name.
 pub fn count_command(name: &'static str) {
     counter!(COMMANDS, "name" => name).increment(1);
 }
@@ -178,6 +180,16 @@ pub fn set_cost(account: &str, kind: &str, micros: u64) {
 pub fn set_ledger_open(waiting: u64, running: u64) {
     gauge!(LEDGER_OPEN).set(waiting as f64);
     gauge!(LEDGER_RUNNING).set(running as f64);
+}
+
+/// Commands without an outcome in this state, and what holds them.
+pub fn set_ledger(state: &'static str, hold: &'static str, commands: u64) {
+    gauge!(LEDGER, "state" => state, "hold" => hold).set(commands as f64);
+}
+
+/// How long the oldest command without an outcome has waited.
+pub fn set_ledger_age(oldest: Duration) {
+    gauge!(LEDGER_AGE).set(oldest);
 }
 
 /// How full the store is.
@@ -292,6 +304,8 @@ mod tests {
         set_consumer_connected(true);
         count_call("create_post", "ok");
         set_ledger_open(3, 1);
+        set_ledger("pending", "person", 2);
+        set_ledger_age(Duration::from_secs(90));
         set_cost("2975699229", "post", 15_000);
         set_store(6, 7);
         set_gaps("acme", 1);
@@ -325,6 +339,8 @@ mod tests {
             "twitter_channel_journal_oldest_unpublished_age_seconds 30",
             "twitter_channel_broker_connected 1",
             "twitter_channel_commands_total{name=\"send_post\"} 1",
+            "twitter_channel_ledger_commands{state=\"pending\",hold=\"person\"} 2",
+            "twitter_channel_ledger_oldest_open_age_seconds 90",
             "twitter_channel_dead_commands_total{reason=\"no-command-id\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

@@ -5,15 +5,22 @@
 #![cfg(test)]
 
 mod broker;
+mod by_hand;
+mod chaos;
 mod commands;
 mod contract;
+mod cuts;
+mod echoes;
+mod enrichment;
 mod faults;
 mod hostile;
 mod http;
 mod layers;
 mod normalize;
+mod plans;
 mod replies;
 mod routing;
 mod store;
 mod support;
 mod threads;
+mod uploads;

@@ -1,7 +1,20 @@
 //! From a command of the core to X, and its outcome back.
 
+mod bill;
+mod changes;
+mod control;
+mod files;
+mod listener;
+mod messages;
+mod posts;
+mod refusals;
+mod retries;
+mod rules;
+mod texts;
+mod waiting;
+
 use serde_json::{Value, json};
-use simulator::{Endpoint, Fault, FaultKind, NewMessage, NewPost};
+use simulator::{ApiCall, Endpoint, Fault, FaultKind, NewMessage, NewPost};
 
 use crate::support::broker::eventually;
 use crate::support::service::{ACME, Event, Setup, TestService};
@@ -16,6 +29,12 @@ async fn start() -> TestService {
     // The queues are there once the first event has gone out.
     service.settled().await;
     service
+}
+
+/// What X was asked to do; what it was asked about, such as the account's plan, is left out.
+fn writes(service: &TestService) -> Vec<ApiCall> {
+    let calls = service.simulator.calls().into_iter();
+    calls.filter(|call| call.method != "GET").collect()
 }
 
 /// A customer mentions us; the event that told of it.
@@ -157,6 +176,30 @@ async fn a_post_that_never_arrived_is_sent_again() {
         outcome.body
     );
     assert_eq!(service.simulator.count_posts(ACME, "Sent again"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_of_ours_that_x_delivered_back_is_deleted_as_a_post() {
+    let service = start().await;
+    let mention = mention(&service, "hello").await;
+    service.command(&answer(&mention, "c1", "A typo")).await;
+    let mut others = Vec::new();
+    let outcome = service.outcome("c1", &mut others).await;
+    service.settled().await;
+    let delete = json!({
+        "command_id": "c2",
+        "account_id": ACME.to_string(),
+        "delete_message": {"message_id": outcome.text("/messages/0/id")},
+    });
+    service.command(&delete).await;
+    let outcome = service.outcome("c2", &mut others).await;
+    assert_eq!(
+        outcome.event_type(),
+        "command.succeeded",
+        "{:#}",
+        outcome.body
+    );
+    assert!(service.simulator.posts_by(ACME)[0].deleted);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

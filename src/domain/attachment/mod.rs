@@ -125,6 +125,11 @@ impl MediaCategory {
             Self::DmVideo => "dm_video",
         }
     }
+
+    /// Photos, which X takes in one piece.
+    pub fn is_photo(self) -> bool {
+        matches!(self, Self::TweetImage | Self::DmImage)
+    }
 }
 
 /// What can be said before anything was fetched: a post has at most four attachments, a direct

@@ -57,43 +57,27 @@ fn instead_of_text(message: &Message) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::MessageId;
-    use crate::domain::message::Person;
-    use jiff::Timestamp;
-
-    fn message(text: &str) -> Message {
-        Message {
-            id: MessageId::Post("1".parse().unwrap()),
-            created_at: Timestamp::UNIX_EPOCH,
-            author: Person::unknown("2".parse().unwrap()),
-            text: text.to_owned(),
-            lang: String::new(),
-            mentions: vec![],
-            hashtags: vec![],
-            links: vec![],
-            attachments: vec![],
-            possibly_sensitive: false,
-            source_app: String::new(),
-        }
-    }
 
     #[test]
     fn a_summary_is_one_line() {
-        assert_eq!(summary(&message(" a\n\tb\u{0} c ")), "a b c");
+        assert_eq!(summary(&Message::saying(" a\n\tb\u{0} c ")), "a b c");
     }
 
     #[test]
     fn a_long_text_is_cut_to_80_characters() {
-        assert_eq!(summary(&message(&"🥁".repeat(80))).chars().count(), 80);
-        let cut = summary(&message(&"word ".repeat(60)));
+        assert_eq!(
+            summary(&Message::saying(&"🥁".repeat(80))).chars().count(),
+            80
+        );
+        let cut = summary(&Message::saying(&"word ".repeat(60)));
         assert_eq!(cut.chars().count(), 80);
         assert!(cut.ends_with('…'));
     }
 
     #[test]
     fn a_summary_is_never_empty() {
-        assert_eq!(summary(&message("\u{200b}\n")), "[no text]");
-        assert_eq!(summary(&message("  ")), "[no text]");
+        assert_eq!(summary(&Message::saying("\u{200b}\n")), "[no text]");
+        assert_eq!(summary(&Message::saying("  ")), "[no text]");
     }
 
     #[test]

@@ -49,7 +49,9 @@ impl Work<'_, '_> {
                 let payload = Payload::MessageReceived(Box::new(Incoming {
                     route: route.clone(),
                     conversation,
-                    reply: reply::to_direct(&direct.message, &self.context.prices().calls),
+                    context: Vec::new(),
+                    reply: reply::to_direct(&direct.message, &self.context.prices().calls)
+                        .unless(self.context.rules().silenced(account)),
                     delivery: self.delivery(account, &direct.message),
                     message: self.describe_direct(account, direct, relations),
                 }));

@@ -12,6 +12,7 @@ use super::{Ingest, IngestError};
 use crate::domain::account::Account;
 use crate::domain::ids::MessageNumber;
 use crate::domain::outcome::CommandRef;
+use crate::flow::enrich::{self, Request, Wish};
 use crate::flow::reconcile::{self, Found};
 use crate::flow::reply::{command_ref, settle};
 use crate::store::{Echo, SendState, StoreError};
@@ -66,19 +67,38 @@ impl Work<'_, '_> {
         Ok(command.map_or(Made::Elsewhere, Made::By))
     }
 
-    /// Lets the delivery wait; others do not wait behind it.
+    /// Lets the delivery wait for a command; others do not wait behind it.
     pub(super) fn wait(&mut self, account: &Account) -> Result<Outcome, StoreError> {
+        self.keep(account, WAIT).map(|_| Outcome::Waiting)
+    }
+
+    /// Lets the delivery wait for what X is asked.
+    pub(super) fn wait_for(
+        &mut self,
+        account: &Account,
+        wish: Wish,
+    ) -> Result<Outcome, StoreError> {
+        if let Some(wait) = self.keep(account, enrich::WAIT)? {
+            self.report.requests.push(Request { wait, wish });
+        }
+        Ok(Outcome::Waiting)
+    }
+
+    fn keep(
+        &mut self,
+        account: &Account,
+        at_most: SignedDuration,
+    ) -> Result<Option<u64>, StoreError> {
         let Arrival {
             app,
             body,
             received_at,
             ..
         } = self.arrival;
-        let not_before = self.at.saturating_add(WAIT).unwrap_or(self.at);
-        self.tx
-            .keep_echo(app, account.id, received_at, not_before, body)?;
+        let not_before = self.at.saturating_add(at_most).unwrap_or(self.at);
         self.report.new = true;
-        Ok(Outcome::Waiting)
+        self.tx
+            .keep_echo(app, account.id, received_at, not_before, body)
     }
 }
 

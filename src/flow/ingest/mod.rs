@@ -159,6 +159,9 @@ impl Ingest {
         if let Some(reason) = report.quarantined {
             metrics::count_quarantined(reason);
         }
+        for request in report.requests {
+            self.context.enrichment().ask(request);
+        }
         for notice in report.typing {
             metrics::count_event(notice.payload.event_type(), notice.payload.kind());
             if self.typing.try_send(notice).is_err() {

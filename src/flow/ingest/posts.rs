@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::echo::Made;
 use super::threads::{self, Known, Place};
 use super::work::{Outcome, Work, route_of};
-use crate::domain::account::{Account, Tier};
+use crate::domain::account::{Account, Enrich, Tier};
 use crate::domain::event::{
     Conversation, Customer, Deleted, Described, Edited, InReplyTo, Incoming, Outgoing, Payload,
     message_event_id,
@@ -17,6 +17,7 @@ use crate::domain::ids::{ConversationId, EventId, MessageId, TweetId, UserId};
 use crate::domain::message::{Post, Reference};
 use crate::domain::outcome::CommandRef;
 use crate::domain::reply;
+use crate::flow::enrich::Wish;
 use crate::flow::reconcile::Found;
 use crate::store::{PostRow, StoreError};
 
@@ -44,6 +45,8 @@ struct Wanted<'a> {
     relations: Vec<Relation>,
     /// The command that made it.
     command: Option<CommandRef>,
+    /// What stands above it, oldest first, where X was asked.
+    above: Vec<Post>,
 }
 
 impl Work<'_, '_> {
@@ -60,6 +63,11 @@ impl Work<'_, '_> {
             Made::Elsewhere => None,
             Made::Unclear => return self.wait(account),
         };
+        if let Some(wish) = self.wish(account, post, &version, &known)? {
+            return self.wait_for(account, wish);
+        }
+        let above = self.above(account, post, &known)?;
+        let post = &*self.enriched(account, post, &above);
         let registry = self.context.registry();
         let place = threads::place(self.tx, registry, post, known, self.at)?;
         self.announce_merges(account, &place)?;
@@ -79,6 +87,7 @@ impl Work<'_, '_> {
                     route,
                     relations,
                     command,
+                    above,
                 };
                 self.publish_post(wanted, place)
             }
@@ -102,6 +111,75 @@ impl Work<'_, '_> {
             Version::First if own => self.maker(account, post.id.into(), &Found::post(post)),
             _ => Ok(Made::Elsewhere),
         }
+    }
+
+    /// What X is to be asked before a post is published: of those that a filter wants, once.
+    fn wish(
+        &self,
+        account: &Account,
+        post: &Post,
+        version: &Version,
+        known: &Known,
+    ) -> Result<Option<Wish>, StoreError> {
+        let Enrich { parents, profiles } = account.enrich;
+        let fresh = matches!(version, Version::First) && !self.arrival.waited;
+        let author = &post.message.author;
+        if !(parents || profiles) || !fresh || author.id == account.id.0 {
+            return Ok(None);
+        }
+        let enrichment = self.context.enrichment();
+        let parent = post.replied_to.as_ref().map(|parent| parent.id);
+        let parent = match parent.filter(|_| parents) {
+            Some(id) if known.row(self.tx, id)?.is_none() => Some(id),
+            _ => None,
+        };
+        let wish = Wish {
+            account: account.id,
+            parent: parent.filter(|id| enrichment.post(*id, self.at).is_none()),
+            author: Some(author.id).filter(|id| {
+                profiles && author.username.is_empty() && enrichment.person(*id, self.at).is_none()
+            }),
+        };
+        if wish.parent.is_none() && wish.author.is_none() {
+            return Ok(None);
+        }
+        let relations = self.relations(account, post, known)?;
+        let candidate = self.candidate(account, post, &relations);
+        let wanted = decide(self.context.registry().filters(account.id), &candidate);
+        Ok(matches!(wanted, Decision::Wanted { .. }).then_some(wish))
+    }
+
+    /// What was read of the posts above one whose thread was not known.
+    fn above(
+        &self,
+        account: &Account,
+        post: &Post,
+        known: &Known,
+    ) -> Result<Vec<Post>, StoreError> {
+        match &post.replied_to {
+            Some(parent) if account.enrich.parents && known.row(self.tx, parent.id)?.is_none() => {
+                Ok(self.context.enrichment().above(parent.id, self.at))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// A post with what was read of X.
+    fn enriched<'p>(&self, account: &Account, post: &'p Post, above: &[Post]) -> Cow<'p, Post> {
+        let mut post = Cow::Borrowed(post);
+        if post.root.is_none()
+            && let Some(root) = above.iter().find_map(|parent| parent.root)
+        {
+            post.to_mut().root = Some(root);
+        }
+        let author = &post.message.author;
+        if account.enrich.profiles && author.username.is_empty() {
+            let read = self.context.enrichment().person(author.id, self.at);
+            if let Some(person) = read.flatten() {
+                post.to_mut().message.author = person;
+            }
+        }
+        post
     }
 
     fn remember(
@@ -331,13 +409,22 @@ impl Work<'_, '_> {
             route,
             relations,
             command,
+            above,
         } = wanted;
         let app = self.context.registry().app_of(account);
         let tier = app.map_or(Tier::SelfServe, |app| app.tier);
         let named = explicitly_named(account, post);
-        let advice = reply::to_post(tier, named, post, &relations, &self.context.prices().calls);
+        let (limit, prices) = (
+            self.context.rules().post_limit(account),
+            self.context.prices(),
+        );
+        let advice = reply::to_post(tier, named, post, &relations, limit, &prices.calls)
+            .unless(self.context.rules().silenced(account));
         let delivery = self.delivery(account, &post.message);
         let message = self.describe_post(post, relations);
+        let context = above.iter();
+        let context = context.map(|post| self.describe_post(post, Vec::new()));
+        let context = context.collect();
         Ok(match (version, route) {
             (Version::Newer { latest, event }, route) => Payload::MessageEdited(Box::new(Edited {
                 incoming: route.map(|route| (route, advice)),
@@ -351,6 +438,7 @@ impl Work<'_, '_> {
                 route,
                 conversation,
                 message,
+                context,
                 reply: advice,
                 delivery,
             })),

@@ -15,6 +15,7 @@ use crate::domain::message::{Message, MessageKind};
 use crate::domain::money::Usd;
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
+use crate::flow::enrich::{Enrichment, Request};
 use crate::flow::media_link::MediaLinks;
 use crate::flow::reply::{Rules, revoked};
 use crate::store::{
@@ -28,11 +29,20 @@ const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 pub struct Context {
     rules: Arc<Rules>,
     media: MediaLinks,
+    enrichment: Enrichment,
 }
 
 impl Context {
-    pub fn new(rules: Arc<Rules>, media: MediaLinks) -> Self {
-        Self { rules, media }
+    pub fn new(rules: Arc<Rules>, media: MediaLinks, enrichment: Enrichment) -> Self {
+        Self {
+            rules,
+            media,
+            enrichment,
+        }
+    }
+
+    pub(super) fn enrichment(&self) -> &Enrichment {
+        &self.enrichment
     }
 
     pub(super) fn rules(&self) -> &Rules {
@@ -72,6 +82,8 @@ pub(crate) struct Report {
     pub quarantined: Option<&'static str>,
     /// Told past the journal.
     pub typing: Vec<Event>,
+    /// What deliveries that wait want to know of X.
+    pub requests: Vec<Request>,
     /// Holds something that was not known before and is not old.
     pub new: bool,
 }

@@ -21,7 +21,9 @@ use crate::domain::ids::{
     AccountId, ConversationId, DirectMessageId, MessageId, MessageNumber, Pair, TweetId,
 };
 use crate::domain::outcome::{CommandRef, Failed, Outcome};
-use crate::store::{CommandRow, CommandState, Hold, NewCommand, SendKind, StoreError, Tx};
+use crate::store::{
+    CommandRow, CommandState, Hold, NewCommand, SendKind, SendState, StoreError, Tx,
+};
 use crate::x::client::Call;
 
 /// What became of a command that came in.
@@ -55,6 +57,35 @@ struct Draft {
     call: Call,
 }
 
+impl Draft {
+    fn new(command: Command) -> Self {
+        Self {
+            account: command.account,
+            plan: Plan::default(),
+            conversation: String::new(),
+            call: Call::CreatePost,
+            command: without_files(command),
+        }
+    }
+}
+
+/// Why a command would fail at once; changes nothing.
+pub(super) fn refusal(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    command: Command,
+    at: Timestamp,
+) -> Result<Option<Failure>, StoreError> {
+    let decision = decide(
+        tx,
+        rules,
+        &mut Draft::new(command),
+        &Prepared::default(),
+        at,
+    )?;
+    Ok(decision.err())
+}
+
 /// Takes a command that could be read.
 pub(super) fn accept(
     tx: &mut Tx<'_>,
@@ -67,13 +98,7 @@ pub(super) fn accept(
     if let Some(row) = tx.command_by_id(&command.id)? {
         return repeat(tx, rules, &row, &fingerprint, at);
     }
-    let mut draft = Draft {
-        account: command.account,
-        plan: Plan::default(),
-        conversation: String::new(),
-        call: Call::CreatePost,
-        command: without_files(command),
-    };
+    let mut draft = Draft::new(command);
     let has_files = !prepared.kept.is_empty();
     let decision = decide(tx, rules, &mut draft, &prepared, at)?;
     let sequence = tx.insert_command(&new_command(rules, &draft, fingerprint, at))?;
@@ -83,7 +108,10 @@ pub(super) fn accept(
     match decision {
         Ok(Go::Wait) => hold(tx, rules, &draft, sequence, at)?,
         Ok(Go::Now) => immediate::perform(tx, rules, sequence, prepared.done, at)?,
-        Ok(Go::Repeat(before)) => retry::begin(tx, rules, sequence, &before, at)?,
+        Ok(Go::Repeat(before)) => {
+            retry::begin(tx, rules, sequence, &before, at)?;
+            hold(tx, rules, &draft, sequence, at)?;
+        }
         Err(failure) => {
             if let Some(case) = Case::open(tx, sequence)? {
                 case.finish(tx, rules, failure.into(), at)?;
@@ -213,9 +241,16 @@ fn hold(
     let Some(account) = draft.account.and_then(|id| rules.registry.account(id.0)) else {
         return Ok(());
     };
-    let revoked = tx.account_state(account.id)?.revoked_at.is_some();
-    let hold = rules.hold(account, revoked, draft.plan.lacks_files());
+    let files = needs_files(tx, sequence, &draft.plan)?;
+    let hold = rules.hold_now(tx, account, files)?;
     tx.set_hold(sequence, hold, at)
+}
+
+/// Whether the next message of a command needs files that are not there: they go with the first.
+pub(super) fn needs_files(tx: &Tx<'_>, sequence: u64, plan: &Plan) -> Result<bool, StoreError> {
+    let mut sends = tx.sends(sequence)?.into_iter();
+    let shown = sends.any(|send| send.part == 1 && send.state == SendState::Done);
+    Ok(plan.lacks_files() && !shown)
 }
 
 /// How an accepted command goes on.
@@ -246,8 +281,10 @@ fn decide(
     prepared: &Prepared,
     at: Timestamp,
 ) -> Result<Decision, StoreError> {
-    let action = &draft.command.action;
-    if immediate::is_immediate(action) {
+    if let Err(failure) = admit(rules, &draft.command, at) {
+        return Ok(Err(failure));
+    }
+    if immediate::is_immediate(&draft.command.action) {
         return Ok(Ok(Go::Now));
     }
     let account = match account_of(tx, rules, &draft.command)? {
@@ -258,14 +295,6 @@ fn decide(
     if rules.sending(account) == Sending::Refuse {
         let detail = "An operator has stopped sending for this account.";
         return Ok(Err(refuse(FailureCode::SendingStopped, "", detail)));
-    }
-    if draft
-        .command
-        .expires_at
-        .is_some_and(|expires| expires <= at)
-    {
-        let detail = "expires_at had passed when the command came.";
-        return Ok(Err(refuse(FailureCode::Expired, "expires_at", detail)));
     }
     if let Some(failure) = &prepared.failure {
         return Ok(Err(failure.clone()));
@@ -283,6 +312,21 @@ fn decide(
             .map(|checked| checked.map(|before| Go::Repeat(Box::new(before)))),
         None => Ok(Ok(Go::Wait)),
     }
+}
+
+/// What holds for every command, whatever it does.
+pub(super) fn admit(rules: &Rules, command: &Command, at: Timestamp) -> Result<(), Failure> {
+    if let Some(id) = command.account
+        && rules.registry.account(id.0).is_none()
+    {
+        let detail = format!("No account {id} is linked.");
+        return Err(refuse(FailureCode::UnknownAccount, "account_id", detail));
+    }
+    if command.expires_at.is_some_and(|expires| expires <= at) {
+        let detail = "expires_at had passed when the command came.";
+        return Err(refuse(FailureCode::Expired, "expires_at", detail));
+    }
+    Ok(())
 }
 
 /// Who acts: as the command says, or the one account that the message was published for.
@@ -353,8 +397,14 @@ fn direct_message(
     let id = MessageId::DirectMessage(id);
     for event_type in ["message.sent", "message.received"] {
         let event = message_event_id(account, event_type, &id);
-        if let Some(row) = tx.event(event)? {
-            return Ok(row.correlation_id.parse().ok());
+        if let Some(row) = tx.event(event)?
+            // Posts and messages share their numbers, and so the ids of their events.
+            && let Ok(
+                conversation @ (ConversationId::DirectMessage(_)
+                | ConversationId::DirectMessageGroup(_)),
+            ) = row.correlation_id.parse()
+        {
+            return Ok(Some(conversation));
         }
     }
     Ok(None)
@@ -381,13 +431,12 @@ fn plan(
                 Some(id) => parent::post(tx, account.id, id)?,
                 None => Parent::default(),
             };
-            let limit = tx.account_state(account.id)?.post_limit;
             draft.call = Call::CreatePost;
             place_in_thread(draft, post.in_reply_to, &parent);
             draft.plan.fallback_parent = post.in_reply_to;
             let command = &draft.command;
             Ok(
-                compose::post(rules, account, command, &post, &parent, limit).map(|composed| {
+                compose::post(rules, account, command, &post, &parent).map(|composed| {
                     draft.plan.parts = composed.parts;
                     draft.plan.prices = composed.prices;
                 }),

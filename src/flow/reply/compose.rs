@@ -8,8 +8,8 @@ use crate::domain::command::{
 use crate::domain::ids::ConversationId;
 use crate::domain::money::Usd;
 use crate::domain::text::{
-    CannotSplit, DIRECT_MESSAGE_LIMIT, POST_LIMIT, cashtags, invalid_characters, split,
-    split_plain, weigh, with_suffix,
+    CannotSplit, DIRECT_MESSAGE_LIMIT, cashtags, invalid_characters, split, split_plain, weigh,
+    with_suffix,
 };
 
 use super::parent::{Parent, other_side};
@@ -38,7 +38,6 @@ pub(super) fn post(
     command: &Command,
     post: &SendPost,
     parent: &Parent,
-    limit: Option<u32>,
 ) -> Result<Composed, Failure> {
     let tier = rules.tier(account);
     if post.quote.is_some() && tier == Tier::SelfServe {
@@ -63,12 +62,13 @@ pub(super) fn post(
     )?;
     check_characters(&post.text, "send_post.text")?;
     check_characters(&post.suffix, "send_post.suffix")?;
-    let parts = post_parts(post, limit.unwrap_or(POST_LIMIT))?;
+    let parts = post_parts(post, rules.post_limit(account))?;
     if tier == Tier::SelfServe {
         check_cashtags(&parts)?;
     }
     let prices = price_posts(rules, post, parent, &parts);
-    affordable(command, &prices)?;
+    let descriptions = price_descriptions(rules, post).micros();
+    affordable(command, &[prices.as_slice(), &[descriptions]].concat())?;
     Ok(Composed { parts, prices })
 }
 
@@ -138,21 +138,28 @@ fn check_files(target: Target, count: usize, field: &str) -> Result<(), Failure>
 
 fn price_posts(rules: &Rules, post: &SendPost, parent: &Parent, parts: &[String]) -> Vec<u64> {
     let calls = &rules.prices.calls;
-    let described = post.attachments.iter().filter(|it| !it.alt_text.is_empty());
-    let metadata = calls.media_metadata.times(described.count() as u64);
     let price = |(place, part): (usize, &String)| {
         let summoned = place == 0 && post.in_reply_to.is_some() && parent.summons == Some(true);
-        let call = if weigh(part).has_url {
+        let price = if weigh(part).has_url {
             calls.post_with_url
         } else if summoned {
             calls.summoned_reply
         } else {
             calls.post
         };
-        let extra = if place == 0 { metadata } else { Usd::default() };
-        (call + extra).micros()
+        price.micros()
     };
     parts.iter().enumerate().map(price).collect()
+}
+
+/// Paid by the description, before the post.
+fn price_descriptions(rules: &Rules, post: &SendPost) -> Usd {
+    let described = post.attachments.iter().filter(|it| !it.alt_text.is_empty());
+    rules
+        .prices
+        .calls
+        .media_metadata
+        .times(described.count() as u64)
 }
 
 /// Whether a command stays within what its sender allows.

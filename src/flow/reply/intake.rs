@@ -13,6 +13,7 @@ use crate::broker::commands::{Reading, read};
 use crate::broker::delivery::{Delivery, Handler, Verdict};
 use crate::domain::command::{AttachmentSource, Command, InvalidCommand};
 use crate::store::{Store, StoreError, Tx};
+use crate::telemetry::metrics;
 
 /// Takes commands in.
 #[derive(Clone)]
@@ -27,6 +28,15 @@ enum Ready {
     Command(Box<Command>, Prepared),
     Invalid(Box<InvalidCommand>),
     Dead(Verdict),
+}
+
+/// What became of a delivery.
+struct Taken {
+    verdict: Verdict,
+    /// Its files are needed.
+    used: bool,
+    /// A command that was not there before.
+    new: Option<&'static str>,
 }
 
 /// Why a delivery has to wait.
@@ -61,17 +71,20 @@ impl Handler for Intake {
                 ready.map(|it| take(tx, &rules, it, at)).collect()
             })
             .await;
-        let taken: Vec<(Verdict, bool)> = taken.unwrap_or_else(|error| {
+        let taken: Vec<Taken> = taken.unwrap_or_else(|error| {
             tracing::warn!(%error, "commands wait for the store");
             Vec::new()
         });
         for (place, files) in files.into_iter().enumerate() {
-            let used = taken.get(place).is_some_and(|(_, used)| *used);
+            let used = taken.get(place).is_some_and(|taken| taken.used);
             if !used {
                 self.discard(files).await;
             }
         }
-        let mut verdicts: Vec<_> = taken.into_iter().map(|(verdict, _)| verdict).collect();
+        for name in taken.iter().filter_map(|taken| taken.new) {
+            metrics::count_command(name);
+        }
+        let mut verdicts: Vec<_> = taken.into_iter().map(|taken| taken.verdict).collect();
         verdicts.resize(batch.len(), Verdict::Later);
         verdicts
     }
@@ -86,28 +99,35 @@ impl Ready {
     }
 }
 
-/// What becomes of a delivery, and whether its files are needed.
-fn take(
-    tx: &mut Tx<'_>,
-    rules: &Rules,
-    ready: Ready,
-    at: Timestamp,
-) -> Result<(Verdict, bool), StoreError> {
-    let accepted = match ready {
-        Ready::Command(command, prepared) => accept::accept(tx, rules, *command, prepared, at)?,
-        Ready::Invalid(invalid) => accept::accept_invalid(tx, rules, *invalid, at)?,
-        Ready::Dead(verdict) => return Ok((verdict, false)),
+fn take(tx: &mut Tx<'_>, rules: &Rules, ready: Ready, at: Timestamp) -> Result<Taken, StoreError> {
+    let (name, accepted) = match ready {
+        Ready::Command(command, prepared) => {
+            let name = command.action.name();
+            (name, accept::accept(tx, rules, *command, prepared, at)?)
+        }
+        Ready::Invalid(invalid) => {
+            let name = invalid.name;
+            (name, accept::accept_invalid(tx, rules, *invalid, at)?)
+        }
+        Ready::Dead(verdict) => {
+            return Ok(Taken {
+                verdict,
+                used: false,
+                new: None,
+            });
+        }
     };
-    Ok(match accepted {
-        Accepted::New { .. } => (Verdict::Accepted, true),
-        Accepted::Repeat => (Verdict::Accepted, false),
-        Accepted::Reused => {
-            let verdict = Verdict::Dead {
+    let is_new = matches!(accepted, Accepted::New { .. });
+    Ok(Taken {
+        verdict: match accepted {
+            Accepted::New { .. } | Accepted::Repeat => Verdict::Accepted,
+            Accepted::Reused => Verdict::Dead {
                 reason: "command-id-reused",
                 detail: "A command with this id and another content came before.".to_owned(),
-            };
-            (verdict, false)
-        }
+            },
+        },
+        used: is_new,
+        new: is_new.then_some(name),
     })
 }
 
@@ -130,10 +150,10 @@ impl Intake {
     /// Puts files that come with a command into the vault, and does what takes more than one
     /// transaction.
     async fn beforehand(&self, command: &Command, at: Timestamp) -> Result<Prepared, Wait> {
-        let mut prepared = Prepared {
-            done: immediate::beforehand(&self.store, command, at).await?,
-            ..Prepared::default()
-        };
+        let mut prepared = Prepared::default();
+        if accept::admit(&self.rules, command, at).is_ok() {
+            prepared.done = immediate::beforehand(&self.store, command, at).await?;
+        }
         let mut kept = BTreeMap::new();
         for (place, attachment) in accept::attachments(&command.action).iter().enumerate() {
             let AttachmentSource::Data(data) = &attachment.source else {

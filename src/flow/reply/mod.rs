@@ -13,7 +13,10 @@
 //! call whose end is not known is looked up (`super::reconcile`), never repeated blindly.
 
 mod accept;
+mod by_hand;
 mod compose;
+#[cfg(test)]
+mod errors;
 mod files;
 mod immediate;
 mod intake;
@@ -29,7 +32,9 @@ pub(crate) mod settle;
 mod step;
 mod windows;
 
+pub use by_hand::{cancel, release, retry};
 pub use intake::Intake;
 pub(crate) use outcome::command_ref;
 pub use rules::Rules;
 pub use scheduler::{Paused, Replies, republish};
+pub(crate) use step::result_name;

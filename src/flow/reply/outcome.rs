@@ -9,7 +9,7 @@ use super::planner::Notice;
 use super::rules::{Rules, parse_conversation, recent};
 use crate::domain::command::{Action, Command, Failure, FailureCode};
 use crate::domain::event::{Conversation, Customer, Event, Payload};
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, ConversationId};
 use crate::domain::message::MessageKind;
 use crate::domain::outcome::{
     CommandRef, Deferred, Failed, Outcome, OutcomeMessage, Succeeded, Upstream,
@@ -110,8 +110,12 @@ impl Case {
         account: AccountId,
         at: Timestamp,
     ) -> Result<Option<Conversation>, StoreError> {
-        let Some(id) = parse_conversation(self.plan.conversation.as_ref()) else {
-            return Ok(None);
+        let id = match parse_conversation(self.plan.conversation.as_ref()) {
+            Some(id) => id,
+            None => match self.own_thread(tx)? {
+                Some(id) => id,
+                None => return Ok(None),
+            },
         };
         let id = tx.survivor(account, &id)?;
         let customer = self.plan.customer.as_ref().map(|customer| Customer {
@@ -127,6 +131,16 @@ impl Case {
             customer,
             related,
         }))
+    }
+
+    /// The thread that a post which answers nothing begins.
+    fn own_thread(&self, tx: &Tx<'_>) -> Result<Option<ConversationId>, StoreError> {
+        let Action::SendPost(_) = self.command.action else {
+            return Ok(None);
+        };
+        let first = tx.sends(self.sequence())?.into_iter().next();
+        let message = first.and_then(|send| send.message);
+        Ok(message.map(|id| ConversationId::Thread(id.as_post())))
     }
 
     fn messages(&self, tx: &Tx<'_>, at: Timestamp) -> Result<Vec<OutcomeMessage>, StoreError> {

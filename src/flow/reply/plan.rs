@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attachments::Kept;
 use crate::domain::command::FailureCode;
-use crate::domain::ids::{TweetId, UserId};
+use crate::domain::ids::{CommandId, TweetId, UserId};
 use crate::domain::money::Usd;
 
 /// See the module.
@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub refused: Option<RefusedBefore>,
     /// When X first refused the credential, seconds since 1970.
     pub unauthorized_at: Option<i64>,
+    /// The command that repeats this one, and has taken over what this one has at X.
+    pub retried_by: Option<CommandId>,
 }
 
 /// The person on the other side.

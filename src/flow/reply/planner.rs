@@ -36,7 +36,8 @@ struct Item {
     account: AccountId,
     app: String,
     call: Call,
-    told: Option<(FailureCode, Option<Timestamp>)>,
+    /// The reasons that the core has heard, each with the end it heard of; the newest last.
+    told: Vec<(FailureCode, Option<Timestamp>)>,
     /// Why its last attempt came to nothing.
     why: Option<FailureCode>,
     /// Its time has come, and it waits for its turn.
@@ -132,7 +133,10 @@ impl Planner {
         let known = self.take_out(sequence);
         let told = row.told.as_ref();
         let told = told.and_then(|told| Some((FailureCode::from_name(&told.code)?, told.until)));
-        let told = known.as_ref().and_then(|known| known.told).or(told);
+        let told = match &known {
+            Some(known) => known.told.clone(),
+            None => told.into_iter().collect(),
+        };
         let open = row.state.is_open();
         match (call_named(&row.call), row.account) {
             (Some(call), Some(account)) if open => self.put_in(Item {
@@ -383,7 +387,6 @@ impl Planner {
             .items
             .iter()
             .filter(|(sequence, _)| !self.running.contains_key(sequence))
-            .filter(|(_, item)| now.duration_since(item.row.received_at) >= TELL_AFTER)
             .map(|(sequence, _)| *sequence)
             .collect();
         notices.sort_unstable();
@@ -402,13 +405,16 @@ impl Planner {
     ) -> Option<Notice> {
         let (code, until) = self.reason(sequence, places, now)?;
         let item = self.items.get_mut(&sequence)?;
-        if let Some((told, told_until)) = item.told
-            && told == code
-            && !moved(told_until, until)
-        {
+        let told = item.told.iter().find(|(told, _)| *told == code);
+        let is_news = match told {
+            Some((_, told_until)) => moved(*told_until, until),
+            None => lasts(item.row.received_at, code, until, now),
+        };
+        if !is_news {
             return None;
         }
-        item.told = Some((code, until));
+        item.told.retain(|(told, _)| *told != code);
+        item.told.push((code, until));
         Some(Notice {
             sequence,
             code,
@@ -429,7 +435,9 @@ impl Planner {
             Hold::Revoked => return Some((FailureCode::Unauthorized, None)),
             Hold::Person => {
                 return Some((
-                    item.told.map_or(FailureCode::SendingStopped, |it| it.0),
+                    item.told
+                        .last()
+                        .map_or(FailureCode::SendingStopped, |it| it.0),
                     None,
                 ));
             }
@@ -455,21 +463,46 @@ impl Planner {
             let until = opens.saturating_add(later).unwrap_or(opens);
             return Some((FailureCode::RateLimited, Some(until.max(own))));
         }
-        let why = why.or_else(|| self.head_waits(sequence));
-        why.map(|why| (why, Some(own.max(now))))
+        match why {
+            Some(why) => Some((why, Some(own.max(now)))),
+            None => {
+                let (why, until) = self.head_waits(sequence)?;
+                Some((why, until.map(|until| until.max(own).max(now))))
+            }
+        }
     }
 
-    /// Why the first command of its conversation waits, if it is another one.
-    fn head_waits(&self, sequence: u64) -> Option<FailureCode> {
+    /// Why the first command of its conversation waits and until when, if it is another one.
+    fn head_waits(&self, sequence: u64) -> Option<(FailureCode, Option<Timestamp>)> {
         let item = self.items.get(&sequence)?;
         let head = self.lanes.get(&item.lane())?.first()?;
         let head = self.items.get(head).filter(|_| *head != sequence)?;
-        match (head.why, head.row.state) {
-            (Some(why), _) => Some(why),
-            (None, CommandState::Uncertain) => Some(FailureCode::Uncertain),
-            (None, _) => head.told.map(|(code, _)| code),
-        }
+        let why = match (head.why, head.row.state) {
+            (Some(why), _) => why,
+            (None, CommandState::Uncertain) => FailureCode::Uncertain,
+            (None, _) => head.told.last()?.0,
+        };
+        let until = match head.row.hold {
+            Hold::Stopped | Hold::Revoked | Hold::Person => None,
+            Hold::None | Hold::Files => Some(head.row.next_attempt_at),
+        };
+        Some((why, until))
     }
+}
+
+/// Whether a wait has lasted long enough to be told, or is known to last that long.
+fn lasts(
+    received_at: Timestamp,
+    code: FailureCode,
+    until: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let end = match code {
+        // X's own delivery may end it any moment.
+        FailureCode::Uncertain => Some(now),
+        _ => until.map(|until| until.max(now)),
+    };
+    end.is_none_or(|end| end.duration_since(received_at) >= TELL_AFTER)
 }
 
 fn moved(told: Option<Timestamp>, until: Option<Timestamp>) -> bool {

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::by_hand::{has_own_files, refuse};
+use super::immediate;
 use super::outcome::{Case, Verdict};
 use super::plan::Plan;
 use super::rules::Rules;
@@ -26,9 +28,10 @@ pub(super) fn check(
             detail,
         }))
     };
-    let Some(row) = tx.command_by_id(before)? else {
+    let Some(row) = newest_of(tx, before)? else {
         return refuse(format!("There is no command {before}."));
     };
+    let before = &row.id;
     if row.waiting.state.is_open() {
         return refuse(format!("The command {before} has no outcome yet."));
     }
@@ -52,6 +55,67 @@ pub(super) fn check(
     Ok(Ok(row))
 }
 
+/// What a failed command was, for a person to have it done once more.
+pub(super) fn again(tx: &Tx<'_>, id: &CommandId) -> Result<Result<Command, Failure>, StoreError> {
+    let Some(asked) = tx.command_by_id(id)? else {
+        return Ok(Err(refuse(format!("There is no command {id}."))));
+    };
+    let newest = newest_of(tx, id)?.unwrap_or_else(|| asked.clone());
+    let name = match newest.id == *id {
+        true => format!("The command {id}"),
+        false => format!("The command {id} was retried as {}, which", newest.id),
+    };
+    let why = match newest.waiting.state {
+        CommandState::Failed => None,
+        CommandState::Succeeded => Some("has succeeded: there is nothing to retry"),
+        _ => Some("has no outcome yet"),
+    };
+    if let Some(why) = why {
+        return Ok(Err(refuse(format!("{name} {why}."))));
+    }
+    let Ok(command) = serde_json::from_str::<Command>(&asked.content) else {
+        return Ok(Err(refuse(format!(
+            "The content of the command {id} is not kept: it broke a rule, or is older than \
+             store.retention. It has to be sent anew."
+        ))));
+    };
+    if immediate::is_immediate(&command.action) {
+        return Ok(Err(refuse(format!(
+            "The command {id} is a {}, which does not go to X: send it anew.",
+            asked.name
+        ))));
+    }
+    if has_own_files(&command) {
+        return Ok(Err(refuse(format!(
+            "The attachments of the command {id} came with it and are no longer kept: it has to \
+             be sent anew, with them."
+        ))));
+    }
+    Ok(Ok(Command {
+        // Where it was told by the message answered, that may be forgotten by now.
+        account: asked.waiting.account.or(command.account),
+        ..command
+    }))
+}
+
+/// The command, or the last of those that repeated it: that one has what is at X.
+fn newest_of(tx: &Tx<'_>, id: &CommandId) -> Result<Option<CommandRow>, StoreError> {
+    let Some(mut row) = tx.command_by_id(id)? else {
+        return Ok(None);
+    };
+    while let Some(next) = plan_of(&row).retried_by
+        && let Some(later) = tx.command_by_id(&next)?
+    {
+        row = later;
+    }
+    Ok(Some(row))
+}
+
+/// Of one that is no longer kept, nothing.
+fn plan_of(row: &CommandRow) -> Plan {
+    serde_json::from_str(&row.plan).unwrap_or_default()
+}
+
 fn is_or_may_be_there(send: &&SendRow) -> bool {
     matches!(
         send.state,
@@ -71,6 +135,11 @@ pub(super) fn begin(
     let Some(case) = Case::open(tx, sequence)? else {
         return Ok(());
     };
+    let plan = Plan {
+        retried_by: Some(case.row.id.clone()),
+        ..plan_of(before)
+    };
+    tx.set_plan(before.waiting.sequence, &plan.to_json())?;
     let sends = tx.sends(sequence)?;
     let done = sends.iter().filter(|send| send.state == SendState::Done);
     let parts = case.plan.part_count();

@@ -4,12 +4,14 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
+use super::outcome::{Case, Verdict};
 use super::rules::Rules;
 use crate::domain::account::{Account, Sending};
+use crate::domain::command::FailureCode;
 use crate::domain::event::{AccountRef, Event, Payload};
 use crate::domain::ids::AccountId;
 use crate::flow::ingest::append;
-use crate::store::{AccountState, Hold, StoreError, Tx};
+use crate::store::{AccountState, CommandState, Hold, StoreError, Tx};
 
 /// Held commands that are younger go by themselves once the hold ends; older ones wait for a person.
 pub(super) const YOUNG: SignedDuration = SignedDuration::from_hours(1);
@@ -22,6 +24,8 @@ pub(crate) fn note_of(
     at: Timestamp,
 ) -> Result<bool, StoreError> {
     let state = tx.account_state(account.id)?;
+    // Also those that were on their way when it was noted.
+    let held_commands = tx.hold_commands(account.id, Hold::Revoked)?;
     if state.revoked_at.is_some() {
         return Ok(false);
     }
@@ -32,7 +36,6 @@ pub(crate) fn note_of(
             ..state
         },
     )?;
-    let held_commands = tx.hold_commands(account.id, Hold::Revoked)?;
     let event = Event {
         account: AccountRef {
             id: Some(account.id),
@@ -88,8 +91,40 @@ pub(super) fn review(tx: &mut Tx<'_>, rules: &Rules, at: Timestamp) -> Result<()
                 tx.hold_commands(account.id, Hold::Stopped)?;
             }
         }
+        if state.revoked_at.is_some() {
+            tx.hold_commands(account.id, Hold::Revoked)?;
+        }
+    }
+    for waiting in tx.open_commands()? {
+        let gone = |id: AccountId| rules.registry.account(id.0).is_none();
+        if waiting.account.is_some_and(gone)
+            && let Some(case) = Case::open(tx, waiting.sequence)?
+        {
+            end_unlinked(tx, rules, &case, at)?;
+        }
     }
     Ok(())
+}
+
+/// A command whose account was unlinked while it waited.
+fn end_unlinked(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    case: &Case,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let (code, detail) = match case.row.waiting.state {
+        CommandState::Uncertain => (
+            FailureCode::Uncertain,
+            "X's answer was lost, and the account is no longer linked: it cannot be looked up \
+             whether it is there.",
+        ),
+        _ => (
+            FailureCode::UnknownAccount,
+            "The account is no longer linked.",
+        ),
+    };
+    case.finish(tx, rules, Verdict::failed(code, "account_id", detail), at)
 }
 
 /// Tells credentials apart without keeping them.

@@ -1,22 +1,45 @@
 //! What holds for all commands.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::domain::account::{Account, Sending, Tier};
-use crate::domain::event::AccountRef;
+use crate::domain::event::{AccountRef, RefusedBecause};
 use crate::domain::filter::FOLLOWED_FOR;
 use crate::domain::ids::{AccountId, ConversationId};
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
-use crate::store::Hold;
+use crate::flow::plan_check::PostLimits;
+use crate::store::{Hold, StoreError, Tx};
 
-/// What does not change while the service runs.
+/// Accounts whose credential X does not accept, as the watch saw them last: what advice on replies
+/// goes by.
+#[derive(Debug, Default)]
+pub struct RevokedAccounts(Mutex<HashSet<AccountId>>);
+
+impl RevokedAccounts {
+    pub(crate) fn set(&self, account: AccountId, revoked: bool) {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match revoked {
+            true => accounts.insert(account),
+            false => accounts.remove(&account),
+        };
+    }
+
+    fn contains(&self, account: AccountId) -> bool {
+        let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.contains(&account)
+    }
+}
+
+/// What does not change while the service runs, the plans of accounts at X excepted.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub registry: Arc<Registry>,
+    pub revoked: Arc<RevokedAccounts>,
     pub prices: Prices,
     /// The stop switch of the service.
     pub sending: Sending,
@@ -26,6 +49,8 @@ pub struct Rules {
     pub first_read: Duration,
     /// From there to the second.
     pub second_read: Duration,
+    /// Longest posts, by the accounts' plans.
+    pub post_limits: Arc<PostLimits>,
 }
 
 impl Rules {
@@ -53,6 +78,34 @@ impl Rules {
             (Sending::Live, true, _) => Hold::Revoked,
             (Sending::Hold | Sending::Refuse, _, _) => Hold::Stopped,
         }
+    }
+
+    /// The same by what the store knows of the account.
+    pub(super) fn hold_now(
+        &self,
+        tx: &Tx<'_>,
+        account: &Account,
+        files: bool,
+    ) -> Result<Hold, StoreError> {
+        let revoked = tx.account_state(account.id)?.revoked_at.is_some();
+        Ok(self.hold(account, revoked, files))
+    }
+
+    /// Why nothing that the account answers would go out at present.
+    pub(crate) fn silenced(&self, account: &Account) -> Option<RefusedBecause> {
+        match self.sending(account) {
+            Sending::Live => {
+                let revoked = self.revoked.contains(account.id);
+                revoked.then_some(RefusedBecause::AccountRevoked)
+            }
+            Sending::Hold | Sending::Refuse => Some(RefusedBecause::SendingStopped),
+        }
+    }
+
+    /// Longest post of an account, weighted characters.
+    pub(crate) fn post_limit(&self, account: &Account) -> u32 {
+        let by_plan = || self.post_limits.of(account.id);
+        account.max_post_length.unwrap_or_else(by_plan)
     }
 
     pub(super) fn tier(&self, account: &Account) -> Tier {

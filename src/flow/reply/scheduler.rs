@@ -27,7 +27,7 @@ use crate::x::client::{Call, Client};
 /// How often changes by another process are looked for.
 const POLL: Duration = Duration::from_secs(1);
 /// How often waits are looked through for what the core has to hear.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const TELL_EVERY: Duration = Duration::from_secs(2);
 /// Notices of one transaction, and how long the next ones wait for it: what 10,000 commands wait for
 /// is told in seconds, and neither steps nor the relay fall behind.
 const CHUNK: usize = 200;
@@ -85,7 +85,7 @@ impl Replies {
     pub async fn new(
         store: Store,
         rules: Arc<Rules>,
-        client: Client,
+        client: Arc<Client>,
         attachments: Attachments,
     ) -> Result<Self, StoreError> {
         let stepper = Arc::new(Stepper {

@@ -26,8 +26,10 @@ const RETRY: (SignedDuration, SignedDuration) =
 const CONFIRM_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// X does not say how long its posting allowance lasts (code 185).
 const ALLOWANCE: SignedDuration = SignedDuration::from_mins(15);
-/// Until the next look where the last one could not be made.
+/// Until the next look where the last one told nothing. Where X failed, the pause of the app keeps
+/// looks apart, and what X does not answer costs nothing.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+const LOOK_AGAIN_AFTER_FAULT: SignedDuration = SignedDuration::from_secs(5);
 
 /// A step as the scheduler hears of it.
 #[derive(Clone, Debug)]
@@ -484,10 +486,13 @@ fn unauthorized(
     if (sure || confirmed)
         && let Some(account) = case.row.waiting.account
     {
-        let reason = format!("X does not accept its credential: {upstream}.");
-        revoked::note(tx, rules, account, reason, at)?;
+        revoked::note(tx, rules, account, not_accepted(upstream), at)?;
     }
     Ok(Some(FailureCode::Unauthorized))
+}
+
+fn not_accepted(upstream: &client::Upstream) -> String {
+    format!("X does not accept its credential: {upstream}.")
 }
 
 fn fail(
@@ -504,6 +509,33 @@ fn fail(
         field: String::new(),
         detail,
     };
+    case.finish(tx, rules, Verdict::Failed { failure, upstream }, at)?;
+    Ok(None)
+}
+
+/// X does not take a file of the command.
+pub(super) fn file_refused(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    case: &Case,
+    place: usize,
+    refusal: &client::Refusal,
+    at: Timestamp,
+) -> Result<Option<FailureCode>, StoreError> {
+    let code = match code_of(refusal.reason) {
+        Some(FailureCode::Invalid | FailureCode::Refused) => FailureCode::MediaUnsupported,
+        Some(code) => code,
+        None => {
+            let error = CallError::Refused(refusal.clone());
+            return not_done(tx, rules, case, error, at);
+        }
+    };
+    let failure = Failure {
+        code,
+        field: format!("{}.attachments[{place}]", case.command.action.name()),
+        detail: words_of(&refusal.upstream),
+    };
+    let upstream = Some(upstream_told(&refusal.upstream));
     case.finish(tx, rules, Verdict::Failed { failure, upstream }, at)?;
     Ok(None)
 }
@@ -648,7 +680,7 @@ pub(super) fn looked(
             None
         }
         Looked::Absent => absent(tx, rules, &case, known, at)?,
-        Looked::Unclear(_) if at >= case.row.waiting.expires_at => {
+        Looked::Unclear(ref why) if gives_up(&case, why.as_ref(), at) => {
             let detail = "X's answer was lost, and it could not be looked up whether it is there.";
             fail(
                 tx,
@@ -660,20 +692,33 @@ pub(super) fn looked(
                 at,
             )?
         }
-        Looked::Unclear(_) => {
+        Looked::Unclear(why) => {
             let (state, call) = (CommandState::Uncertain, look_call(&known));
-            wait(
-                tx,
-                &case,
-                state,
-                call,
-                later(at, LOOK_AGAIN),
-                case.row.attempt,
-            )?;
+            let pause = match effect {
+                Effect::Fails => LOOK_AGAIN_AFTER_FAULT,
+                _ => LOOK_AGAIN,
+            };
+            let next = later(at, pause).min(case.row.waiting.expires_at);
+            wait(tx, &case, state, call, next, case.row.attempt)?;
+            if let Some(CallError::Unauthorized {
+                upstream,
+                revoked_for_sure: true,
+            }) = why
+            {
+                let reason = not_accepted(&upstream);
+                revoked::note(tx, rules, known.account, reason, at)?;
+            }
             Some(FailureCode::Uncertain)
         }
     };
     Settled::read(tx, sequence, effect, why)
+}
+
+/// Whether a look that tells nothing is the last one. A retry asks whether what it repeats is
+/// there: an answer in which it may be missing will not be clearer later.
+fn gives_up(case: &Case, error: Option<&CallError>, at: Timestamp) -> bool {
+    let partial = error.is_none() && case.command.retry_of.is_some();
+    partial || at >= case.row.waiting.expires_at
 }
 
 /// Not seen at X. Two looks make it so.

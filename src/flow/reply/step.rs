@@ -4,10 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
-use super::accept::attachments;
+use super::accept::{attachments, needs_files};
 use super::outcome::{Case, Verdict};
 use super::planner::{Effect, Ended};
 use super::rules::Rules;
@@ -16,12 +15,15 @@ use crate::attachments::vault::{Vault, VaultError};
 use crate::domain::attachment::{MediaCategory, Target};
 use crate::domain::command::{Action, AttachmentSource, FailureCode, Recipient};
 use crate::domain::ids::{AccountId, ConversationId, MediaId, MessageId, MessageNumber, TweetId};
+use crate::domain::money::Usd;
+use crate::flow::reads;
 use crate::flow::reconcile::{self, Found};
 use crate::store::{CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait};
 use crate::telemetry::metrics;
 use crate::x::client::{
-    self, Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget, Limits,
-    NewPost, NotSent, Reply, Since, Upload, direct_message_link,
+    Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget,
+    DirectMessagesFound, Limits, NewPost, NotSent, PostsFound, Reply, Resources, Since, Upload,
+    direct_message_link,
 };
 
 /// Newest messages asked for in a look; a second one, where X has more, asks for the most it gives.
@@ -36,7 +38,7 @@ const DISK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 pub(super) struct Stepper {
     pub store: Store,
     pub rules: Arc<Rules>,
-    pub client: Client,
+    pub client: Arc<Client>,
     pub vault: Vault,
 }
 
@@ -286,19 +288,31 @@ impl Stepper {
     }
 
     async fn upload_and_send(&self, case: Case) -> Result<(Option<Limits>, Settled), StoreError> {
-        match self.upload(&case).await {
+        let mut described = 0;
+        let uploaded = self.upload(&case, &mut described).await;
+        self.charge_descriptions(&case, described).await?;
+        match uploaded {
             Ok(media) => match self.begin(case.sequence(), Some(())).await? {
                 Next::Send(case, send) => self.send(&case, send, &media).await,
                 _ => self.nothing(case.sequence()).await,
             },
-            Err(Trouble::Call(error)) => {
+            Err(Trouble::Call(error, place)) => {
                 let effect = settle::effect_of::<()>(&Err(error.clone()));
                 let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+                let sequence = case.sequence();
                 let settled = self
                     .store
                     .write(move |tx| {
-                        let why = settle::not_done(tx, &rules, &case, error, at)?;
-                        Settled::read(tx, case.sequence(), effect, why)
+                        let why = match Case::open(tx, sequence)? {
+                            Some(case) => match (error, place) {
+                                (CallError::Refused(refusal), Some(place)) => {
+                                    settle::file_refused(tx, &rules, &case, place, &refusal, at)?
+                                }
+                                (error, _) => settle::not_done(tx, &rules, &case, error, at)?,
+                            },
+                            None => None,
+                        };
+                        Settled::read(tx, sequence, effect, why)
                     })
                     .await?;
                 Ok((None, settled))
@@ -307,35 +321,54 @@ impl Stepper {
         }
     }
 
-    /// Files of one message, uploaded and described.
-    async fn upload(&self, case: &Case) -> Result<Vec<MediaId>, Trouble> {
+    /// X charges for descriptions whatever becomes of the post.
+    async fn charge_descriptions(&self, case: &Case, count: u64) -> Result<(), StoreError> {
+        let account = case.row.waiting.account;
+        let Some(account) = account.filter(|_| count > 0) else {
+            return Ok(());
+        };
+        let (sequence, at) = (case.sequence(), Timestamp::now());
+        let amount = self.rules.prices.calls.media_metadata.times(count);
+        self.store
+            .write(move |tx| {
+                tx.add_command_cost(sequence, amount)?;
+                tx.add_cost(account, at, "media_metadata", count, amount)
+            })
+            .await
+    }
+
+    /// Files of one message, uploaded and described; counts the descriptions.
+    async fn upload(&self, case: &Case, described: &mut u64) -> Result<Vec<MediaId>, Trouble> {
         let auth = self.auth(case.row.waiting.account);
-        let auth = auth.ok_or(Trouble::Call(CallError::NotSent {
+        let unlinked = CallError::NotSent {
             reason: NotSent::NoCredential("the account is not linked"),
-        }))?;
+        };
+        let auth = auth.ok_or(Trouble::Call(unlinked, None))?;
         let target = match case.command.action {
             Action::SendPost(_) => Target::Post,
             _ => Target::DirectMessage,
         };
         let mut media = Vec::new();
-        let described = attachments(&case.command.action);
-        for (file, attachment) in case.plan.files.iter().zip(described) {
+        let attachments = attachments(&case.command.action);
+        for (place, (file, attachment)) in case.plan.files.iter().zip(attachments).enumerate() {
+            let trouble = |error| Trouble::Call(error, Some(place));
             let Some(kept) = &file.kept else { continue };
-            let bytes: Bytes = self.vault.read(&kept.file).await?.whole().await?;
+            let content = self.vault.read(&kept.file).await?.into_chunks();
             let upload = Upload {
-                bytes,
+                size: kept.file.size,
                 content_type: kept.media.media_type.as_str(),
-                category: category(MediaCategory::of(kept.media.kind(), target)),
+                category: MediaCategory::of(kept.media.kind(), target),
                 processing_deadline: PROCESSING,
             };
-            let uploaded = self.client.upload_media(auth, &upload).await;
+            let uploaded = self.client.upload_media(auth, &upload, content).await?;
             metrics::count_call(uploaded.call.name(), result_name(&uploaded.result));
-            let id = uploaded.result.map_err(Trouble::Call)?.id;
+            let id = uploaded.result.map_err(trouble)?.id;
             if !attachment.alt_text.is_empty() {
                 let text = &attachment.alt_text;
                 let told = self.client.describe_media(auth, id, text).await;
                 metrics::count_call(told.call.name(), result_name(&told.result));
-                told.result.map_err(Trouble::Call)?;
+                told.result.map_err(trouble)?;
+                *described += 1;
             }
             media.push(id);
         }
@@ -399,7 +432,8 @@ fn without_file(
 
 /// Why files are not at X.
 enum Trouble {
-    Call(CallError),
+    /// With the place of the file it was about.
+    Call(CallError, Option<usize>),
     Vault(VaultError),
 }
 
@@ -433,7 +467,8 @@ fn unlinked<T>() -> Answer<T> {
     }
 }
 
-fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
+/// As in metrics.
+pub(crate) fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
     match result {
         Ok(_) => "ok",
         Err(CallError::NotSent { .. }) => "not_sent",
@@ -446,17 +481,6 @@ fn result_name<T>(result: &Result<T, CallError>) -> &'static str {
     }
 }
 
-fn category(category: MediaCategory) -> client::MediaCategory {
-    match category {
-        MediaCategory::TweetImage => client::MediaCategory::PostImage,
-        MediaCategory::TweetGif => client::MediaCategory::PostGif,
-        MediaCategory::TweetVideo => client::MediaCategory::PostVideo,
-        MediaCategory::DmImage => client::MediaCategory::DirectMessageImage,
-        MediaCategory::DmGif => client::MediaCategory::DirectMessageGif,
-        MediaCategory::DmVideo => client::MediaCategory::DirectMessageVideo,
-    }
-}
-
 /// What a look at X saw.
 struct Seen {
     call: &'static str,
@@ -465,9 +489,7 @@ struct Seen {
     is_partial: bool,
     has_more: bool,
     limits: Limits,
-    posts: u32,
-    users: u32,
-    direct_messages: u32,
+    resources: Resources,
 }
 
 enum SeenMessage {
@@ -504,35 +526,24 @@ impl Seen {
             is_partial: true,
             has_more: false,
             limits: answer.limits,
-            posts: 0,
-            users: 0,
-            direct_messages: 0,
+            resources: Resources::default(),
         }
     }
 
-    fn of_posts(reply: Reply<crate::x::client::PostsFound>) -> Self {
+    fn of_posts(reply: Reply<PostsFound>) -> Self {
         let found = reply.result.as_ref().ok();
         let has_more = found.is_some_and(|found| found.has_more);
         let unreadable = found.is_some_and(|found| !found.unreadable.is_empty());
-        Self {
-            call: reply.call.name(),
-            is_partial: has_more || unreadable,
-            has_more,
-            limits: reply.limits,
-            posts: reply.resources.posts,
-            users: reply.resources.users,
-            direct_messages: reply.resources.direct_messages,
-            messages: reply.result.map(|found| {
-                let posts = found.posts.into_iter();
-                posts
-                    .map(|post| SeenMessage::Post(Box::new(post)))
-                    .collect()
-            }),
-        }
+        Self::of(reply, has_more, unreadable, |found| {
+            let posts = found.posts.into_iter();
+            posts
+                .map(|post| SeenMessage::Post(Box::new(post)))
+                .collect()
+        })
     }
 
     /// Messages come newest first, so those from before the send prove that nothing is left out.
-    fn of_messages(reply: Reply<crate::x::client::DirectMessagesFound>, send: &SendRow) -> Self {
+    fn of_messages(reply: Reply<DirectMessagesFound>, send: &SendRow) -> Self {
         let found = reply.result.as_ref().ok();
         let reaches_back = found.is_some_and(|found| {
             let mut messages = found.messages.iter();
@@ -540,19 +551,26 @@ impl Seen {
         });
         let has_more = found.is_some_and(|found| found.has_more) && !reaches_back;
         let unreadable = found.is_some_and(|found| !found.unreadable.is_empty());
+        Self::of(reply, has_more, unreadable, |found| {
+            let messages = found.messages.into_iter();
+            let own = messages.filter(|it| it.message.author.id == send.account.0);
+            own.map(|it| SeenMessage::Direct(Box::new(it))).collect()
+        })
+    }
+
+    fn of<T>(
+        reply: Reply<T>,
+        has_more: bool,
+        unreadable: bool,
+        messages: impl FnOnce(T) -> Vec<SeenMessage>,
+    ) -> Self {
         Self {
             call: reply.call.name(),
             is_partial: has_more || unreadable,
             has_more,
             limits: reply.limits,
-            posts: reply.resources.posts,
-            users: reply.resources.users,
-            direct_messages: reply.resources.direct_messages,
-            messages: reply.result.map(|found| {
-                let messages = found.messages.into_iter();
-                let own = messages.filter(|it| it.message.author.id == send.account.0);
-                own.map(|it| SeenMessage::Direct(Box::new(it))).collect()
-            }),
+            resources: reply.resources,
+            messages: reply.result.map(messages),
         }
     }
 }
@@ -583,20 +601,9 @@ fn bill_look(
     seen: &Seen,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let calls = &rules.prices.calls;
-    let read = [
-        ("post_read", seen.posts, calls.post_read),
-        ("user_read", seen.users, calls.user_read),
-        (
-            "direct_message_read",
-            seen.direct_messages,
-            calls.direct_message_read,
-        ),
-    ];
-    for (kind, count, price) in read.into_iter().filter(|(_, count, _)| *count > 0) {
-        let count = u64::from(count);
-        let amount = price.times(count);
-        tx.add_cost(send.account, at, kind, count, amount)?;
+    let prices = &rules.prices.calls;
+    let amount = reads::charge(tx, prices, send.account, seen.resources, at)?;
+    if amount > Usd::default() {
         tx.add_command_cost(send.command, amount)?;
     }
     Ok(())
@@ -618,6 +625,18 @@ fn begin(
     match waiting.state {
         CommandState::Uncertain => look_next(tx, rules, case, at),
         CommandState::Pending if waiting.hold == Hold::None => {
+            let files = needs_files(tx, sequence, &case.plan)?;
+            let account = waiting.account.and_then(|id| rules.registry.account(id.0));
+            let hold = match account {
+                Some(account) => rules.hold_now(tx, account, files)?,
+                None => Hold::None,
+            };
+            // A person let it go, it was on its way when the credential died or sending was
+            // stopped, or it turned out not to be at X, and is sent again.
+            if hold != Hold::None {
+                tx.set_hold(sequence, hold, at)?;
+                return Ok(Next::Nothing);
+            }
             if case.plan.parts.is_empty() {
                 return begin_change(tx, case, at);
             }

@@ -112,6 +112,7 @@ impl Watch {
         for account in rules.registry.accounts() {
             let id = account.id;
             let state = self.store.read(move |tx| tx.account_state(id)).await?;
+            rules.revoked.set(id, state.revoked_at.is_some());
             let own = costs.iter().filter(|cost| cost.account == id);
             for cost in own.clone() {
                 metrics::set_cost(&id.to_string(), &cost.kind, cost.amount.micros());
@@ -185,7 +186,7 @@ impl Watch {
 }
 
 /// The first moment of a month, UTC: by it budgets count.
-pub(super) fn month_of(now: Timestamp) -> Timestamp {
+pub(crate) fn month_of(now: Timestamp) -> Timestamp {
     let first = TimeZone::UTC.to_datetime(now).date().first_of_month();
     let first = TimeZone::UTC.to_timestamp(first.at(0, 0, 0, 0));
     first.unwrap_or(now)

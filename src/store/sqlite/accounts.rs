@@ -131,4 +131,16 @@ impl Tx<'_> {
             },
         )
     }
+
+    /// Forgets what X charged on days before that of `before`; how many rows.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn prune_costs(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.execute(
+            "DELETE FROM costs WHERE (account, day, kind) IN
+               (SELECT account, day, kind FROM costs WHERE day < ?1 LIMIT ?2)",
+            params![day(before), stored(limit as u64)],
+        )
+    }
 }

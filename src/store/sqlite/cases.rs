@@ -39,6 +39,7 @@ type Touched = (String, i64);
 /// The cases that the table may lack.
 #[derive(Default)]
 pub(super) struct Recent {
+    /// Most customers have one.
     cases: BTreeMap<Key, Vec<Touched>>,
     count: usize,
     /// Newest event with a case.
@@ -66,7 +67,10 @@ impl Recent {
     }
 
     fn touch(&mut self, key: Key, conversation: String, at: i64, sequence: u64) {
-        let cases = self.cases.entry(key).or_default();
+        let cases = self
+            .cases
+            .entry(key)
+            .or_insert_with(|| Vec::with_capacity(1));
         match cases.iter_mut().find(|(known, _)| *known == conversation) {
             Some((_, newest)) => *newest = at.max(*newest),
             None => {
@@ -106,7 +110,7 @@ impl Tx<'_> {
     /// Holds the case of an event that is appended with it.
     pub(super) fn hold_case(&mut self, case: &Case, sequence: u64, at: Timestamp) {
         let key = (account_key(case.account), stored(case.customer.get()));
-        let conversation = case.conversation.name();
+        let conversation = case.conversation.to_string();
         if let Some(recent) = &mut self.recent {
             recent.touch(key, conversation, millis(at), sequence);
         }

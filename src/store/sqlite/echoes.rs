@@ -1,5 +1,5 @@
-//! Messages of our own that X delivered while it was open whether a command had made them: they
-//! wait, whole, and are processed as any delivery once that is settled or their time is up.
+//! Deliveries that wait, whole, and are processed as any other once their wait is over: messages of
+//! our own of which it is open whether a command has made them, and those about which X is asked.
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -19,7 +19,7 @@ pub struct Echo {
 }
 
 impl Tx<'_> {
-    /// Lets a delivery wait until `not_before`; the very same one waits once.
+    /// Lets a delivery wait until `not_before`; under which number. The very same one waits once.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -30,10 +30,10 @@ impl Tx<'_> {
         received_at: Timestamp,
         not_before: Timestamp,
         body: &[u8],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         self.echoes_changed.set(true);
         let hash: [u8; 32] = Sha256::digest(body).into();
-        self.execute(
+        let added = self.execute(
             "INSERT OR IGNORE INTO echoes (hash, app, account, received_at, not_before, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
@@ -44,6 +44,19 @@ impl Tx<'_> {
                 millis(not_before),
                 body,
             ],
+        )?;
+        Ok((added > 0).then(|| number(self.conn.last_insert_rowid())))
+    }
+
+    /// Ends the wait of one delivery: what it waited for is there.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn end_wait(&self, id: u64, now: Timestamp) -> Result<(), StoreError> {
+        self.echoes_changed.set(true);
+        self.execute(
+            "UPDATE echoes SET not_before = ?2 WHERE id = ?1 AND not_before > ?2",
+            [stored(id), millis(now)],
         )
         .map(drop)
     }
@@ -101,5 +114,18 @@ impl Tx<'_> {
     pub fn release_echo(&self, id: u64) -> Result<(), StoreError> {
         self.execute("DELETE FROM echoes WHERE id = ?1", [stored(id)])
             .map(drop)
+    }
+
+    /// Forgets at most `limit` deliveries received before `before`, which no release could process;
+    /// how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn prune_echoes(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.execute(
+            "DELETE FROM echoes WHERE id IN
+               (SELECT id FROM echoes WHERE received_at < ?1 ORDER BY id LIMIT ?2)",
+            params![millis(before), stored(limit as u64)],
+        )
     }
 }

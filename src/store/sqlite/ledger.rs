@@ -19,6 +19,9 @@ macro_rules! stored_words {
         }
 
         impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
             /// As stored and shown.
             pub fn name(self) -> &'static str {
                 match self {
@@ -82,6 +85,16 @@ impl CommandState {
     pub fn is_open(self) -> bool {
         !matches!(self, Self::Succeeded | Self::Failed)
     }
+}
+
+/// Which commands to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandFilter {
+    All,
+    /// Those in this state, held ones too.
+    In(CommandState),
+    /// Those that something or somebody has to let go on.
+    Held,
 }
 
 /// A command to accept.
@@ -198,14 +211,9 @@ fn told(code: String, until: Option<i64>) -> Option<Told> {
 
 fn read_command(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
     const FIRST: usize = 12;
-    let raw: String = row.get(FIRST)?;
-    let id = raw.try_into().map_err(|error| {
-        let text = rusqlite::types::Type::Text;
-        rusqlite::Error::FromSqlConversionFailure(FIRST, text, Box::new(error))
-    })?;
     Ok(CommandRow {
         waiting: read_waiting(row)?,
-        id,
+        id: command_id(row, FIRST)?,
         fingerprint: row.get(FIRST + 1)?,
         name: row.get(FIRST + 2)?,
         attempt: row.get(FIRST + 3)?,
@@ -214,6 +222,14 @@ fn read_command(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
         plan: row.get(FIRST + 6)?,
         cost: Usd::from_micros(number(row.get(FIRST + 7)?)),
         finished_at: row.get::<_, Option<i64>>(FIRST + 8)?.map(timestamp),
+    })
+}
+
+fn command_id(row: &Row<'_>, column: usize) -> rusqlite::Result<CommandId> {
+    let raw: String = row.get(column)?;
+    raw.try_into().map_err(|error| {
+        let text = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(column, text, Box::new(error))
     })
 }
 
@@ -269,20 +285,43 @@ impl Tx<'_> {
         self.row(&sql, [stored(sequence)], read_command)
     }
 
-    /// Commands for people to look at, newest first: those in `state` where given.
+    /// Commands for people to look at, newest first.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn newest_commands(
         &self,
-        state: Option<CommandState>,
+        filter: CommandFilter,
         limit: usize,
     ) -> Result<Vec<CommandRow>, StoreError> {
+        let state = match filter {
+            CommandFilter::In(state) => Some(state),
+            CommandFilter::All | CommandFilter::Held => None,
+        };
         let sql = format!(
-            "SELECT {WAITING}, {COMMAND} FROM commands WHERE ?1 IS NULL OR state = ?1
-             ORDER BY sequence DESC LIMIT ?2"
+            "SELECT {WAITING}, {COMMAND} FROM commands
+             WHERE (?1 IS NULL OR state = ?1) AND (NOT ?2 OR (finished_at IS NULL AND hold <> ''))
+             ORDER BY sequence DESC LIMIT ?3"
         );
-        self.rows(&sql, params![state, stored(limit as u64)], read_command)
+        let held = filter == CommandFilter::Held;
+        self.rows(
+            &sql,
+            params![state, held, stored(limit as u64)],
+            read_command,
+        )
+    }
+
+    /// The open commands of an account that are held, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn held_commands_of(&self, account: AccountId) -> Result<Vec<CommandId>, StoreError> {
+        self.rows(
+            "SELECT id FROM commands WHERE account = ?1 AND finished_at IS NULL AND hold <> ''
+             ORDER BY sequence",
+            [stored(account.0.get())],
+            |row| command_id(row, 0),
+        )
     }
 
     /// Every command without an outcome, in order.
@@ -587,7 +626,8 @@ impl Tx<'_> {
         self.execute(&commands, bounds)
     }
 
-    /// Blanks the contents of at most `limit` commands that ended before `before`; how many.
+    /// Blanks the texts of at most `limit` commands that ended before `before`; how many. Ids and
+    /// outcomes stay, for a repeat of the command has to be known.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -597,7 +637,11 @@ impl Tx<'_> {
         let bounds = params![millis(before), stored(limit as u64)];
         let sends = format!("UPDATE sends SET text = '' WHERE command IN ({old})");
         self.execute(&sends, bounds)?;
-        let commands = format!("UPDATE commands SET content = '' WHERE sequence IN ({old})");
+        let commands = format!(
+            "UPDATE commands SET content = '',
+                                 plan = json_remove(plan, '$.parts', '$.customer', '$.refused')
+             WHERE sequence IN ({old})"
+        );
         self.execute(&commands, bounds)
     }
 

@@ -146,7 +146,8 @@ impl Tx<'_> {
         self.row(&sql, key, read)
     }
 
-    /// Sends of an account that may be at X, oldest first: also those that were looked up in vain.
+    /// Sends of an account that may be at X: those of which nothing is settled, oldest first, then
+    /// those that were looked up in vain. The latter may have the words of one that is on its way.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -159,7 +160,7 @@ impl Tx<'_> {
             "SELECT {COLUMNS} FROM sends
              WHERE account = ?1 AND kind = ?2 AND message IS NULL
                AND (state IN ('sending', 'uncertain') OR doubted = 1)
-             ORDER BY started_at"
+             ORDER BY state NOT IN ('sending', 'uncertain'), started_at"
         );
         self.rows(&sql, params![stored(account.0.get()), kind], read)
     }

@@ -23,7 +23,8 @@ const BATCH: usize = 512;
 /// Pages in the write-ahead log beyond which the writer itself lets it start over: a checkpoint
 /// beside a busy writer copies but can never reset.
 const WAL_RESTART_FRAMES: i64 = 8192;
-const CHECKPOINT_PERIOD: Duration = Duration::from_millis(500);
+/// Short: a commit that comes while the disk takes a checkpoint waits for all of that.
+const CHECKPOINT_PERIOD: Duration = Duration::from_millis(100);
 /// How long the writer waits for readers to leave the log before it lets it start over.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 

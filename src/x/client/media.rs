@@ -1,9 +1,12 @@
 //! Files for posts and messages: uploaded, prepared by X, described. Nothing of it is seen by
 //! anybody until an id is used, so whatever fails here may be done again.
 
+use std::mem;
+use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, TryStreamExt};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::json;
@@ -17,48 +20,23 @@ use super::posts::{data, id, no_result};
 use super::send::Request;
 use super::transport::{Answer, Body};
 use super::{Client, Reply, Resources};
+use crate::domain::attachment::{LARGEST_BYTES, MediaCategory};
 use crate::domain::ids::MediaId;
 use crate::x::wire::answer::{self, Created, Envelope};
 
-/// Part of a file; X's guide takes as much. A thousand of them are allowed.
-const CHUNK: usize = 1 << 20;
+/// Bytes of one part of a file, the last excepted; X's guide takes as much.
+const PART: usize = 1 << 20;
+/// Most parts of one file. Source: X's `segment_index`, 0 to 999.
+const PARTS: u64 = 1_000;
+const _: () = assert!(LARGEST_BYTES.div_ceil(PART as u64) <= PARTS);
 /// Shortest and longest pause between two looks at a file that X prepares.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
-/// What a file is for; a wrong one fails when the file is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaCategory {
-    PostImage,
-    PostGif,
-    PostVideo,
-    DirectMessageImage,
-    DirectMessageGif,
-    DirectMessageVideo,
-}
-
-impl MediaCategory {
-    /// X's name for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PostImage => "tweet_image",
-            Self::PostGif => "tweet_gif",
-            Self::PostVideo => "tweet_video",
-            Self::DirectMessageImage => "dm_image",
-            Self::DirectMessageGif => "dm_gif",
-            Self::DirectMessageVideo => "dm_video",
-        }
-    }
-
-    /// Images go in one piece.
-    fn is_image(self) -> bool {
-        matches!(self, Self::PostImage | Self::DirectMessageImage)
-    }
-}
-
-/// A file to be uploaded.
+/// A file to be uploaded; its content comes beside it.
 #[derive(Clone, Debug)]
 pub struct Upload<'a> {
-    pub bytes: Bytes,
+    /// Bytes of all of it.
+    pub size: u64,
     /// One that X knows: `image/png`, `video/mp4`, ...
     pub content_type: &'a str,
     pub category: MediaCategory,
@@ -90,14 +68,29 @@ enum Progress {
 impl Client {
     /// Uploads a file and waits until X has prepared it. `TimedOut` if that takes too long. The
     /// reply is that of the last call made.
-    pub async fn upload_media(&self, auth: Auth<'_>, upload: &Upload<'_>) -> Reply<UploadedMedia> {
-        let uploaded = if upload.category.is_image() {
-            self.upload_whole(auth, upload).await
+    ///
+    /// Of `content`, which may come in pieces of any size, no more is held than one part (1 MiB) and
+    /// one piece; a photo is held whole.
+    ///
+    /// # Errors
+    /// Whatever `content` fails with. What was uploaded by then is of no use to anybody.
+    pub async fn upload_media<E>(
+        &self,
+        auth: Auth<'_>,
+        upload: &Upload<'_>,
+        content: impl Stream<Item = Result<Bytes, E>>,
+    ) -> Result<Reply<UploadedMedia>, E> {
+        let content = pin!(content);
+        let uploaded = if upload.category.is_photo() {
+            let whole = Parts::new(content, usize::MAX).next().await?;
+            let whole = whole.unwrap_or_default();
+            self.upload_whole(auth, upload, whole).await
         } else {
-            self.upload_in_parts(auth, upload).await
+            let parts = Parts::new(content, PART);
+            self.upload_in_parts(auth, upload, parts).await?
         };
         let deadline = Instant::now() + upload.processing_deadline;
-        self.prepared(auth, uploaded, deadline).await
+        Ok(self.prepared(auth, uploaded, deadline).await)
     }
 
     /// Describes an image for those who do not see it; up to 1,000 characters, before it is used.
@@ -116,55 +109,62 @@ impl Client {
         })
     }
 
-    async fn upload_whole(&self, auth: Auth<'_>, upload: &Upload<'_>) -> Reply<Stage> {
+    async fn upload_whole(
+        &self,
+        auth: Auth<'_>,
+        upload: &Upload<'_>,
+        bytes: Bytes,
+    ) -> Reply<Stage> {
         let mut request = Request::new(Call::MediaUpload, Method::POST, "2/media/upload");
         request.body = Body::Multipart {
-            texts: vec![("media_category", upload.category.name().to_owned())],
-            media: upload.bytes.clone(),
+            texts: vec![("media_category", upload.category.as_str().to_owned())],
+            media: bytes,
         };
         self.stage(auth, &request).await
     }
 
-    async fn upload_in_parts(&self, auth: Auth<'_>, upload: &Upload<'_>) -> Reply<Stage> {
+    async fn upload_in_parts<E>(
+        &self,
+        auth: Auth<'_>,
+        upload: &Upload<'_>,
+        mut parts: Parts<impl Stream<Item = Result<Bytes, E>> + Unpin>,
+    ) -> Result<Reply<Stage>, E> {
         let begun = self.initialize(auth, upload).await;
         let media = match begun.result {
             Ok(Stage { media, .. }) => media.id,
-            Err(_) => return begun,
+            Err(_) => return Ok(begun),
         };
-        for (index, chunk) in chunks(&upload.bytes).enumerate() {
-            let appended = self.append(auth, media, index, chunk).await;
+        for index in 0.. {
+            let Some(part) = parts.next().await? else {
+                break;
+            };
+            let appended = self.append(auth, media, index, part).await;
             if let Err(error) = appended.result {
-                return failed(appended.call, error, appended.limits);
+                return Ok(failed(appended.call, error, appended.limits));
             }
         }
         let path = format!("2/media/upload/{media}/finalize");
         let request = Request::new(Call::MediaFinalize, Method::POST, path);
-        self.stage(auth, &request).await
+        Ok(self.stage(auth, &request).await)
     }
 
     async fn initialize(&self, auth: Auth<'_>, upload: &Upload<'_>) -> Reply<Stage> {
         let path = "2/media/upload/initialize";
         let request = Request::new(Call::MediaInitialize, Method::POST, path).json(json!({
-            "total_bytes": upload.bytes.len(),
+            "total_bytes": upload.size,
             "media_type": upload.content_type,
-            "media_category": upload.category.name(),
+            "media_category": upload.category.as_str(),
         }));
         self.stage(auth, &request).await
     }
 
     /// X's answer says nothing but when the upload ends, and not even that for certain.
-    async fn append(
-        &self,
-        auth: Auth<'_>,
-        media: MediaId,
-        index: usize,
-        chunk: Bytes,
-    ) -> Reply<()> {
+    async fn append(&self, auth: Auth<'_>, media: MediaId, index: u32, part: Bytes) -> Reply<()> {
         let path = format!("2/media/upload/{media}/append");
         let mut request = Request::new(Call::MediaAppend, Method::POST, path);
         request.body = Body::Multipart {
             texts: vec![("segment_index", index.to_string())],
-            media: chunk,
+            media: part,
         };
         let sent = self.send(auth, &request).await;
         let (call, limits) = (sent.call, sent.limits);
@@ -227,9 +227,44 @@ impl Reply<Stage> {
     }
 }
 
-fn chunks(bytes: &Bytes) -> impl Iterator<Item = Bytes> {
-    let starts = (0..bytes.len()).step_by(CHUNK);
-    starts.map(|start| bytes.slice(start..bytes.len().min(start + CHUNK)))
+/// A content, cut into parts of one size, the last excepted.
+struct Parts<S> {
+    content: S,
+    size: usize,
+    /// What came beyond the last part.
+    rest: Bytes,
+}
+
+impl<E, S: Stream<Item = Result<Bytes, E>> + Unpin> Parts<S> {
+    fn new(content: S, size: usize) -> Self {
+        Self {
+            content,
+            size,
+            rest: Bytes::new(),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, E> {
+        let mut part = mem::take(&mut self.rest);
+        while part.len() < self.size {
+            match self.content.try_next().await? {
+                Some(piece) => part = joined(part, piece),
+                None => break,
+            }
+        }
+        self.rest = part.split_off(part.len().min(self.size));
+        Ok((!part.is_empty()).then_some(part))
+    }
+}
+
+/// Pieces of the right size are not copied.
+fn joined(part: Bytes, piece: Bytes) -> Bytes {
+    if part.is_empty() {
+        return piece;
+    }
+    let mut joined = BytesMut::from(part);
+    joined.extend_from_slice(&piece);
+    joined.freeze()
 }
 
 fn stage(answer: &Answer, envelope: &Envelope<'_>, now: Timestamp) -> Result<Stage, CallError> {

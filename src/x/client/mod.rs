@@ -41,8 +41,10 @@ pub use error::{
 };
 pub use http::{NoHttpClient, http_client};
 pub use limits::{Limits, Window};
-pub use media::{MediaCategory, Upload, UploadedMedia};
+pub use media::{Upload, UploadedMedia};
 pub use posts::{Missing, NewPost, PostCreated, PostsFound, Since, direct_message_link};
+#[cfg(test)]
+pub(crate) use transport::error_of;
 pub use users::{Connection, Plan, Profile, UsersFound};
 pub use vocabulary::Detail;
 

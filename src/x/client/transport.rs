@@ -1,6 +1,5 @@
 //! One request and its answer, and what is certain when there is none.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use super::classify::{Failure, classify};
 use super::error::{CallError, NotSent, UncertainBecause};
 use super::limits::Limits;
 use super::refusals::RefusalTexts;
+use crate::telemetry::chain;
 use crate::x::wire::answer::Problem;
 
 /// Longest answer that is read; 100 whole posts have about 1 MB.
@@ -211,7 +211,7 @@ async fn read(mut response: Response) -> Result<String, CallError> {
 /// Only where no connection came about is it certain that nothing went out.
 fn without_answer(error: reqwest::Error) -> CallError {
     if error.is_connect() || error.is_builder() {
-        return NotSent::NoConnection(causes(&error.without_url())).into();
+        return NotSent::NoConnection(chain(&error.without_url())).into();
     }
     CallError::uncertain(if error.is_timeout() {
         UncertainBecause::TimedOut
@@ -228,13 +228,16 @@ fn answer_lost(error: reqwest::Error) -> CallError {
     })
 }
 
-/// An error with what caused it, in one line.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
+/// What an answer without any headers of limits means; for the table of errors.
+#[cfg(test)]
+pub(crate) fn error_of(status: u16, body: &str) -> CallError {
+    let problem = read_problem(body);
+    let failure = Failure {
+        status,
+        problem: problem.as_ref(),
+        transaction_id: "",
+        limits: &Limits::default(),
+    };
+    let texts = RefusalTexts::compiled_in();
+    classify(&failure, &texts.expect("the table is good"))
 }

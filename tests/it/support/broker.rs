@@ -159,6 +159,14 @@ impl TestBroker {
         queue.message_count()
     }
 
+    /// Whether there is such a queue.
+    pub(crate) async fn has_queue(&self, queue: &str) -> bool {
+        let channel = self.channel().await;
+        let options = QueueDeclareOptions::default().passive();
+        let declared = channel.queue_declare(queue.into(), options, FieldTable::default());
+        declared.await.is_ok()
+    }
+
     /// Takes the next message of a queue, acknowledged.
     pub(crate) async fn get(&self, queue: &str) -> Option<BasicGetMessage> {
         let channel = self.channel().await;
@@ -179,6 +187,18 @@ impl TestBroker {
 
     /// Publishes a message, confirmed.
     pub(crate) async fn publish(&self, exchange: &str, key: &str, body: &[u8]) {
+        let properties = BasicProperties::default();
+        self.publish_with(exchange, key, body, properties).await;
+    }
+
+    /// The same with properties.
+    pub(crate) async fn publish_with(
+        &self,
+        exchange: &str,
+        key: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) {
         let channel = self.channel().await;
         channel
             .confirm_select(ConfirmSelectOptions::default())
@@ -187,7 +207,7 @@ impl TestBroker {
         let (exchange, key) = (exchange.into(), key.into());
         let options = BasicPublishOptions::default();
         let published = channel
-            .basic_publish(exchange, key, options, body, BasicProperties::default())
+            .basic_publish(exchange, key, options, body, properties)
             .await
             .unwrap();
         assert!(published.await.unwrap().is_ack());

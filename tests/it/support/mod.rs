@@ -2,8 +2,11 @@
 
 pub(crate) mod broker;
 pub(crate) mod core;
+pub(crate) mod cutter;
+pub(crate) mod desk;
 pub(crate) mod disk;
 pub(crate) mod load;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod service;
+pub(crate) mod stage;

@@ -43,6 +43,8 @@ impl ServiceProcess {
             ("BROKER__URL", broker_url.to_owned()),
             ("STORE__URL", format!("sqlite://{}", store.display())),
             ("LOG__FORMAT", "text".to_owned()),
+            // Nobody is there: a setup with an X names it.
+            ("X_API__BASE_URL", "http://127.0.0.1:9".to_owned()),
         ];
         let variables = variables.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
         Self {
@@ -137,9 +139,24 @@ impl ServiceProcess {
         run("prlimit", &["--pid", &pid, &limit]).await;
     }
 
+    /// The most memory it has had resident at once, KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let pid = self.child.as_ref().unwrap().id().unwrap();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let mut lines = status.lines();
+        let peak = lines.find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.unwrap().trim().trim_end_matches("kB");
+        peak.trim().parse().unwrap()
+    }
+
     /// Where X delivers.
     pub(crate) fn webhook(&self) -> String {
-        format!("http://{}:8080/webhooks/twitter/{APP}", self.address)
+        self.webhook_of(APP)
+    }
+
+    /// Where X delivers to an app.
+    pub(crate) fn webhook_of(&self, app: &str) -> String {
+        format!("http://{}:8080/webhooks/twitter/{app}", self.address)
     }
 
     fn private(&self, path: &str) -> String {

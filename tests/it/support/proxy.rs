@@ -26,7 +26,12 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A proxy to `host:port`, with bytes flowing.
     pub(crate) async fn to(target: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(([127, 0, 0, 1], 0).into(), target).await
+    }
+
+    /// The same on an address of one's own choice.
+    pub(crate) async fn at(address: SocketAddr, target: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let flowing = watch::Sender::new(true);
         let injected = broadcast::Sender::new(16);

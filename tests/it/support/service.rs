@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use lapin::BasicProperties;
@@ -31,6 +32,8 @@ struct OurAccount {
     app: String,
     id: UserId,
     username: String,
+    /// OAuth 1.0a, with its secret.
+    token: (String, String),
     /// More keys of its table, as TOML.
     more: String,
 }
@@ -45,6 +48,7 @@ pub(crate) struct Setup {
     pub(super) variables: Vec<(String, String)>,
     forms: Vec<Form>,
     clock: Clock,
+    asks_for_plans: bool,
 }
 
 impl Setup {
@@ -68,6 +72,7 @@ impl Setup {
             variables: Vec::new(),
             forms: vec![Form::AccountActivity],
             clock: Clock::Wall,
+            asks_for_plans: false,
         };
         setup.app(APP, "").account(APP, ACME, "acme", "")
     }
@@ -93,6 +98,7 @@ impl Setup {
             app: app.to_owned(),
             id,
             username: username.to_owned(),
+            token: access_token_of(username),
             more: more.to_owned(),
         });
         self
@@ -102,6 +108,28 @@ impl Setup {
     #[must_use]
     pub(crate) fn account_keys(mut self, more: &str) -> Self {
         self.accounts[0].more = more.to_owned();
+        self
+    }
+
+    /// The first account with another access token: it was linked again.
+    #[must_use]
+    pub(crate) fn access_token(mut self, token: &str, secret: &str) -> Self {
+        self.accounts[0].token = (token.to_owned(), secret.to_owned());
+        self
+    }
+
+    /// Without the accounts behind the first one.
+    #[must_use]
+    pub(crate) fn first_account_only(mut self) -> Self {
+        self.accounts.truncate(1);
+        self
+    }
+
+    /// Accounts have the limits of their plans at X, unless their keys say otherwise. Without this
+    /// their posts have 280 characters and X is not asked: its calls and bill are the test's own.
+    #[must_use]
+    pub(crate) fn asking_for_plans(mut self) -> Self {
+        self.asks_for_plans = true;
         self
     }
 
@@ -134,6 +162,23 @@ impl Setup {
         self
     }
 
+    /// An X hears of the apps and accounts that it does not know yet.
+    pub(super) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
+        for (name, _) in &self.apps {
+            let app = NewApp::new(name, &secret_of(name), &webhook(name));
+            let _known = simulator.add_app(app);
+        }
+        for account in &self.accounts {
+            let user = NewUser::named(&account.username).with_id(account.id.0);
+            let _known = simulator.add_user(user);
+            let (app, forms) = (&account.app, &self.forms);
+            simulator.subscribe(app, account.id, forms).unwrap();
+            let (token, secret) = &account.token;
+            let known = simulator.set_access_token(app, account.id, token, secret);
+            known.unwrap();
+        }
+    }
+
     /// The configuration file.
     pub(super) fn file(&self) -> String {
         let mut file = String::new();
@@ -147,7 +192,7 @@ impl Setup {
             .unwrap();
         }
         for account in &self.accounts {
-            let (token, secret) = access_token_of(&account.username);
+            let (token, secret) = &account.token;
             writeln!(
                 file,
                 "\n[[accounts]]\napp = \"{}\"\nid = \"{}\"\nusername = \"{}\"\n\
@@ -155,6 +200,9 @@ impl Setup {
                 account.app, account.id, account.username, account.more
             )
             .unwrap();
+            if !self.asks_for_plans {
+                writeln!(file, "max_post_length = 280").unwrap();
+            }
         }
         for filter in &self.filters {
             writeln!(file, "\n[[filters]]\n{filter}").unwrap();
@@ -266,21 +314,7 @@ impl TestService {
 
     /// X hears of the apps and accounts that it does not know yet.
     fn tell_x(&self) {
-        for (name, _) in &self.setup.apps {
-            let app = NewApp::new(name, &secret_of(name), &self.webhook(name));
-            let _known = self.simulator.add_app(app);
-        }
-        for account in &self.setup.accounts {
-            let user = NewUser::named(&account.username).with_id(account.id.0);
-            let _known = self.simulator.add_user(user);
-            let (app, forms) = (&account.app, &self.setup.forms);
-            self.simulator.subscribe(app, account.id, forms).unwrap();
-            let (token, secret) = access_token_of(&account.username);
-            let known = self
-                .simulator
-                .set_access_token(app, account.id, &token, &secret);
-            known.unwrap();
-        }
+        self.setup.tell(&self.simulator, |app| self.webhook(app));
     }
 
     /// Stops the service alone, in order.
@@ -297,6 +331,11 @@ impl TestService {
         self.private = app.private_address;
         self.app = Some(app);
         self.tell_x();
+    }
+
+    /// The database of the service.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("channel.db")
     }
 
     /// Where X reaches the service.
@@ -380,6 +419,25 @@ impl TestService {
         assert_eq!(self.deliver(body.to_string()).await, 200, "{body:#}");
     }
 
+    /// Runs a command of the command line beside the service: its exit status, and what it says on
+    /// stdout or, where it failed, on stderr.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_twitter-channel"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.path().join(SETTINGS))
+            .env("TWITTER_CHANNEL__STORE__URL", store_url(&self.folder))
+            .envs(self.setup.variables.clone());
+        let output = command.output().await.unwrap();
+        let said = match output.status.success() {
+            true => output.stdout,
+            false => output.stderr,
+        };
+        let code = output.status.code().unwrap();
+        (code, String::from_utf8(said).unwrap())
+    }
+
     /// The core puts a command on the queue.
     pub(crate) async fn command(&self, command: &Value) {
         let body = command.to_string();
@@ -445,7 +503,8 @@ impl TestService {
         eventually("an event", came).await
     }
 
-    async fn take_events(&self) -> Vec<Event> {
+    /// All that came into the inbox since the last look; without `account.health`.
+    pub(crate) async fn take_events(&self) -> Vec<Event> {
         let mut events = self.take_events_of(INBOX).await;
         events.retain(|event| event.event_type() != "account.health");
         events
@@ -470,16 +529,22 @@ impl TestService {
     }
 }
 
+/// The configuration file, in the service's folder.
+const SETTINGS: &str = "twitter-channel.toml";
+
+fn store_url(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("channel.db").display())
+}
+
 fn load(setup: &Setup, folder: &TempDir, broker: &TestBroker, public: SocketAddr) -> Settings {
-    let path = folder.path().join("twitter-channel.toml");
+    let path = folder.path().join(SETTINGS);
     std::fs::write(&path, setup.file()).unwrap();
-    let store = folder.path().join("channel.db");
     let own = [
         ("PUBLIC__LISTEN", public.to_string()),
         ("PUBLIC__WORKERS", "1".to_owned()),
         ("PRIVATE__LISTEN", "127.0.0.1:0".to_owned()),
         ("BROKER__URL", broker.url()),
-        ("STORE__URL", format!("sqlite://{}", store.display())),
+        ("STORE__URL", store_url(folder)),
     ];
     let own = own.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
     let variables = own.into_iter().chain(setup.variables.clone());

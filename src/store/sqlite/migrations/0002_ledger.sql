@@ -54,7 +54,8 @@ CREATE UNIQUE INDEX sends_message ON sends (account, kind, message) WHERE messag
 CREATE INDEX sends_unsettled ON sends (account, kind) WHERE message IS NULL;
 CREATE INDEX sends_started ON sends (started_at);
 
--- Messages of our own that X delivered while it was open whether a command had made them.
+-- Deliveries that wait: messages of our own of which it is open whether a command has made them, and
+-- messages about which X is asked.
 CREATE TABLE echoes (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   hash BLOB NOT NULL UNIQUE,

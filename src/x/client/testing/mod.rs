@@ -134,6 +134,7 @@ fn account() -> Account {
         sending: Sending::Live,
         blocked: Default::default(),
         monthly_budget: None,
+        max_post_length: None,
         enrich: Default::default(),
     }
 }

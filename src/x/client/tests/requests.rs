@@ -1,17 +1,20 @@
 //! What the client sends.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use serde_json::{Value, json};
 
+use crate::domain::attachment::MediaCategory;
 use crate::domain::ids::{ConversationId, MediaId, TweetId, UserId};
 use crate::x::client::testing::{Act, Bench, NOW, OpenApi, Recorded, parts};
 use crate::x::client::vocabulary::Vocabulary;
 use crate::x::client::{
-    Call, Detail, DirectMessageContent, DirectMessageTarget, MediaCategory, NewPost, Since, Upload,
+    Call, Detail, DirectMessageContent, DirectMessageTarget, NewPost, Since, Upload,
     direct_message_link,
 };
 
@@ -186,24 +189,21 @@ async fn uploads(bench: &Bench) -> Vec<Call> {
         Act::ok(json!({"data": {"id": "31", "associated_metadata": {}}})),
     ]);
     let (client, auth) = (&bench.client, bench.auth());
-    let upload = |bytes: Vec<u8>, content_type, category| Upload {
-        bytes: Bytes::from(bytes),
-        content_type,
-        category,
-        processing_deadline: Duration::from_secs(10),
+    let upload = async |bytes: Vec<u8>, content_type, category| {
+        let upload = Upload {
+            size: bytes.len() as u64,
+            content_type,
+            category,
+            processing_deadline: Duration::from_secs(10),
+        };
+        let content = stream::iter([Ok::<_, Infallible>(Bytes::from(bytes))]);
+        let Ok(reply) = client.upload_media(auth, &upload, content).await;
+        reply.map_call()
     };
-    let photo = upload(
-        vec![0, 159, 146, 150],
-        "image/png",
-        MediaCategory::PostImage,
-    );
-    let video = upload(
-        vec![b'v'; (1 << 20) + 1],
-        "video/mp4",
-        MediaCategory::DirectMessageVideo,
-    );
-    let photo = client.upload_media(auth, &photo).await.map_call();
-    let video = client.upload_media(auth, &video).await.map_call();
+    let photo = vec![0, 159, 146, 150];
+    let photo = upload(photo, "image/png", MediaCategory::TweetImage).await;
+    let video = vec![b'v'; (1 << 20) + 1];
+    let video = upload(video, "video/mp4", MediaCategory::DmVideo).await;
     let described = client
         .describe_media(auth, media("31"), "A cat")
         .await

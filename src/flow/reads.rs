@@ -1,0 +1,35 @@
+//! What X charges for reads: for each item that it returns.
+
+use jiff::Timestamp;
+
+use crate::domain::ids::AccountId;
+use crate::domain::money::Usd;
+use crate::domain::price::CallPrices;
+use crate::store::{StoreError, Tx};
+use crate::x::client::Resources;
+
+/// Counts what a read returned among the account's costs; what all of it costs.
+pub(super) fn charge(
+    tx: &Tx<'_>,
+    prices: &CallPrices,
+    account: AccountId,
+    read: Resources,
+    at: Timestamp,
+) -> Result<Usd, StoreError> {
+    let kinds = [
+        ("post_read", read.posts, prices.post_read),
+        ("user_read", read.users, prices.user_read),
+        (
+            "direct_message_read",
+            read.direct_messages,
+            prices.direct_message_read,
+        ),
+    ];
+    let mut whole = Usd::default();
+    for (kind, count, price) in kinds.into_iter().filter(|(_, count, _)| *count > 0) {
+        let amount = price.times(count.into());
+        tx.add_cost(account, at, kind, count.into(), amount)?;
+        whole = whole + amount;
+    }
+    Ok(whole)
+}
