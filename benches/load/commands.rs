@@ -331,7 +331,7 @@ impl<'a> Commands<'a> {
     async fn more_than(&self, service: &Subject, count: usize) -> anyhow::Result<(Instant, usize)> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let open = service.gauge("ledger_open_commands").await?;
+            let open = service.gauge("ledger_open_commands").await?.unwrap_or(0);
             if open > count {
                 return Ok((Instant::now(), open));
             }

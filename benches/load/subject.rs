@@ -98,14 +98,14 @@ impl Subject {
         Ok(kilobytes.context("no such line")?.parse::<u64>()? * 1024)
     }
 
-    /// A figure of its `/metrics`.
-    pub(crate) async fn gauge(&self, name: &str) -> anyhow::Result<usize> {
+    /// A figure of its `/metrics`; `None` while it has not been set.
+    pub(crate) async fn gauge(&self, name: &str) -> anyhow::Result<Option<usize>> {
         let mut client = Client::connect(self.private).await?;
         let metrics = client.read(&request("GET", "/metrics", "")).await?;
         let values = metrics.lines().filter(|line| !line.starts_with('#'));
         let mut values = values.filter_map(|line| line.split_once(' '));
         let value = values.find(|(metric, _)| metric.ends_with(name));
-        Ok(value.context("no such figure")?.1.parse()?)
+        Ok(value.map(|(_, value)| value.parse()).transpose()?)
     }
 
     /// Processor time it has used.
