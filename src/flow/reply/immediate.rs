@@ -74,7 +74,10 @@ pub(super) async fn beforehand(
 }
 
 /// Publishes again what was written in this time, part by part; how many events.
-pub(super) async fn republish(
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn republish(
     store: &Store,
     account: Option<AccountId>,
     written: Range<Timestamp>,

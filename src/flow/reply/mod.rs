@@ -33,8 +33,9 @@ mod step;
 mod windows;
 
 pub use by_hand::{cancel, release, retry};
+pub use immediate::republish;
 pub use intake::Intake;
 pub(crate) use outcome::command_ref;
 pub use rules::Rules;
-pub use scheduler::{Paused, Replies, republish};
+pub use scheduler::{Paused, Replies};
 pub(crate) use step::result_name;

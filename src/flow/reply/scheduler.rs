@@ -14,9 +14,9 @@ use super::files::{AtWork, Files};
 use super::intake::Intake;
 use super::outcome::{Case, tell};
 use super::planner::{Ended, Notice, Planner};
+use super::revoked;
 use super::rules::Rules;
 use super::step::{Stepper, recover_one};
-use super::{immediate, revoked};
 use crate::attachments::Attachments;
 use crate::domain::command::FailureCode;
 use crate::domain::ids::AccountId;
@@ -338,17 +338,4 @@ fn expire(tx: &mut Tx<'_>, rules: &Rules, sequence: u64, now: Timestamp) -> Resu
         Some(case) if case.row.waiting.expires_at <= now => case.finish(tx, rules, expired(), now),
         _ => Ok(()),
     }
-}
-
-/// Publishes again what was written in this time; how many events.
-///
-/// # Errors
-/// When the store cannot be used.
-pub async fn republish(
-    store: &Store,
-    account: Option<AccountId>,
-    written: std::ops::Range<Timestamp>,
-    at: Timestamp,
-) -> Result<u64, StoreError> {
-    immediate::republish(store, account, written, at).await
 }

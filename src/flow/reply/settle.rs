@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::outcome::{Case, Verdict};
 use super::plan::RefusedBefore;
-use super::planner::Effect;
+use super::planner::{Effect, Ended};
 use super::retry::look_call;
 use super::revoked;
 use super::rules::{Rules, parse_conversation};
@@ -16,7 +16,7 @@ use crate::store::{
     Case as CustomerCase, CommandState, Hold, PostRow, SendKind, SendRow, SendState, StoreError,
     Tx, Wait, Waiting,
 };
-use crate::x::client::{self, Call, CallError, LimitScope, NotSent, RefusalReason};
+use crate::x::client::{self, Call, CallError, LimitScope, Limits, NotSent, RefusalReason};
 
 /// First and longest wait before the next try of what X did not take.
 const RETRY: (SignedDuration, SignedDuration) =
@@ -41,6 +41,17 @@ pub(super) struct Settled {
 }
 
 impl Settled {
+    /// The end of a step, with the windows that its call told of.
+    pub(super) fn ended(self, sequence: u64, limits: Option<Limits>) -> Ended {
+        Ended {
+            sequence,
+            limits,
+            effect: self.effect,
+            row: self.row,
+            why: self.why,
+        }
+    }
+
     pub(super) fn read(
         tx: &Tx<'_>,
         sequence: u64,

@@ -56,13 +56,7 @@ impl Stepper {
     /// Takes the next step of a command. A store that fails leaves it as it is.
     pub(super) async fn step(&self, sequence: u64) -> Ended {
         match self.take(sequence).await {
-            Ok((limits, settled)) => Ended {
-                sequence,
-                limits,
-                effect: settled.effect,
-                row: settled.row,
-                why: settled.why,
-            },
+            Ok((limits, settled)) => settled.ended(sequence, limits),
             Err(error) => {
                 tracing::error!(%error, command.sequence = sequence, "a step could not be noted");
                 self.unnoted(sequence).await
@@ -82,19 +76,13 @@ impl Stepper {
                 Settled::read(tx, sequence, Effect::None, None)
             });
             if let Ok(settled) = recovered.await {
-                return Ended {
-                    sequence,
-                    limits: None,
-                    effect: settled.effect,
-                    row: settled.row,
-                    why: settled.why,
-                };
+                return settled.ended(sequence, None);
             }
         }
     }
 
     async fn take(&self, sequence: u64) -> Result<(Option<Limits>, Settled), StoreError> {
-        match self.begin(sequence, None).await? {
+        match self.begin(sequence, false).await? {
             Next::Nothing => self.nothing(sequence).await,
             Next::Upload(case) => self.upload_and_send(*case).await,
             Next::Send(case, send) => self.send(&case, send, &[]).await,
@@ -108,11 +96,11 @@ impl Stepper {
         Ok((None, self.store.read(read).await?))
     }
 
-    async fn begin(&self, sequence: u64, media: Option<()>) -> Result<Next, StoreError> {
+    async fn begin(&self, sequence: u64, uploaded: bool) -> Result<Next, StoreError> {
         let rules = Arc::clone(&self.rules);
         let at = Timestamp::now();
         self.store
-            .write(move |tx| begin(tx, &rules, sequence, media.is_some(), at))
+            .write(move |tx| begin(tx, &rules, sequence, uploaded, at))
             .await
     }
 
@@ -292,7 +280,7 @@ impl Stepper {
         let uploaded = self.upload(&case, &mut described).await;
         self.charge_descriptions(&case, described).await?;
         match uploaded {
-            Ok(media) => match self.begin(case.sequence(), Some(())).await? {
+            Ok(media) => match self.begin(case.sequence(), true).await? {
                 Next::Send(case, send) => self.send(&case, send, &media).await,
                 _ => self.nothing(case.sequence()).await,
             },
