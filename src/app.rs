@@ -31,11 +31,12 @@ use crate::config::Settings;
 use crate::domain::account::App as XApp;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
-use crate::flow::ingest::{Context, Ingest};
+use crate::flow::ingest::Ingest;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
-use crate::flow::reply::{Replies, Rules};
+use crate::flow::reply::Replies;
+use crate::flow::rules::{LiveRules, Rules};
 use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
 use crate::flow::watch::Watch;
@@ -106,16 +107,16 @@ impl App {
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
-        let rules = Arc::new(rules(&settings, &store).await?);
-        let registry = Arc::clone(&rules.registry);
+        let rules = LiveRules::new(rules(&settings, &store).await?);
+        let registry = Arc::clone(&rules.now().registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let media = media_links(&store, &settings).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let sealer = key_file::sealer(&settings)?;
         let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
-        let enricher = Enricher::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
-        let context = Context::new(Arc::clone(&rules), media, enricher.enrichment());
-        let (ingest, typing) = Ingest::new(store.clone(), Arc::new(context));
+        let enricher = Enricher::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let (ingest, typing) =
+            Ingest::new(store.clone(), rules.clone(), media, enricher.enrichment());
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
         let relay = Relay::new(
@@ -130,8 +131,8 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
-        let plans = PlanCheck::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
-        let replies = replies(&settings, &store, Arc::clone(&rules), client, sealer).await?;
+        let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let private = serve_private(&settings, &store, states, readiness.clone())?;
@@ -207,7 +208,7 @@ pub async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreErr
         settings.filters.clone(),
     );
     Ok(Rules {
-        post_limits: Arc::new(PostLimits::load(store, &registry).await?),
+        post_limits: Arc::new(PostLimits::load(store).await?),
         registry: Arc::new(registry),
         revoked: Arc::default(),
         prices: settings.prices.clone(),
@@ -245,7 +246,7 @@ fn client(
 async fn replies(
     settings: &Settings,
     store: &Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
     client: Arc<Client>,
     sealer: Sealer,
 ) -> Result<Replies, StartError> {

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 use twitter_channel::domain::command::Failure;
 use twitter_channel::domain::ids::{AccountId, CommandId};
-use twitter_channel::flow::reply::{self, Rules};
+use twitter_channel::flow::reply;
+use twitter_channel::flow::rules::Rules;
 use twitter_channel::store::{
     CommandFilter, CommandRow, CommandState, Hold, OutcomeRow, SendRow, Store, StoreError, Tx,
 };

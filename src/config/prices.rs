@@ -1,7 +1,7 @@
 //! X's price list.
 
-use super::reader::Reader;
-use super::value;
+use crate::settings::reader::Reader;
+use crate::settings::value;
 use crate::domain::price::{CallPrices, EventPrices, Prices};
 
 /// A reader of a section whose keys are the fields of a struct of prices.

@@ -11,6 +11,7 @@ mod reads;
 pub(crate) mod reconcile;
 pub mod relay;
 pub mod reply;
+pub mod rules;
 pub mod tokens;
 pub mod upkeep;
 pub mod watch;

@@ -17,7 +17,8 @@ use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::{Enrichment, Request};
 use crate::flow::media_link::MediaLinks;
-use crate::flow::reply::{Rules, revoked};
+use crate::flow::reply::revoked;
+use crate::flow::rules::Rules;
 use crate::store::{
     Case, ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx,
 };
@@ -26,14 +27,14 @@ use crate::store::{
 const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// What does not change while the service runs.
-pub struct Context {
+pub(crate) struct Context {
     rules: Arc<Rules>,
-    media: MediaLinks,
+    media: Arc<MediaLinks>,
     enrichment: Enrichment,
 }
 
 impl Context {
-    pub fn new(rules: Arc<Rules>, media: MediaLinks, enrichment: Enrichment) -> Self {
+    pub(super) fn new(rules: Arc<Rules>, media: Arc<MediaLinks>, enrichment: Enrichment) -> Self {
         Self {
             rules,
             media,

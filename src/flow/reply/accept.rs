@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::outcome::{Case, Verdict, finish_with, publish_again};
 use super::parent::{self, Parent, other_side};
 use super::plan::{Plan, PlannedCustomer, PlannedFile};
-use super::rules::Rules;
+use crate::flow::rules::Rules;
 use super::{compose, files, immediate, retry};
 use crate::attachments::Kept;
 use crate::domain::account::{Account, Sending};

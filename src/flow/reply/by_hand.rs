@@ -7,7 +7,7 @@ use super::accept::{self, Prepared, attachments};
 use super::immediate;
 use super::outcome::Verdict;
 use super::retry::again;
-use super::rules::Rules;
+use crate::flow::rules::Rules;
 use crate::domain::command::{AttachmentSource, Command, Failure, FailureCode};
 use crate::domain::ids::CommandId;
 use crate::store::{CommandRow, CommandState, Hold, StoreError, Tx};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::plan::Plan;
 use super::planner::Effect;
-use super::rules::Rules;
+use crate::flow::rules::Rules;
 use super::settle::{Settled, wrote};
 use crate::domain::account::{Account, App, Delivery, Sending, Tier};
 use crate::domain::command::{Action, Command, SendPost};
@@ -162,6 +162,7 @@ fn rules() -> Rules {
         username: "acme".to_owned(),
         access_token: None,
         oauth2_refresh_token: None,
+        linking: None,
         sending: Sending::Live,
         blocked: BTreeSet::new(),
         enrich: Default::default(),

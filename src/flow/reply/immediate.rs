@@ -5,7 +5,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::outcome::{Case, Verdict};
-use super::rules::Rules;
+use crate::flow::rules::Rules;
 use crate::domain::command::{Action, Command, FailureCode};
 use crate::domain::ids::{AccountId, CommandId};
 use crate::store::{CommandState, Store, StoreError, Tx};

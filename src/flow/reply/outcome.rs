@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::plan::Plan;
 use super::planner::Notice;
-use super::rules::{Rules, parse_conversation, recent};
+use crate::flow::rules::{Rules, parse_conversation, recent};
 use crate::domain::command::{Action, Command, Failure, FailureCode};
 use crate::domain::event::{Conversation, Customer, Event, Payload};
 use crate::domain::ids::{AccountId, ConversationId};

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::outcome::{Case, Verdict};
-use super::rules::Rules;
+use crate::flow::rules::Rules;
 use crate::domain::account::{Account, Sending};
 use crate::domain::command::FailureCode;
 use crate::domain::event::{AccountRef, Event, Payload};

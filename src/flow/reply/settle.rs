@@ -7,7 +7,7 @@ use super::plan::RefusedBefore;
 use super::planner::{Effect, Ended};
 use super::retry::look_call;
 use super::revoked;
-use super::rules::{Rules, parse_conversation};
+use crate::flow::rules::{Rules, parse_conversation};
 use crate::domain::command::{Action, Failure, FailureCode};
 use crate::domain::ids::{ConversationId, MessageNumber, Pair};
 use crate::domain::outcome::Upstream;

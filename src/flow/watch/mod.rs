@@ -4,7 +4,6 @@
 mod faults;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -14,7 +13,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::append;
-use super::reply::{Paused, Rules};
+use super::reply::Paused;
+use super::rules::LiveRules;
 use crate::broker::inbox::InboxMonitor;
 use crate::domain::account::{Account, Sending};
 use crate::domain::event::{AccountRef, Event, Fault, Health, HealthState, Payload};
@@ -29,7 +29,7 @@ const SNAPSHOT_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Watches the way to the core, and the way to X.
 pub struct Watch {
     store: Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
     inboxes: InboxMonitor,
     paused: watch::Receiver<Vec<Paused>>,
     faults: Faults,
@@ -48,7 +48,7 @@ impl Watch {
     /// A watch that begins with a snapshot.
     pub fn new(
         store: Store,
-        rules: Arc<Rules>,
+        rules: LiveRules,
         inboxes: InboxMonitor,
         paused: watch::Receiver<Vec<Paused>>,
     ) -> Self {
@@ -106,7 +106,7 @@ impl Watch {
         costs: &[Cost],
         now: Timestamp,
     ) -> Result<HashMap<AccountId, bool>, StoreError> {
-        let rules = Arc::clone(&self.rules);
+        let rules = self.rules.now();
         let paused = self.paused.borrow_and_update().clone();
         let mut can_send = HashMap::new();
         for account in rules.registry.accounts() {
@@ -124,8 +124,7 @@ impl Watch {
             };
             self.faults.observe_account(&standing, &paused, now);
             let is_paused = paused.iter().any(|it| it.app == account.app);
-            let has_credential =
-                account.access_token.is_some() || account.oauth2_refresh_token.is_some();
+            let has_credential = account.has_credential();
             let live = rules.sending(account) == Sending::Live;
             let sends = has_credential && live && state.revoked_at.is_none() && !is_paused;
             can_send.insert(id, sends);
@@ -142,7 +141,8 @@ impl Watch {
             .snapshot_at
             .is_none_or(|last| now.duration_since(last) >= SNAPSHOT_EVERY);
         let mut news = Vec::new();
-        for account in self.rules.registry.accounts() {
+        let rules = self.rules.now();
+        for account in rules.registry.accounts() {
             let told = Told {
                 faults: self.faults.of(account.id, now),
                 can_send: can_send.get(&account.id).copied().unwrap_or(false),

@@ -131,6 +131,7 @@ fn account() -> Account {
             secret: "token-secret".into(),
         }),
         oauth2_refresh_token: Some("seed-refresh".into()),
+        linking: None,
         sending: Sending::Live,
         blocked: Default::default(),
         monthly_budget: None,
