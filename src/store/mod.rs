@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
 pub use sqlite::accounts::{AccountState, Cost};
+pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};

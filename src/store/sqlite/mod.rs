@@ -1,6 +1,8 @@
 //! The embedded store: one file, one writer, readers beside it.
 
+pub(super) mod access;
 pub(super) mod accounts;
+pub(super) mod audit;
 pub(super) mod cases;
 pub(super) mod echoes;
 pub(super) mod gaps;
