@@ -12,21 +12,21 @@ mod tests;
 
 use std::path::Path;
 
+pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
 pub use service::{Commands, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
-pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 
 use crate::attachments::settings::FetchSettings;
 use crate::broker::settings::BrokerSettings;
 use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;
 use crate::domain::price::Prices;
-use crate::store::StoreSettings;
-use crate::telemetry::LogSettings;
 use crate::settings::Faults;
 use crate::settings::declared;
 use crate::settings::reader::Reader;
+use crate::store::StoreSettings;
+use crate::telemetry::LogSettings;
 
 /// Everything that can be set. Its `Debug` shows no secret.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ pub mod media_link;
 pub mod plan_check;
 mod reads;
 pub(crate) mod reconcile;
+pub mod registry;
 pub mod relay;
 pub mod reply;
 pub mod rules;

@@ -82,6 +82,14 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The same with other apps, accounts and filters.
+    pub(in crate::flow) fn with(&self, registry: Registry) -> Self {
+        Self {
+            registry: Arc::new(registry),
+            ..self.clone()
+        }
+    }
+
     /// How an account is named in events, linked or not.
     pub(in crate::flow) fn account_ref(&self, id: Option<AccountId>) -> AccountRef {
         let account = id.and_then(|id| self.registry.account(id.0));
@@ -163,4 +171,59 @@ pub(in crate::flow) fn recent(now: Timestamp) -> Timestamp {
 /// A stored conversation id; what cannot be read is none.
 pub(in crate::flow) fn parse_conversation(raw: Option<&String>) -> Option<ConversationId> {
     raw.and_then(|raw| raw.parse().ok())
+}
+
+#[cfg(test)]
+pub(in crate::flow) mod testing {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::domain::money::Usd;
+    use crate::domain::price::{CallPrices, EventPrices};
+
+    /// Rules by which everything goes at once and costs nothing.
+    pub(in crate::flow) fn rules_of(registry: Registry) -> Rules {
+        Rules {
+            registry: Arc::new(registry),
+            revoked: Arc::default(),
+            post_limits: Arc::default(),
+            prices: free(),
+            sending: Sending::Live,
+            expire_after: Duration::from_hours(24),
+            first_read: Duration::from_secs(40),
+            second_read: Duration::from_secs(20),
+        }
+    }
+
+    fn free() -> Prices {
+        let nothing = Usd::default();
+        Prices {
+            as_of: date(2026, 8, 22),
+            source: String::new(),
+            events: EventPrices {
+                account_activity: nothing,
+                post: nothing,
+                post_deleted: nothing,
+                direct_message_received: nothing,
+                direct_message_sent: nothing,
+                encrypted_message_received: nothing,
+                encrypted_message_sent: nothing,
+                read: nothing,
+                typing: nothing,
+            },
+            calls: CallPrices {
+                post: nothing,
+                post_with_url: nothing,
+                summoned_reply: nothing,
+                direct_message: nothing,
+                delete: nothing,
+                hide_reply: nothing,
+                media_metadata: nothing,
+                post_read: nothing,
+                user_read: nothing,
+                direct_message_read: nothing,
+                owned_read: nothing,
+            },
+        }
+    }
 }

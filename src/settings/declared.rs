@@ -79,7 +79,10 @@ impl Known {
 ///
 /// # Errors
 /// All that is wrong with it.
-pub fn entered_app(table: Map<String, Value>, known: &mut Known) -> Result<App, SettingsFaults> {
+pub(crate) fn entered_app(
+    table: Map<String, Value>,
+    known: &mut Known,
+) -> Result<App, SettingsFaults> {
     entered(table, |r| app(r, known))
 }
 
@@ -87,7 +90,7 @@ pub fn entered_app(table: Map<String, Value>, known: &mut Known) -> Result<App, 
 ///
 /// # Errors
 /// All that is wrong with it.
-pub fn entered_account(
+pub(crate) fn entered_account(
     table: Map<String, Value>,
     known: &mut Known,
 ) -> Result<Account, SettingsFaults> {
@@ -98,7 +101,10 @@ pub fn entered_account(
 ///
 /// # Errors
 /// All that is wrong with it.
-pub fn entered_filter(table: Map<String, Value>, known: &Known) -> Result<Filter, SettingsFaults> {
+pub(crate) fn entered_filter(
+    table: Map<String, Value>,
+    known: &Known,
+) -> Result<Filter, SettingsFaults> {
     entered(table, |r| filter(r, known))
 }
 

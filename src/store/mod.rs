@@ -27,6 +27,7 @@ pub use sqlite::ledger::{
 };
 pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
+pub use sqlite::registry::{AppRow, LinkRow};
 pub use sqlite::sends::{SendKind, SendRow, SendState};
 pub use sqlite::threads::{ConversationRow, PostRow, ThreadsSweep};
 pub use sqlite::tx::Tx;

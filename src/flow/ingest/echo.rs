@@ -1,6 +1,5 @@
 //! Messages of our own that X delivers back: which command made them.
 
-
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Duration, Instant, sleep_until};

@@ -1,6 +1,5 @@
 //! Kept deliveries get another chance: when their account is linked, or when a person asks.
 
-
 use bytes::Bytes;
 use jiff::Timestamp;
 

@@ -14,12 +14,12 @@ use tokio_util::task::TaskTracker;
 use super::accept::attachments;
 use super::outcome::{Case, Verdict};
 use super::plan::Plan;
-use crate::flow::rules::{LiveRules, Rules};
 use crate::attachments::fetch::FetchError;
 use crate::attachments::vault::FileName;
 use crate::attachments::{Attachments, Kept, TakeError};
 use crate::domain::attachment::{AltText, Target, Unfit, UnfitCode, check_set};
 use crate::domain::command::{Action, AttachmentSource, Failure, FailureCode};
+use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{Hold, Store, StoreError, Tx};
 
 /// Files fetched at a time.

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::accept::{self, Accepted, Prepared};
-use crate::flow::rules::{LiveRules, Rules};
 use super::{files, immediate};
 use crate::attachments::{Attachments, Kept, TakeError};
 use crate::broker::commands::{Reading, read};
 use crate::broker::delivery::{Delivery, Handler, Verdict};
 use crate::domain::command::{AttachmentSource, Command, InvalidCommand};
+use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
 

@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::accept::{attachments, needs_files};
 use super::outcome::{Case, Verdict};
 use super::planner::{Effect, Ended};
-use crate::flow::rules::{LiveRules, Rules};
 use super::settle::{self, Looked, Settled};
 use crate::attachments::vault::{Vault, VaultError};
 use crate::domain::attachment::{MediaCategory, Target};
@@ -18,6 +17,7 @@ use crate::domain::ids::{ConversationId, MediaId, MessageId, MessageNumber, Twee
 use crate::domain::money::Usd;
 use crate::flow::reads;
 use crate::flow::reconcile::{self, Found};
+use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait};
 use crate::telemetry::metrics;
 use crate::x::client::{

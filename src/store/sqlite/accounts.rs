@@ -69,7 +69,10 @@ impl Tx<'_> {
             [],
             |row| {
                 let account = UserId::from_number(number(row.get(0)?));
-                Ok((AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?), row.get(1)?))
+                Ok((
+                    AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?),
+                    row.get(1)?,
+                ))
             },
         )
     }

@@ -10,6 +10,7 @@ pub(super) mod journal;
 pub(super) mod ledger;
 pub(super) mod persons;
 pub(super) mod quarantine;
+pub(super) mod registry;
 mod schema;
 pub(super) mod sends;
 pub(super) mod threads;

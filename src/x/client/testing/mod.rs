@@ -116,6 +116,7 @@ fn app() -> App {
         bearer_token: None,
         client_id: Some("client-id".to_owned()),
         client_secret: Some("client-secret".into()),
+        owner_token: None,
         delivery: Delivery::Activity,
         tier: Tier::SelfServe,
     }
