@@ -36,7 +36,7 @@ use crate::flow::reply::Replies;
 use crate::flow::rules::{LiveRules, Rules};
 use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
-use crate::flow::watch::Watch;
+use crate::flow::watch::{Board, Watch, Watched};
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::Webhooks;
 use crate::http::{Server, ServerSettings, private, public};
@@ -140,7 +140,13 @@ impl App {
         let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
         let public = serve_public(&settings, Arc::clone(&webhooks), Arc::clone(&ingest))?;
         let inboxes = InboxMonitor::new(broker);
-        let watch = Watch::new(store.clone(), rules.clone(), inboxes, replies.paused());
+        let watched = Watched {
+            inboxes,
+            paused: replies.paused(),
+            board: Board::default(),
+            traffic: ingest.traffic(),
+        };
+        let watch = Watch::new(store.clone(), rules.clone(), watched);
         let servers = TaskTracker::new();
         let (public_handle, private_handle) = (public.handle, private.handle);
         servers.spawn(public.running);

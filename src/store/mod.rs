@@ -30,6 +30,7 @@ pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
 pub use sqlite::registry::{AppRow, LinkRow};
 pub use sqlite::sends::{SendKind, SendRow, SendState};
 pub use sqlite::threads::{ConversationRow, PostRow, ThreadsSweep};
+pub use sqlite::traffic::{Traffic, hour_of};
 pub use sqlite::tx::Tx;
 
 use answers::Gathered;

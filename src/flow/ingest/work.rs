@@ -79,6 +79,10 @@ pub(super) enum Outcome {
 pub(crate) struct Report {
     pub published: Vec<(EventId, &'static str, &'static str)>,
     pub duplicates: u64,
+    /// For whom X delivered something, whatever became of it.
+    pub heard: Vec<AccountId>,
+    /// Messages published for these accounts, `message.received` and `message.sent`.
+    pub messages: Vec<(AccountId, &'static str)>,
     pub unwanted: Vec<&'static str>,
     pub quarantined: Option<&'static str>,
     /// Told past the journal.
@@ -167,6 +171,7 @@ impl Work<'_, '_> {
             })));
         }
         for account in accounts {
+            self.report.heard.push(account.id);
             let outcome = self.event_for(app, account, &activity.event)?;
             self.count(outcome);
         }
@@ -312,6 +317,10 @@ impl Work<'_, '_> {
 
     fn append_event(&mut self, id: EventId, event: Event) -> Result<Appended, StoreError> {
         self.report.new |= !event.backfilled;
+        if let Some(account) = event.account.id {
+            let event_type = event.payload.event_type();
+            self.report.messages.push((account, event_type));
+        }
         self.report
             .published
             .push((id, event.payload.event_type(), event.payload.kind()));

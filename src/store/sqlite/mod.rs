@@ -14,6 +14,7 @@ pub(super) mod registry;
 mod schema;
 pub(super) mod sends;
 pub(super) mod threads;
+pub(super) mod traffic;
 pub(super) mod tx;
 mod writer;
 
