@@ -14,6 +14,7 @@
 
 mod accept;
 mod by_hand;
+mod check;
 mod compose;
 #[cfg(test)]
 mod errors;
@@ -33,6 +34,7 @@ mod step;
 mod windows;
 
 pub use by_hand::{cancel, release, retry};
+pub use check::{Checked, CheckedText, check};
 pub use immediate::republish;
 pub use intake::Intake;
 pub(crate) use outcome::command_ref;
