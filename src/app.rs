@@ -27,6 +27,7 @@ use crate::attachments::vault::{Vault, VaultError};
 use crate::broker::consumer::{Consumer, ConsumerState};
 use crate::broker::inbox::InboxMonitor;
 use crate::broker::publisher::Publisher;
+use crate::broker::settings::BrokerSettings;
 use crate::config::Settings;
 use crate::domain::account::App as XApp;
 use crate::domain::registry::Registry;
@@ -36,9 +37,11 @@ use crate::flow::media_link::MediaLinks;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::{Replies, Rules};
+use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
 use crate::flow::watch::Watch;
+use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{AppSecrets, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
@@ -134,7 +137,8 @@ impl App {
         let replies = replies(&settings, &store, Arc::clone(&rules), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
-        let private = serve_private(&settings, &store, states, readiness.clone())?;
+        let api = api(&settings, &store, &rules, &broker);
+        let private = serve_private(&settings, &store, api, states, readiness.clone())?;
         let secrets = secrets_of_apps(&store, &registry, &tasks).await?;
         let public = serve_public(&settings, secrets, Arc::clone(&ingest))?;
         let inboxes = InboxMonitor::new(broker);
@@ -368,16 +372,34 @@ fn fingerprint(secret: &str) -> String {
     )
 }
 
+/// What the JSON API works with.
+fn api(
+    settings: &Settings,
+    store: &Store,
+    rules: &Arc<Rules>,
+    broker: &Arc<BrokerSettings>,
+) -> Arc<Api> {
+    let url = settings.private.url.as_ref();
+    Arc::new(Api::new(ApiParts {
+        store: store.clone(),
+        rules: Arc::clone(rules),
+        tests: TestEvents::new(store.clone(), Arc::clone(rules), Arc::clone(broker)),
+        token: settings.private.token.clone(),
+        secure_cookies: url.is_some_and(|url| url.as_str().starts_with("https:")),
+    }))
+}
+
 fn serve_private(
     settings: &Settings,
     store: &Store,
+    api: Arc<Api>,
     (relay, consumer): (RelayState, ConsumerState),
     readiness: Readiness,
 ) -> Result<Server, StartError> {
     let (shown, gauged) = (store.clone(), store.clone());
     let apps: Vec<_> = settings.apps.iter().map(|app| app.name.clone()).collect();
     let private = Private {
-        token: settings.private.token.clone(),
+        api,
         readiness,
         parts: Box::new(move || {
             let links = [

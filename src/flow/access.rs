@@ -291,7 +291,13 @@ mod tests {
     }
 
     async fn token(store: &Store, name: &str, role: Role) -> SecretString {
-        let made = create_token(store, name.parse().unwrap(), role, Actor::CommandLine, at(1));
+        let made = create_token(
+            store,
+            name.parse().unwrap(),
+            role,
+            Actor::CommandLine,
+            at(1),
+        );
         made.await.unwrap().unwrap()
     }
 
@@ -311,8 +317,15 @@ mod tests {
         let made = token(&store, "core", Role::Core).await;
         let access = Access::new(store, Some(&SecretString::from("s3cret")));
         let admin = access.by_token("s3cret").await.unwrap().unwrap();
-        assert_eq!((admin.name.as_str(), admin.role), ("private.token", Role::Admin));
-        let core = access.by_token(made.expose_secret()).await.unwrap().unwrap();
+        assert_eq!(
+            (admin.name.as_str(), admin.role),
+            ("private.token", Role::Admin)
+        );
+        let core = access
+            .by_token(made.expose_secret())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!((core.name.as_str(), core.role), ("core", Role::Core));
         assert_eq!(access.by_token("s3cre").await.unwrap(), None);
     }
@@ -322,7 +335,11 @@ mod tests {
         let (_folder, store) = store();
         let made = token(&store, "ops", Role::Read).await;
         let access = Access::new(store.clone(), None);
-        let holder = access.by_token(made.expose_secret()).await.unwrap().unwrap();
+        let holder = access
+            .by_token(made.expose_secret())
+            .await
+            .unwrap()
+            .unwrap();
         let login = access.log_in(&holder, at(10)).await.unwrap();
         let secret = login.secret.expose_secret();
         let ends = at(10 + 12 * 3600);
@@ -331,7 +348,9 @@ mod tests {
         assert!(open.session.unwrap().is_from_own_page(&login.session.csrf));
         assert_eq!(access.by_session(secret, ends).await.unwrap(), None);
         let name = holder.name.clone();
-        revoke_token(&store, name, Actor::CommandLine, at(12)).await.unwrap();
+        revoke_token(&store, name, Actor::CommandLine, at(12))
+            .await
+            .unwrap();
         assert_eq!(access.by_session(secret, at(13)).await.unwrap(), None);
     }
 
@@ -342,7 +361,9 @@ mod tests {
         let holder = access.by_token("old").await.unwrap().unwrap();
         let login = access.log_in(&holder, at(10)).await.unwrap();
         let access = Access::new(store, Some(&SecretString::from("new")));
-        let found = access.by_session(login.secret.expose_secret(), at(11)).await;
+        let found = access
+            .by_session(login.secret.expose_secret(), at(11))
+            .await;
         assert_eq!(found.unwrap(), None);
     }
 

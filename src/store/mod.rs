@@ -21,9 +21,12 @@ pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
-pub use sqlite::journal::{EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary};
+pub use sqlite::journal::{
+    EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,
+};
 pub use sqlite::ledger::{
-    CommandFilter, CommandQuery, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told, Wait, Waiting,
+    CommandFilter, CommandQuery, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told,
+    Wait, Waiting,
 };
 pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{KeptDelivery, NewQuarantined, QuarantineReason, Quarantined};

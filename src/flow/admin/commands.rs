@@ -10,9 +10,7 @@ use crate::domain::access::Actor;
 use crate::domain::command::Failure;
 use crate::domain::ids::{AccountId, CommandId};
 use crate::flow::reply::{self, Checked, Rules};
-use crate::store::{
-    CommandQuery, CommandRow, Hold, OutcomeRow, SendRow, Store, StoreError, Tx,
-};
+use crate::store::{CommandQuery, CommandRow, Hold, OutcomeRow, SendRow, Store, StoreError, Tx};
 
 /// A command without its texts.
 #[derive(Clone, Debug)]

@@ -124,9 +124,8 @@ pub async fn republish(
         tx.audit(&who, "event.republish", "", &detail, now)?;
         Ok(Ok(rows.len() as u64))
     };
-    let missing = |id: EventId| {
-        AdminError::NotFound(format!("no event {id}, or its body is no longer kept"))
-    };
+    let missing =
+        |id: EventId| AdminError::NotFound(format!("no event {id}, or its body is no longer kept"));
     write(store, enter).await?.map_err(missing)
 }
 

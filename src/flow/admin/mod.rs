@@ -38,7 +38,11 @@ impl<T> Page<T> {
     /// The first that `change` gives.
     pub fn try_map<U, E>(self, change: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
         Ok(Page {
-            items: self.items.into_iter().map(change).collect::<Result<_, E>>()?,
+            items: self
+                .items
+                .into_iter()
+                .map(change)
+                .collect::<Result<_, E>>()?,
             next: self.next,
         })
     }

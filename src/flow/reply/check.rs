@@ -151,10 +151,7 @@ fn check_command(
 /// What the files that came with the command are, and why one cannot be sent.
 fn look_at_files(
     action: &Action,
-) -> (
-    Vec<crate::domain::message::AttachmentKind>,
-    Option<Failure>,
-) {
+) -> (Vec<crate::domain::message::AttachmentKind>, Option<Failure>) {
     let mut kinds = Vec::new();
     for (place, attachment) in attachments(action).iter().enumerate() {
         let AttachmentSource::Data(data) = &attachment.source else {

@@ -136,7 +136,12 @@ fn check_files(target: Target, count: usize, field: &str) -> Result<(), Failure>
         .map_err(|unfit| refuse(FailureCode::MediaUnsupported, field, unfit.to_string()))
 }
 
-pub(super) fn price_posts(rules: &Rules, post: &SendPost, parent: &Parent, parts: &[String]) -> Vec<u64> {
+pub(super) fn price_posts(
+    rules: &Rules,
+    post: &SendPost,
+    parent: &Parent,
+    parts: &[String],
+) -> Vec<u64> {
     let calls = &rules.prices.calls;
     let price = |(place, part): (usize, &String)| {
         let summoned = place == 0 && post.in_reply_to.is_some() && parent.summons == Some(true);

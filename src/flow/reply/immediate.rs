@@ -155,9 +155,9 @@ pub(super) fn waiting(
     };
     Ok(match row.waiting.state {
         CommandState::Pending => Ok(row),
-        CommandState::Sending | CommandState::Uncertain => Err(refuse(format!(
-            "The command {target} is on its way to X."
-        ))),
+        CommandState::Sending | CommandState::Uncertain => {
+            Err(refuse(format!("The command {target} is on its way to X.")))
+        }
         state @ (CommandState::Succeeded | CommandState::Failed) => Err(refuse(format!(
             "The command {target} has {} already.",
             state.name()

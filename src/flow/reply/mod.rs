@@ -35,6 +35,8 @@ mod windows;
 
 pub use by_hand::{cancel, release, retry};
 pub use check::{Checked, CheckedText, check};
+#[cfg(test)]
+pub(crate) use errors::rules as rules_of_tests;
 pub use immediate::republish;
 pub use intake::Intake;
 pub(crate) use outcome::command_ref;

@@ -164,7 +164,13 @@ mod tests {
     fn a_token_is_read_from_its_header_alone() {
         assert_eq!(bearer(b"Bearer abc"), Some("abc"));
         assert_eq!(bearer(b"bearer abc"), Some("abc"));
-        for bad in [&b"Bearer "[..], b"Bearer", b"Basic abc", b"", b"Bearer \xff"] {
+        for bad in [
+            &b"Bearer "[..],
+            b"Bearer",
+            b"Basic abc",
+            b"",
+            b"Bearer \xff",
+        ] {
             assert_eq!(bearer(bad), None);
         }
     }

@@ -19,36 +19,38 @@ use utoipa::ToSchema;
 use super::problem::{Kind, Problem, cut};
 use crate::flow::admin;
 
-/// Largest body, bytes; attachments that come with a command are checked too.
-pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
+/// Largest body, bytes.
+pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
+/// The same of a command, which may bring its attachments.
+pub(crate) const COMMAND_LIMIT: usize = 16 * 1024 * 1024;
 /// For a whole body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body that says it is JSON.
-pub(crate) struct JsonBytes(pub Bytes);
+/// A body of at most so many bytes that says it is JSON.
+pub(crate) struct JsonBytes<const LIMIT: usize>(pub Bytes);
 
-impl FromRequest for JsonBytes {
+impl<const LIMIT: usize> FromRequest for JsonBytes<LIMIT> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let refused = check_head(request).err();
+        let refused = check_head(request, LIMIT).err();
         let body = web::Payload::from_request(request, payload);
         Box::pin(async move {
             if let Some(problem) = refused {
                 return Err(problem);
             }
             let body = body.await.map_err(|_never| broken_off())?;
-            read(body).await.map(Self)
+            read(body, LIMIT).await.map(Self)
         })
     }
 }
 
-fn check_head(request: &HttpRequest) -> Result<(), Problem> {
+fn check_head(request: &HttpRequest, limit: usize) -> Result<(), Problem> {
     let header = |name| request.headers().get(name)?.to_str().ok();
     let length: Option<usize> = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    if length.is_some_and(|length| length > BODY_LIMIT) {
-        return Err(too_large());
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
     }
     let kind = header(CONTENT_TYPE).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -63,12 +65,12 @@ fn check_head(request: &HttpRequest) -> Result<(), Problem> {
     Err(problem)
 }
 
-async fn read(body: web::Payload) -> Result<Bytes, Problem> {
-    let whole = body.to_bytes_limited(BODY_LIMIT);
+async fn read(body: web::Payload, limit: usize) -> Result<Bytes, Problem> {
+    let whole = body.to_bytes_limited(limit);
     match tokio::time::timeout(BODY_TIMEOUT, whole).await {
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(_cut))) => Err(broken_off()),
-        Ok(Err(_too_large)) => Err(too_large()),
+        Ok(Err(_too_large)) => Err(too_large(limit)),
         Err(_late) => {
             let detail = format!("It was not whole within {BODY_TIMEOUT:?}.");
             Err(Problem::new(Kind::TooSlow, detail))
@@ -80,8 +82,8 @@ fn broken_off() -> Problem {
     Problem::new(Kind::Invalid, "The body broke off.")
 }
 
-fn too_large() -> Problem {
-    let detail = format!("At most {BODY_LIMIT} bytes are taken.");
+fn too_large(limit: usize) -> Problem {
+    let detail = format!("At most {limit} bytes are taken.");
     Problem::new(Kind::TooLarge, detail)
 }
 
@@ -93,7 +95,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = JsonBytes::from_request(request, payload);
+        let bytes = JsonBytes::<BODY_LIMIT>::from_request(request, payload);
         Box::pin(async move { parse_json(&bytes.await?.0).map(Self) })
     }
 }
@@ -177,9 +179,8 @@ fn fault(path: &str, error: &impl Display, found: Option<String>) -> Problem {
     let message = error.to_string();
     // serde_json adds where in the text it stands; the path says it better.
     let message = message.split(" at line ").next().unwrap_or(&message);
-    let expected = message
-        .split_once(", expected ")
-        .map_or(message, |(_, expected)| expected);
+    let expected = message.split_once(", expected ");
+    let expected = expected.map(|(_, expected)| expected);
     let field = if path == "." { "" } else { path };
     let missing = message.strip_prefix("missing field `");
     let unknown = message.starts_with("unknown field");
@@ -189,6 +190,11 @@ fn fault(path: &str, error: &impl Display, found: Option<String>) -> Problem {
         None => field.to_owned(),
     };
     let shown = found.filter(|_| !is_secret(&field) && missing.is_none() && !unknown);
+    // Without the split a message may hold the value itself.
+    let expected = expected.unwrap_or(match is_secret(&field) && missing.is_none() && !unknown {
+        true => "another value",
+        false => message,
+    });
     let mut problem = Problem::field(&field, &shown.unwrap_or_default(), cut(expected));
     if field.is_empty() {
         problem.detail = format!("The body is not right: {message}.");
@@ -231,13 +237,22 @@ impl Limit {
     }
 }
 
-/// Reads a text that stands for something else, where it is given.
+/// Reads a text that stands for something else.
+pub(crate) fn one<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let raw = String::deserialize(deserializer)?;
+    raw.parse().map_err(D::Error::custom)
+}
+
+/// The same, where it is given.
 pub(crate) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let raw = Option::<String>::deserialize(deserializer)?;
     let raw = raw.filter(|raw| !raw.is_empty());
-    raw.map(|raw| raw.parse().map_err(D::Error::custom)).transpose()
+    raw.map(|raw| raw.parse().map_err(D::Error::custom))
+        .transpose()
 }
 
 /// The same of a list.
@@ -245,7 +260,8 @@ pub(crate) fn parsed_all<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     let all = Vec::<String>::deserialize(deserializer)?.into_iter();
-    all.map(|raw| raw.parse().map_err(D::Error::custom)).collect()
+    all.map(|raw| raw.parse().map_err(D::Error::custom))
+        .collect()
 }
 
 /// A part of a list.
@@ -307,12 +323,21 @@ mod tests {
     #[test]
     fn a_fault_in_a_body_names_field_value_and_what_was_expected() {
         let found = error(r#"{"items":[{"count":1},{"count":"x"}]}"#);
-        assert_eq!((found.field.as_str(), found.value.as_str()), ("items[1].count", "x"));
+        assert_eq!(
+            (found.field.as_str(), found.value.as_str()),
+            ("items[1].count", "x")
+        );
         assert_eq!(found.expected, "u32");
         let missing = error(r#"{"items":[{}]}"#);
-        assert_eq!((missing.field.as_str(), missing.value.as_str()), ("items[0].count", ""));
+        assert_eq!(
+            (missing.field.as_str(), missing.value.as_str()),
+            ("items[0].count", "")
+        );
         let unknown = error(r#"{"items":[],"more":1}"#);
-        assert!(unknown.field.is_empty() || unknown.field == "more", "{unknown:?}");
+        assert!(
+            unknown.field.is_empty() || unknown.field == "more",
+            "{unknown:?}"
+        );
     }
 
     #[test]
@@ -325,7 +350,10 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown_back() {
         let found = error(r#"{"items":[{"count":1,"token":"s3cret"}]}"#);
-        assert_eq!((found.field.as_str(), found.value.as_str()), ("items[0].token", ""));
+        assert_eq!(
+            (found.field.as_str(), found.value.as_str()),
+            ("items[0].token", "")
+        );
         assert!(!found.expected.contains("s3cret"), "{found:?}");
     }
 

@@ -221,7 +221,10 @@ impl From<StoreError> for Problem {
             }
             StoreError::Open { .. } | StoreError::Corrupt { .. } => {
                 tracing::error!(%error, "the API found the store damaged");
-                Self::new(Kind::Broken, "The store holds what this version cannot read.")
+                Self::new(
+                    Kind::Broken,
+                    "The store holds what this version cannot read.",
+                )
             }
         }
     }

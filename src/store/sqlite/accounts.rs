@@ -48,7 +48,9 @@ fn date(day: i64) -> Option<Date> {
 }
 
 fn day_of(date: Date) -> i64 {
-    date_of_1970().until(date).map_or(0, |span| span.get_days().into())
+    date_of_1970()
+        .until(date)
+        .map_or(0, |span| span.get_days().into())
 }
 
 fn date_of_1970() -> Date {
