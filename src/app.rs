@@ -24,6 +24,7 @@ use crate::attachments::vault::{Vault, VaultError};
 use crate::broker::consumer::{Consumer, ConsumerState};
 use crate::broker::inbox::InboxMonitor;
 use crate::broker::publisher::Publisher;
+use crate::broker::settings::BrokerSettings;
 use crate::config::Settings;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
@@ -34,9 +35,11 @@ use crate::flow::registry::{Declared, Directory};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::Replies;
 use crate::flow::rules::{LiveRules, Rules};
+use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
 use crate::flow::watch::{Board, Watch, Watched};
+use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::Webhooks;
 use crate::http::{Server, ServerSettings, private, public};
@@ -134,7 +137,15 @@ impl App {
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
-        let private = serve_private(&settings, &store, states, readiness.clone(), rules.clone())?;
+        let api = api(&settings, &store, &rules, &broker);
+        let private = serve_private(
+            &settings,
+            &store,
+            api,
+            states,
+            readiness.clone(),
+            rules.clone(),
+        )?;
         let mut secrets = WebhookSecrets::new(store.clone(), tasks.clone());
         let webhooks = secrets.of(&registry).await?;
         let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
@@ -327,16 +338,34 @@ fn serve_public(
     )
 }
 
+/// What the JSON API works with.
+fn api(
+    settings: &Settings,
+    store: &Store,
+    rules: &LiveRules,
+    broker: &Arc<BrokerSettings>,
+) -> Arc<Api> {
+    let url = settings.private.url.as_ref();
+    Arc::new(Api::new(ApiParts {
+        store: store.clone(),
+        rules: rules.clone(),
+        tests: TestEvents::new(store.clone(), rules.clone(), Arc::clone(broker)),
+        token: settings.private.token.clone(),
+        secure_cookies: url.is_some_and(|url| url.as_str().starts_with("https:")),
+    }))
+}
+
 fn serve_private(
     settings: &Settings,
     store: &Store,
+    api: Arc<Api>,
     (relay, consumer): (RelayState, ConsumerState),
     readiness: Readiness,
     rules: LiveRules,
 ) -> Result<Server, StartError> {
     let (shown, gauged) = (store.clone(), store.clone());
     let private = Private {
-        token: settings.private.token.clone(),
+        api,
         readiness,
         parts: Box::new(move || {
             let links = [
