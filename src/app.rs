@@ -38,7 +38,7 @@ use crate::flow::rules::{LiveRules, Rules};
 use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
-use crate::flow::watch::{Board, Watch, Watched};
+use crate::flow::watch::{Board, HealthView, Watch, Watched};
 use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::Webhooks;
@@ -137,7 +137,21 @@ impl App {
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
-        let api = api(&settings, &store, &rules, &broker);
+        let inboxes = InboxMonitor::new(Arc::clone(&broker));
+        let watched = Watched {
+            inboxes,
+            paused: replies.paused(),
+            board: Board::default(),
+            traffic: ingest.traffic(),
+        };
+        let watch = Watch::new(store.clone(), rules.clone(), watched);
+        let api = api(
+            &settings,
+            &store,
+            &broker,
+            Arc::clone(&directory),
+            watch.view(),
+        );
         let private = serve_private(
             &settings,
             &store,
@@ -150,14 +164,6 @@ impl App {
         let webhooks = secrets.of(&registry).await?;
         let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
         let public = serve_public(&settings, Arc::clone(&webhooks), Arc::clone(&ingest))?;
-        let inboxes = InboxMonitor::new(broker);
-        let watched = Watched {
-            inboxes,
-            paused: replies.paused(),
-            board: Board::default(),
-            traffic: ingest.traffic(),
-        };
-        let watch = Watch::new(store.clone(), rules.clone(), watched);
         let servers = TaskTracker::new();
         let (public_handle, private_handle) = (public.handle, private.handle);
         servers.spawn(public.running);
@@ -342,14 +348,19 @@ fn serve_public(
 fn api(
     settings: &Settings,
     store: &Store,
-    rules: &LiveRules,
     broker: &Arc<BrokerSettings>,
+    directory: Arc<Directory>,
+    health: HealthView,
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
+    let public_url = settings.public.url.as_ref();
+    let rules = directory.rules().clone();
     Arc::new(Api::new(ApiParts {
         store: store.clone(),
-        rules: rules.clone(),
-        tests: TestEvents::new(store.clone(), rules.clone(), Arc::clone(broker)),
+        directory,
+        health,
+        public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
+        tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
         token: settings.private.token.clone(),
         secure_cookies: url.is_some_and(|url| url.as_str().starts_with("https:")),
     }))

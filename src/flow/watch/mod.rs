@@ -61,6 +61,16 @@ pub struct HealthView {
 }
 
 impl HealthView {
+    /// Of a watch that has seen nothing.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        Self {
+            accounts: watch::Sender::default().subscribe(),
+            requested: Arc::default(),
+            board: Board::default(),
+        }
+    }
+
     /// Every linked account as it was seen last; empty before the first look.
     pub fn accounts(&self) -> Vec<AccountHealth> {
         self.accounts.borrow().clone()

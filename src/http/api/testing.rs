@@ -7,9 +7,12 @@ use secrecy::SecretString;
 
 use super::{Api, ApiParts};
 use crate::broker::settings::BrokerSettings;
+use crate::flow::registry::{Declared, Directory};
 use crate::flow::reply::rules_of_tests;
 use crate::flow::rules::LiveRules;
 use crate::flow::test_event::TestEvents;
+use crate::flow::watch::HealthView;
+use crate::sealing::Sealer;
 use crate::store::{Store, StoreSettings};
 
 /// An API that this token opens; the folder of its store goes with the process.
@@ -25,9 +28,14 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     // Nothing listens there.
     let broker = Arc::new(BrokerSettings::new("amqp://127.0.0.1:1".into()));
     let tests = TestEvents::new(store.clone(), rules.clone(), broker);
+    let sealer = Sealer::new(Box::new([7; 32]).into());
+    let declared = Declared::default();
+    let directory = Directory::new(store.clone(), sealer, declared, rules);
     Arc::new(Api::new(ApiParts {
         store,
-        rules,
+        directory: Arc::new(directory),
+        health: HealthView::of_nothing(),
+        public_url: "https://channel.example".to_owned(),
         tests,
         token: token.map(SecretString::from),
         secure_cookies: true,
