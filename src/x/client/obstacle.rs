@@ -95,7 +95,7 @@ const TEXTS: [Row; 24] = [
     ("replayconflicterror", Obstacle::ReplayRunning, "X's Account Activity quickstart"),
     ("queryparaminvalid", Obstacle::ReplayWindow, "X's Account Activity quickstart"),
     ("callback url not approved", Obstacle::CallbackNotApproved, "code 415, seen by others"),
-    ("only support the oauth_callback value 'oob'", Obstacle::CallbackNotApproved, "code 417, X's list of codes of v1.1"),
+    ("desktop applications only support the oauth_callback", Obstacle::CallbackNotApproved, "code 417, X's list of codes of v1.1"),
     ("timestamp out of bounds", Obstacle::ClockOff, "code 135, X's list of codes of v1.1"),
     ("client-not-enrolled", Obstacle::NotInTier, "reason of client-forbidden, X's response codes"),
     ("official-client-forbidden", Obstacle::NotInTier, "reason of client-forbidden, X's response codes"),
