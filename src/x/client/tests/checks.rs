@@ -40,6 +40,7 @@ fn v1() -> Delivery {
 async fn checked(delivery: Delivery, script: Vec<Act>) -> (AppCheck, usize) {
     let mut bench = Bench::new(script).await;
     bench.app.delivery = delivery;
+    bench.app.client_id = None;
     let owner = AccessToken {
         token: "owner-token".into(),
         secret: "owner-secret".into(),
@@ -53,6 +54,7 @@ fn name(fault: &AppFault) -> &'static str {
     match fault {
         AppFault::ConsumerPair(_) => "consumer pair",
         AppFault::Bearer(_) => "bearer",
+        AppFault::ClientPair(_) => "client pair",
         AppFault::TokenPair(_) => "token pair",
         AppFault::NoDirectMessagePermission(_) => "no direct messages",
         AppFault::NotInTier(_) => "not in tier",
@@ -245,6 +247,7 @@ impl Act {
 async fn a_bearer_that_is_configured_is_tested_apart() {
     let mut bench = Bench::new([bearer(), Act::status(401, "")]).await;
     bench.app.bearer_token = Some("configured".into());
+    bench.app.client_id = None;
     let check = bench.client.check_app(&bench.app, None).await;
     let found: Vec<_> = check.faults.iter().map(name).collect();
     assert_eq!(found, ["bearer"]);
@@ -257,7 +260,8 @@ async fn a_bearer_that_is_configured_is_tested_apart() {
 #[tokio::test]
 async fn the_bearer_of_a_test_is_used_from_then_on() {
     let found = json!({"data": [{"id": "7"}]});
-    let bench = Bench::new([bearer(), empty(), Act::ok(found)]).await;
+    let mut bench = Bench::new([bearer(), empty(), Act::ok(found)]).await;
+    bench.app.client_id = None;
     let check = bench.client.check_app(&bench.app, None).await;
     assert_eq!((check.faults, check.owner), (vec![], None));
     let ids = ["7".parse().unwrap()];
@@ -266,6 +270,53 @@ async fn the_bearer_of_a_test_is_used_from_then_on() {
     let used = bench.x.recorded();
     assert_eq!(used.len(), 3);
     assert_eq!(used[2].header("authorization"), "Bearer B");
+}
+
+#[tokio::test]
+async fn client_id_and_secret_are_tested_by_a_token_that_cannot_be_one() {
+    let said = |status: u16, error: &str, words: &str| {
+        Act::status(status, json!({"error": error, "error_description": words}))
+    };
+    let rows: [(Act, &[&str]); 7] = [
+        (
+            said(
+                400,
+                "invalid_request",
+                "Value passed for the token was invalid.",
+            ),
+            &[],
+        ),
+        (said(400, "invalid_grant", ""), &[]),
+        (
+            said(
+                401,
+                "unauthorized_client",
+                "Missing valid authorization header",
+            ),
+            &["client pair"],
+        ),
+        (said(400, "invalid_client", "no"), &["client pair"]),
+        (said(401, "invalid_client", "no"), &["client pair"]),
+        (
+            said(
+                400,
+                "invalid_request",
+                "Missing required parameter [client_id].",
+            ),
+            &["unchecked"],
+        ),
+        (Act::ok(json!({"access_token": "a"})), &["unchecked"]),
+    ];
+    for (act, expected) in rows {
+        let shown = format!("{act:?}");
+        let bench = Bench::new([bearer(), empty(), act]).await;
+        let check = bench.client.check_app(&bench.app, None).await;
+        let found: Vec<_> = check.faults.iter().map(name).collect();
+        assert_eq!(found, expected, "{shown}");
+        let asked = &bench.x.recorded()[2];
+        assert_eq!(asked.path, "/2/oauth2/token");
+        assert!(asked.header("authorization").starts_with("Basic "));
+    }
 }
 
 #[tokio::test]
