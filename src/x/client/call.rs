@@ -23,6 +23,16 @@ pub enum Call {
     MediaFinalize,
     MediaStatus,
     MediaMetadata,
+    Mentions,
+    DirectMessageEvents,
+    StreamConnect,
+    StreamRules,
+    ChangeStreamRules,
+    CreateComplianceJob,
+    ComplianceJob,
+    ComplianceJobs,
+    DirectMessageMedia,
+    Usage,
 }
 
 /// How many calls X allows before its headers say more; `None` where X names no limit.
@@ -39,7 +49,7 @@ pub struct StartingLimits {
 
 impl Call {
     /// Every endpoint, for tables of windows.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 30] = [
         Self::CreatePost,
         Self::DeletePost,
         Self::HideReply,
@@ -60,6 +70,16 @@ impl Call {
         Self::MediaFinalize,
         Self::MediaStatus,
         Self::MediaMetadata,
+        Self::Mentions,
+        Self::DirectMessageEvents,
+        Self::StreamConnect,
+        Self::StreamRules,
+        Self::ChangeStreamRules,
+        Self::CreateComplianceJob,
+        Self::ComplianceJob,
+        Self::ComplianceJobs,
+        Self::DirectMessageMedia,
+        Self::Usage,
     ];
 
     /// As in logs and metrics.
@@ -85,6 +105,16 @@ impl Call {
             Self::MediaFinalize => "media_finalize",
             Self::MediaStatus => "media_status",
             Self::MediaMetadata => "media_metadata",
+            Self::Mentions => "mentions",
+            Self::DirectMessageEvents => "direct_message_events",
+            Self::StreamConnect => "stream_connect",
+            Self::StreamRules => "stream_rules",
+            Self::ChangeStreamRules => "change_stream_rules",
+            Self::CreateComplianceJob => "create_compliance_job",
+            Self::ComplianceJob => "compliance_job",
+            Self::ComplianceJobs => "compliance_jobs",
+            Self::DirectMessageMedia => "direct_message_media",
+            Self::Usage => "usage",
         }
     }
 
@@ -111,19 +141,44 @@ impl Call {
             Self::MediaInitialize | Self::MediaAppend | Self::MediaFinalize => {
                 user(1_875).a_day(None, Some(180_000))
             }
+            Self::Mentions => user(300).app(450),
+            Self::DirectMessageEvents => user(15),
+            Self::StreamConnect | Self::Usage => app(50),
+            Self::StreamRules => app(450),
+            Self::ChangeStreamRules => app(100),
+            Self::CreateComplianceJob | Self::ComplianceJob | Self::ComplianceJobs => app(150),
+            Self::DirectMessageMedia => StartingLimits::default(),
         }
     }
 
     /// Whether X takes OAuth 1.0a for it. Source: `security` of X's OpenAPI.
     pub(super) fn takes_oauth1(self) -> bool {
-        self != Self::MediaMetadata
+        !matches!(self, Self::MediaMetadata | Self::DirectMessageMedia) && !self.is_for_apps()
     }
 
     /// Whether X takes the app's bearer for it. Source: `security` of X's OpenAPI.
     pub(super) fn takes_bearer(self) -> bool {
         matches!(
             self,
-            Self::PostLookup | Self::SearchRecent | Self::UserPosts | Self::UserLookup
+            Self::PostLookup
+                | Self::SearchRecent
+                | Self::UserPosts
+                | Self::UserLookup
+                | Self::Mentions
+        ) || self.is_for_apps()
+    }
+
+    /// Whether X takes the app's bearer and nothing else.
+    fn is_for_apps(self) -> bool {
+        matches!(
+            self,
+            Self::StreamConnect
+                | Self::StreamRules
+                | Self::ChangeStreamRules
+                | Self::CreateComplianceJob
+                | Self::ComplianceJob
+                | Self::ComplianceJobs
+                | Self::Usage
         )
     }
 }
@@ -133,6 +188,10 @@ fn user(per_15_min: u32) -> StartingLimits {
         per_15_min_user: Some(per_15_min),
         ..StartingLimits::default()
     }
+}
+
+fn app(per_15_min: u32) -> StartingLimits {
+    StartingLimits::default().app(per_15_min)
 }
 
 impl StartingLimits {
@@ -159,11 +218,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_has_a_name_of_its_own_and_a_window_for_users() {
+    fn every_call_has_a_name_of_its_own_and_a_window_if_x_names_one() {
         let names: HashSet<_> = Call::ALL.iter().map(|call| call.name()).collect();
         assert_eq!(names.len(), Call::ALL.len());
         for call in Call::ALL {
-            assert!(call.window().per_15_min_user.is_some(), "{call:?}");
+            let window = call.window();
+            let quarter = window.per_15_min_user.or(window.per_15_min_app);
+            let is_named = call != Call::DirectMessageMedia;
+            assert_eq!(quarter.is_some(), is_named, "{call:?}");
         }
     }
 

@@ -238,7 +238,8 @@ fn words<'w>(problem: &'w Problem<'_>) -> Cow<'w, str> {
         &*problem.message,
         &*problem.error_description,
     ]);
-    let listed = problem.errors.iter().map(words);
+    let details = problem.details.iter().map(|text| Cow::Borrowed(&**text));
+    let listed = details.chain(problem.errors.iter().map(words));
     let listed = listed.filter(|words| !words.is_empty() && **words != *own);
     listed.fold(Cow::Borrowed(own), |text, words| {
         if text.is_empty() {

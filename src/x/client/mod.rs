@@ -8,19 +8,27 @@
 mod auth;
 mod call;
 mod classify;
+mod compliance;
 mod direct_messages;
+mod dm_media;
 mod error;
+mod hosts;
 mod http;
 mod limits;
+mod lines;
 mod media;
+mod open;
 mod posts;
 mod refusals;
 mod send;
+mod stream;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod timelines;
 mod transport;
+mod usage;
 mod users;
 mod vocabulary;
 
@@ -33,9 +41,14 @@ use url::Url;
 
 pub use auth::{Auth, Clock, TokenVault, VaultError};
 pub use call::{Call, StartingLimits};
+pub use compliance::{
+    ComplianceJob, ComplianceResults, Finding, FindingReason, JobState, ResultLine, StorageError,
+    StorageUrl,
+};
 pub use direct_messages::{
     DirectMessageContent, DirectMessageSent, DirectMessageTarget, DirectMessagesFound,
 };
+pub use dm_media::{ByteRange, MediaBody, MediaCut, MediaError, MediaFile};
 pub use error::{
     CallError, LimitScope, NotSent, Refusal, RefusalReason, UncertainBecause, Upstream,
 };
@@ -43,8 +56,14 @@ pub use http::{NoHttpClient, http_client};
 pub use limits::{Limits, Window};
 pub use media::{Upload, UploadedMedia};
 pub use posts::{Missing, NewPost, PostCreated, PostsFound, Since, direct_message_link};
+pub use stream::{
+    Backoff, Disconnect, NewRule, PostStream, RefusedRule, Rule, Rules, RulesAdded, RulesDeleted,
+    SILENCE, StreamItem, Trouble,
+};
+pub use timelines::{Page, PageToken, Span, Until};
 #[cfg(test)]
 pub(crate) use transport::error_of;
+pub use usage::{Usage, UsageDay};
 pub use users::{Connection, Plan, Profile, UsersFound};
 pub use vocabulary::Detail;
 

@@ -69,7 +69,7 @@ pub(super) struct Sent {
     pub(super) limits: Limits,
     pub(super) result: Result<Answer, CallError>,
     /// The body of a refusal: it may name a parameter.
-    refusal: String,
+    pub(super) refusal: String,
 }
 
 impl Sent {
@@ -190,7 +190,7 @@ impl Client {
         sent
     }
 
-    fn judge(&self, call: Call, answer: Answer) -> Sent {
+    pub(super) fn judge(&self, call: Call, answer: Answer) -> Sent {
         let limits = answer.limits;
         match self.transport.failure(&answer) {
             None => Sent {
@@ -236,7 +236,7 @@ impl Client {
         Ok(answer)
     }
 
-    async fn credential(
+    pub(super) async fn credential(
         &self,
         context: Context,
         auth: Auth<'_>,
@@ -282,7 +282,7 @@ impl Client {
     }
 
     /// A token that X does not take is not used again: another may be had.
-    async fn refused(&self, context: Context, auth: Auth<'_>, credential: &Credential) {
+    pub(super) async fn refused(&self, context: Context, auth: Auth<'_>, credential: &Credential) {
         match (context, auth.account(), credential) {
             (Context::OAuth2, Some(account), Credential::Bearer(token)) => {
                 self.tokens.refused(account.id, token).await;
@@ -293,7 +293,7 @@ impl Client {
     }
 }
 
-enum Credential {
+pub(super) enum Credential {
     /// The whole header.
     Signed(SecretString),
     /// The token.
@@ -301,7 +301,7 @@ enum Credential {
 }
 
 impl Credential {
-    fn header(&self) -> SecretString {
+    pub(super) fn header(&self) -> SecretString {
         match self {
             Self::Signed(header) => header.clone(),
             Self::Bearer(token) => format!("Bearer {}", token.expose_secret()).into(),
