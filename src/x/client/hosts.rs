@@ -45,7 +45,7 @@ fn is_listed(base: &Url, url: &Url, hosts: &[&str]) -> bool {
         Some(domain) => name.ends_with(domain),
         None => name == *host,
     };
-    is_plain(url) && is_secure && !is_loopback(base) && hosts.iter().any(|host| fits(&host))
+    is_plain(url) && is_secure && !is_loopback(base) && hosts.iter().any(fits)
 }
 
 /// Without a user or password, which would go out as a credential.

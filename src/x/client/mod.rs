@@ -8,7 +8,7 @@
 mod auth;
 mod call;
 mod classify;
-mod compliance;
+pub mod compliance;
 mod direct_messages;
 mod dm_media;
 mod error;
@@ -21,7 +21,7 @@ mod open;
 mod posts;
 mod refusals;
 mod send;
-mod stream;
+pub mod stream;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -41,10 +41,6 @@ use url::Url;
 
 pub use auth::{Auth, Clock, TokenVault, VaultError};
 pub use call::{Call, StartingLimits};
-pub use compliance::{
-    ComplianceJob, ComplianceResults, Finding, FindingReason, JobState, ResultLine, StorageError,
-    StorageUrl,
-};
 pub use direct_messages::{
     DirectMessageContent, DirectMessageSent, DirectMessageTarget, DirectMessagesFound,
 };
@@ -56,10 +52,6 @@ pub use http::{NoHttpClient, http_client};
 pub use limits::{Limits, Window};
 pub use media::{Upload, UploadedMedia};
 pub use posts::{Missing, NewPost, PostCreated, PostsFound, Since, direct_message_link};
-pub use stream::{
-    Backoff, Disconnect, NewRule, PostStream, RefusedRule, Rule, Rules, RulesAdded, RulesDeleted,
-    SILENCE, StreamItem, Trouble,
-};
 pub use timelines::{Page, PageToken, Span, Until};
 #[cfg(test)]
 pub(crate) use transport::error_of;

@@ -74,6 +74,14 @@ impl Bench {
         }
     }
 
+    /// The app with a bearer of its own, which need not be asked for.
+    pub(super) fn app_with_bearer(&self) -> App {
+        App {
+            bearer_token: Some("the-bearer".into()),
+            ..self.app.clone()
+        }
+    }
+
     /// The account has OAuth 2.0 only, with a pair that is good for two hours.
     pub(super) fn use_oauth2(&mut self) {
         self.account.access_token = None;

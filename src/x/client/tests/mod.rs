@@ -2,7 +2,11 @@
 
 mod answers;
 mod certainty;
+mod compliance;
 mod credentials;
+mod dm_media;
 mod errors;
 mod media;
+mod pages;
 mod requests;
+mod stream;
