@@ -206,13 +206,16 @@ impl Client {
     /// Where the file is asked for, and in which context.
     fn media_place(&self, account: &Account, url: &Url) -> Result<(Context, Url), MediaError> {
         let base = &self.transport.base_url;
-        if !hosts::is_media(base, url) {
+        let is_base = hosts::is_base(base, url);
+        let is_v2 = is_base && url.path().starts_with(V2);
+        // Whatever else X's API has, it is no file.
+        let is_api = is_base && !is_v2 && base.scheme() == "https";
+        if is_api || !hosts::is_media(base, url) {
             let host = url.host_str().unwrap_or("no host").to_owned();
             return Err(MediaError::NotAllowed { host });
         }
         let mut url = url.clone();
         url.set_fragment(None);
-        let is_v2 = hosts::is_base(base, &url) && url.path().starts_with(V2);
         if account.access_token.is_some() && !is_v2 {
             return Ok((Context::OAuth1, url));
         }

@@ -75,8 +75,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// To be told of each item: a stream that brings something is established. (A connection that
-    /// ends before its first byte is not, lest connecting again at once turns into a storm.)
+    /// To be told of each delivery and heartbeat, not of errors: only a stream that works is
+    /// established, lest connecting again at once turns into a storm.
     pub fn established(&mut self) {
         *self = Self {
             established: true,

@@ -229,7 +229,7 @@ async fn results_are_read_line_by_line_and_a_bad_one_does_not_harm_the_others() 
 
 #[tokio::test]
 async fn results_that_break_off_prove_nothing() {
-    let bench = Bench::with_timeout([], Duration::from_millis(200)).await;
+    let bench = Bench::with_timeout([], Duration::from_millis(700)).await;
     let job = job(&bench, json!({})).await;
     let line = b"{\"id\": \"20\", \"reason\": \"deleted\"}\n";
     bench.x.then([

@@ -158,6 +158,22 @@ async fn nobody_but_x_gets_to_see_the_accounts_signature() {
 }
 
 #[tokio::test]
+async fn what_xs_api_has_beside_files_is_not_fetched() {
+    let https: Url = "https://api.x.com".parse().unwrap();
+    let bench = Bench::new([]).await;
+    let Ok(client) = bench.client_at(&https) else {
+        println!("skipped: this machine has no root certificates");
+        return;
+    };
+    for path in ["2/dm_events", "1.1/account/settings.json", "a.jpg"] {
+        let url = https.join(path).unwrap();
+        let fetched = client.dm_media(&bench.app, &bench.account, &url, None);
+        let error = fetched.await.unwrap_err();
+        assert!(matches!(error, MediaError::NotAllowed { .. }), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn without_oauth_1_the_same_file_is_asked_of_v2() {
     let mut bench = Bench::new([file("200 OK", "", "one"), file("200 OK", "", "two")]).await;
     let (older, newer) = (
@@ -202,7 +218,7 @@ async fn a_file_that_breaks_off_is_no_whole_file() {
 
 #[tokio::test]
 async fn a_long_file_may_take_longer_than_a_call_but_not_pause_that_long() {
-    let (call, pause) = (Duration::from_millis(200), Duration::from_millis(60));
+    let (call, pause) = (Duration::from_millis(1_000), Duration::from_millis(150));
     let pieces = [&b"piece"[..]; 8];
     let bench = Bench::with_timeout([Act::held(&pieces, pause)], call).await;
     let mut file = fetch(&bench, &at(&bench, V1), None).await.unwrap();

@@ -152,7 +152,7 @@ async fn a_connection_that_breaks_is_lost_and_its_half_line_with_it() {
 
 #[tokio::test]
 async fn a_stream_that_is_silent_too_long_ends() {
-    let silence = Duration::from_millis(100);
+    let silence = Duration::from_millis(700);
     let bench = Bench::new([Act::held(&[b"\r\n"], Duration::ZERO)]).await;
     let mut stream = connect(&bench, silence).await.result.unwrap();
     assert_eq!(stream.next().await, Ok(StreamItem::Heartbeat));
@@ -161,8 +161,8 @@ async fn a_stream_that_is_silent_too_long_ends() {
 
 #[tokio::test]
 async fn heartbeats_keep_a_stream_open_past_the_time_of_a_call() {
-    let (call, pause) = (Duration::from_millis(200), Duration::from_millis(60));
-    let beats = [&b"\r\n"[..]; 10];
+    let (call, pause) = (Duration::from_millis(1_000), Duration::from_millis(150));
+    let beats = [&b"\r\n"[..]; 8];
     let bench = Bench::with_timeout([Act::held(&beats, pause)], call).await;
     let mut stream = connect(&bench, SILENCE).await.result.unwrap();
     for _ in beats {
