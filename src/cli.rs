@@ -5,6 +5,7 @@ mod commands;
 mod events;
 mod probe;
 mod quarantine;
+mod secrets;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -15,8 +16,9 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
-use twitter_channel::app::{App, rules};
+use twitter_channel::app::{App, directory, key_file};
 use twitter_channel::config::{ConfigFaults, Settings};
+use twitter_channel::flow::registry::Directory;
 use twitter_channel::store::Store;
 use twitter_channel::telemetry;
 
@@ -51,6 +53,9 @@ enum Command {
     /// Deliveries of X that were kept because they were not understood or had no account yet.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// The key that credentials are sealed with.
+    #[command(subcommand)]
+    Secrets(secrets::Command),
 }
 
 /// Why a command ends with another status than 0.
@@ -84,11 +89,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
         Command::Commands(command) => {
             let store = open_store(&settings)?;
-            let rules = rules(&settings, &store)
-                .await
-                .map_err(anyhow::Error::from)?;
-            print(&command.run(&store, rules).await?)?;
+            let directory = open_directory(&settings, &store).await?;
+            print(&command.run(&store, directory.rules().now()).await?)?;
         }
+        Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
     }
     Ok(())
@@ -122,6 +126,12 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     app.stop().await;
     ensure!(!fallen, "a part of the service ended by itself");
     Ok(())
+}
+
+/// What is linked, by these settings and by what administrators made.
+async fn open_directory(settings: &Settings, store: &Store) -> anyhow::Result<Directory> {
+    let sealer = key_file::sealer(settings, store).await?;
+    Ok(directory(settings, store, sealer).await?)
 }
 
 /// Opens the store of a service that has run before: a wrong path must not make an empty one.

@@ -86,11 +86,13 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
         time: time(event.time),
         sequence,
         backfilled: event.backfilled,
-        test: false,
+        test: matches!(event.payload, Payload::TestMessage(_)),
     });
     let account = Some(account(&event.account));
     match &event.payload {
-        Payload::MessageReceived(incoming) => json(&received(head, account, incoming)),
+        Payload::MessageReceived(incoming) | Payload::TestMessage(incoming) => {
+            json(&received(head, account, incoming))
+        }
         Payload::MessageSent(outgoing) => json(&sent(head, account, outgoing)),
         Payload::MessageEdited(it) => json(&edited(head, account, it)),
         Payload::MessageDeleted(it) => json(&deleted(head, account, it)),
@@ -270,6 +272,7 @@ fn health(
     let state = match health.state {
         HealthState::Ok => proto::account_health::State::Ok,
         HealthState::Degraded => proto::account_health::State::Degraded,
+        HealthState::Down => proto::account_health::State::Down,
     };
     proto::AccountHealth {
         event,

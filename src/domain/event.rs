@@ -45,6 +45,8 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
     MessageReceived(Box<Incoming>),
+    /// A `message.received` that nobody wrote, marked as such: a try of the way to the core.
+    TestMessage(Box<Incoming>),
     MessageSent(Box<Outgoing>),
     MessageEdited(Box<Edited>),
     MessageDeleted(Deleted),
@@ -277,12 +279,48 @@ pub struct Health {
 pub enum HealthState {
     Ok,
     Degraded,
+    /// Nothing comes in or nothing goes out, because of a fault.
+    Down,
+}
+
+impl HealthState {
+    /// By what the faults do.
+    pub fn of(faults: &[Fault]) -> Self {
+        match faults.iter().map(|fault| fault.effect).max() {
+            None => Self::Ok,
+            Some(Effect::Nothing) => Self::Degraded,
+            Some(Effect::StopsReceiving | Effect::StopsSending | Effect::StopsBoth) => Self::Down,
+        }
+    }
+}
+
+/// What a fault does to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Something is late, missing or soon over.
+    Nothing,
+    StopsReceiving,
+    StopsSending,
+    StopsBoth,
+}
+
+impl Effect {
+    /// Whether messages of X cannot come in.
+    pub fn stops_receiving(self) -> bool {
+        matches!(self, Self::StopsReceiving | Self::StopsBoth)
+    }
+
+    /// Whether nothing can be sent to X.
+    pub fn stops_sending(self) -> bool {
+        matches!(self, Self::StopsSending | Self::StopsBoth)
+    }
 }
 
 /// One thing that is wrong, in a sentence, with what mends it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     pub code: &'static str,
+    pub effect: Effect,
     pub since: Timestamp,
     pub sentence: String,
     pub fix: String,
@@ -293,7 +331,7 @@ impl Payload {
     /// CloudEvents type; also the first two words of the routing key.
     pub fn event_type(&self) -> &'static str {
         match self {
-            Self::MessageReceived(_) => "message.received",
+            Self::MessageReceived(_) | Self::TestMessage(_) => "message.received",
             Self::MessageSent(_) => "message.sent",
             Self::MessageEdited(_) => "message.edited",
             Self::MessageDeleted(_) => "message.deleted",
@@ -311,7 +349,9 @@ impl Payload {
     /// The conversation it belongs to, where it has one.
     pub fn conversation(&self) -> Option<&Conversation> {
         match self {
-            Self::MessageReceived(incoming) => Some(&incoming.conversation),
+            Self::MessageReceived(incoming) | Self::TestMessage(incoming) => {
+                Some(&incoming.conversation)
+            }
             Self::MessageSent(outgoing) => Some(&outgoing.conversation),
             Self::MessageEdited(edited) => Some(&edited.conversation),
             Self::MessageDeleted(deleted) => Some(&deleted.conversation),
@@ -357,7 +397,9 @@ impl Payload {
     /// What the event is about, apart from account and type, and its number for ordering.
     fn object(&self) -> (String, u64) {
         match self {
-            Self::MessageReceived(incoming) => message_object(&incoming.message.original_id),
+            Self::MessageReceived(incoming) | Self::TestMessage(incoming) => {
+                message_object(&incoming.message.original_id)
+            }
             Self::MessageSent(outgoing) => message_object(&outgoing.message.original_id),
             Self::MessageEdited(edited) => message_object(&edited.message.message.id),
             Self::MessageDeleted(deleted) => (deleted.id.to_string(), deleted.id.get()),

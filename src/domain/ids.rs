@@ -147,6 +147,11 @@ impl CommandId {
     /// Longest id, characters.
     pub const LONGEST: usize = 128;
 
+    /// Of a command that a person repeats; `random` is its own.
+    pub fn of_retry(random: u128) -> Self {
+        Self(format!("retry-{random:032x}"))
+    }
+
     /// As the core wrote it.
     pub fn as_str(&self) -> &str {
         &self.0

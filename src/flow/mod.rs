@@ -1,16 +1,22 @@
 //! What happens: a delivery to the journal (`ingest`, with what `enrich` reads for it), the journal
 //! to the bus (`relay`), a command to X (`reply`) and whether it got there (`reconcile`), what is
 //! wrong with any of it (`watch`), how long posts may be (`plan_check`), and the store kept in order
-//! (`upkeep`).
+//! (`upkeep`). Beside that, what people do by API, console and command line (`admin`), who may
+//! (`access`), and a try of the way to the core (`test_event`).
 
+pub mod access;
+pub mod admin;
 pub mod enrich;
 pub mod ingest;
 pub mod media_link;
 pub mod plan_check;
 mod reads;
 pub(crate) mod reconcile;
+pub mod registry;
 pub mod relay;
 pub mod reply;
+pub mod rules;
+pub mod test_event;
 pub mod tokens;
 pub mod upkeep;
 pub mod watch;
