@@ -509,6 +509,8 @@ fn delivery(delivery: &Delivery) -> proto::Delivery {
         Via::AccountActivity => Wire::AccountActivity,
         Via::Activity => Wire::Activity,
         Via::FilteredStream => Wire::FilteredStream,
+        Via::Search => Wire::Search,
+        Via::Lookup => Wire::Lookup,
     };
     proto::Delivery {
         via: via.into(),

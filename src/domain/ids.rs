@@ -102,6 +102,14 @@ digits_id! {
     DirectMessageId
 }
 digits_id! {
+    /// Id of a rule of the filtered stream.
+    StreamRuleId
+}
+digits_id! {
+    /// Id of a batch compliance job.
+    ComplianceJobId
+}
+digits_id! {
     /// Id of a post or of a direct message, before it is known which of the two it names.
     MessageNumber
 }

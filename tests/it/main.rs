@@ -18,6 +18,7 @@ mod http;
 mod layers;
 mod normalize;
 mod plans;
+mod reads;
 mod replies;
 mod routing;
 mod store;

@@ -244,7 +244,7 @@ impl Work<'_, '_> {
 
     pub(super) fn delivery(&self, account: &Account, message: &Message) -> Delivery {
         let own = message.author.id == account.id.0;
-        let prices = &self.context.prices().events;
+        let prices = self.context.prices();
         Delivery {
             via: self.via,
             received_at: self.arrival.received_at,
@@ -252,8 +252,12 @@ impl Work<'_, '_> {
         }
     }
 
-    /// X charges each message that it delivers, wanted or not; a repeat within a day is free.
+    /// X charges each message that it delivers, wanted or not; a repeat within a day is free. What
+    /// we read is charged with the call, as X counts it there.
     pub(super) fn bill(&self, account: &Account, message: &Message) -> Result<(), StoreError> {
+        if self.via.is_read() {
+            return Ok(());
+        }
         let own = message.author.id == account.id.0;
         let prices = &self.context.prices().events;
         let cost = prices.of_message(self.via, message.kind(), own);
