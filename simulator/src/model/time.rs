@@ -78,6 +78,15 @@ impl Timekeeper {
         }
     }
 
+    /// How far each thing that happens moves the clock on from now on; what it was comes back.
+    /// The wall clock has no such step.
+    pub(crate) fn set_step(&mut self, to: Duration) -> Duration {
+        match &mut self.clock {
+            Clock::Wall => Duration::ZERO,
+            Clock::Stepping { step, .. } => std::mem::replace(step, to),
+        }
+    }
+
     /// Lets time pass; of the wall clock that much is skipped.
     pub(crate) fn advance(&mut self, by: Duration) {
         self.now_ms = self.now_ms.saturating_add(milliseconds(by));
@@ -116,6 +125,12 @@ fn snowflake(at_ms: i64, machine: u64, sequence: u64) -> u64 {
     (since_epoch << (MACHINE_BITS + SEQUENCE_BITS)) | (machine << SEQUENCE_BITS) | sequence
 }
 
+/// The time that an id carries, in milliseconds since 1970.
+pub(crate) fn time_of(id: u64) -> i64 {
+    let since_epoch = i64::try_from(id >> (MACHINE_BITS + SEQUENCE_BITS)).unwrap_or(i64::MAX);
+    since_epoch.saturating_add(SNOWFLAKE_EPOCH_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +141,7 @@ mod tests {
         let at = time.tick();
         let first = time.id_at(at);
         let second = time.id_at(at);
-        assert_eq!((first >> 22) as i64 + SNOWFLAKE_EPOCH_MS, 1_772_442_000_000);
+        assert_eq!(time_of(first), 1_772_442_000_000);
         assert_eq!((first >> 12) & 0x3ff, 5);
         assert_eq!(second, first + 1);
     }

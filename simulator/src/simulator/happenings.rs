@@ -153,6 +153,8 @@ impl Simulator {
         let letters = letters(world, event);
         let mut ledger = self.api().ledger();
         ledger.charge_deliveries(&letters, world.now_ms());
+        drop(ledger);
+        self.stream(world, event);
         letters
     }
 }
