@@ -403,3 +403,23 @@ fn too_many_connections() -> Box<Answer> {
     });
     Box::new(Answer::json(429, &body))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn after_silence_there_is_no_heartbeat_either() {
+        let (pieces, mut queue) = mpsc::unbounded_channel();
+        let heartbeat = Duration::from_millis(1);
+        assert_eq!(next_line(&mut queue, heartbeat).await, Some(HEARTBEAT));
+        assert!(pieces.send(Piece::Silence).is_ok());
+        let rest = async {
+            // Many heartbeats long; a slow machine makes it longer, and no less right.
+            tokio::time::sleep(heartbeat * 50).await;
+            drop(pieces);
+        };
+        let (line, ()) = tokio::join!(next_line(&mut queue, heartbeat), rest);
+        assert_eq!(line, None);
+    }
+}

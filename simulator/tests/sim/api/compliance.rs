@@ -84,7 +84,10 @@ async fn what_became_of_posts_is_told() {
         (id.to_string(), action.to_owned(), reason.to_owned())
     };
     let deleted = told(gone.0, "delete", "deleted");
-    assert_eq!(findings(&caller, "tweets", &ids).await, [deleted.clone()]);
+    assert_eq!(
+        findings(&caller, "tweets", &ids).await,
+        std::slice::from_ref(&deleted)
+    );
     simulator.set_protected(stage.bob, true).unwrap();
     let protected = told(own.0, "delete", "protected");
     assert_eq!(
