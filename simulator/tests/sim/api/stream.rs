@@ -299,3 +299,23 @@ async fn each_post_is_paid_for_and_without_credit_the_stream_ends() {
     assert_eq!(end["errors"][0]["detail"], "credits depleted");
     assert_eq!(lines.next().await, Next::End);
 }
+
+#[actix_web::test]
+async fn what_is_not_public_does_not_come() {
+    let caller = stage(ApiSettings::default()).await;
+    let mut lines = connect(&caller).await;
+    let stage = &caller.stage;
+    stage.simulator.set_protected(stage.bob, true).unwrap();
+    stage.post(stage.bob, "my printer, among friends");
+    let public = stage.post(stage.ann, "my printer");
+    assert_eq!(id(&lines.post().await), public.to_string());
+}
+
+#[actix_web::test]
+async fn open_streams_end_with_the_simulator() {
+    let caller = stage(ApiSettings::default()).await;
+    let mut lines = connect(&caller).await;
+    let stopped = tokio::time::timeout(LIMIT, caller.simulator().stop());
+    stopped.await.unwrap();
+    assert_eq!(lines.next().await, Next::End);
+}
