@@ -29,10 +29,8 @@ impl Simulator {
         Ok(())
     }
 
-    /// Adds a rule to the app's filtered stream, in the language of [`/2/tweets/search/stream/rules`];
-    /// one with the same value is left as it is. Its id comes back.
-    ///
-    /// [`/2/tweets/search/stream/rules`]: crate::Endpoint::ChangeRules
+    /// Adds a rule to the app's filtered stream, in the language of X's rules; one with the same
+    /// value is left as it is. Its id comes back.
     pub fn add_rule(&self, app: &str, value: &str, tag: &str) -> Result<u64, Refused> {
         self.world().lock().add_rule(app, value, tag)
     }
