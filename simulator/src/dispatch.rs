@@ -10,6 +10,8 @@ pub(crate) struct Letter {
     pub(crate) account: UserId,
     pub(crate) form: Form,
     pub(crate) body: Body,
+    /// When it happened.
+    pub(crate) at_ms: i64,
 }
 
 /// One letter for each subscribed account and form that X would tell.
@@ -43,6 +45,7 @@ fn letters_to(world: &World, app: &App, event: &Event) -> Vec<Letter> {
                         account: account.id,
                         form,
                         body,
+                        at_ms: world.now_ms(),
                     }),
             );
         }

@@ -26,6 +26,7 @@ mod outbox;
 mod page;
 mod photo;
 mod record;
+mod replay;
 mod server;
 mod settings;
 mod shared;
@@ -35,7 +36,7 @@ mod text;
 
 pub use api::{
     ApiCall, ApiSettings, Bill, BillLine, Credentials, Echo, EchoWhen, Endpoint, Fault, FaultKind,
-    Limits, Permission, Tier,
+    Limits, Permission, SecondStream, StreamFault, Tier,
 };
 pub use crc::{CrcError, CrcFailure, CrcReport};
 pub use model::{
@@ -45,4 +46,7 @@ pub use model::{
 pub use record::{Attempt, AttemptResult, Delivery, DeliveryState};
 pub use settings::{CutPoint, Disturbances, MediaBase, Settings};
 pub use signature::{SIGNATURE_HEADER, sign};
-pub use simulator::{MessageSeen, PostSeen, RawSignature, SignedBody, Simulator, StartError};
+pub use simulator::{
+    MessageSeen, Pace, PostSeen, RawSignature, SignedBody, Simulator, StartError, Storm,
+    StreamSeen, Traffic, Written,
+};

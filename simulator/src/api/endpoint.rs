@@ -62,6 +62,28 @@ pub enum Endpoint {
     MediaStatus,
     /// `POST /2/media/metadata`
     MediaMetadata,
+    /// `GET /2/tweets/search/stream`
+    Stream,
+    /// `GET /2/tweets/search/stream/rules`
+    Rules,
+    /// `POST /2/tweets/search/stream/rules`
+    ChangeRules,
+    /// `GET /2/tweets/search/stream/rules/counts`
+    RuleCounts,
+    /// `POST /2/webhooks/replay`
+    Replay,
+    /// `POST /2/compliance/jobs`
+    CreateComplianceJob,
+    /// `GET /2/compliance/jobs`
+    ComplianceJobs,
+    /// `GET /2/compliance/jobs/{id}`
+    ComplianceJob,
+    /// `GET /2/usage/tweets`
+    PostUsage,
+    /// What `media_url_https` of a direct message says
+    MessageMediaFile,
+    /// `GET /2/dm_conversations/media/{dm_id}/{media_id}/{resource_id}`
+    MessageMedia,
     /// `POST /oauth2/token`: the app's bearer token
     AppToken,
     /// `POST /2/oauth2/token`: a user's tokens of OAuth 2.0
@@ -76,6 +98,7 @@ pub enum Endpoint {
 pub(crate) struct Access {
     pub(crate) bearer: bool,
     pub(crate) oauth1: bool,
+    pub(crate) oauth2: bool,
     /// What an OAuth 2.0 user token needs.
     pub(crate) scopes: &'static [&'static str],
     /// What an OAuth 1.0a token needs.
@@ -84,7 +107,7 @@ pub(crate) struct Access {
 
 impl Endpoint {
     /// Every one; those with fixed paths before those with ids in the same place.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 41] = [
         Self::CreatePost,
         Self::SearchRecent,
         Self::DeletePost,
@@ -111,6 +134,17 @@ impl Endpoint {
         Self::MediaUpload,
         Self::MediaStatus,
         Self::MediaMetadata,
+        Self::Stream,
+        Self::RuleCounts,
+        Self::Rules,
+        Self::ChangeRules,
+        Self::Replay,
+        Self::CreateComplianceJob,
+        Self::ComplianceJobs,
+        Self::ComplianceJob,
+        Self::PostUsage,
+        Self::MessageMediaFile,
+        Self::MessageMedia,
         Self::AppToken,
         Self::UserToken,
         Self::RevokeUserToken,
@@ -146,6 +180,20 @@ impl Endpoint {
             Self::MediaFinalize => (Method::POST, "/2/media/upload/{id}/finalize"),
             Self::MediaStatus => (Method::GET, "/2/media/upload"),
             Self::MediaMetadata => (Method::POST, "/2/media/metadata"),
+            Self::Stream => (Method::GET, "/2/tweets/search/stream"),
+            Self::Rules => (Method::GET, "/2/tweets/search/stream/rules"),
+            Self::ChangeRules => (Method::POST, "/2/tweets/search/stream/rules"),
+            Self::RuleCounts => (Method::GET, "/2/tweets/search/stream/rules/counts"),
+            Self::Replay => (Method::POST, "/2/webhooks/replay"),
+            Self::CreateComplianceJob => (Method::POST, "/2/compliance/jobs"),
+            Self::ComplianceJobs => (Method::GET, "/2/compliance/jobs"),
+            Self::ComplianceJob => (Method::GET, "/2/compliance/jobs/{id}"),
+            Self::PostUsage => (Method::GET, "/2/usage/tweets"),
+            Self::MessageMediaFile => (Method::GET, "/1.1/ton/data/dm/{id}/{medium}/{file}"),
+            Self::MessageMedia => (
+                Method::GET,
+                "/2/dm_conversations/media/{id}/{medium}/{file}",
+            ),
             Self::AppToken => (Method::POST, "/oauth2/token"),
             Self::UserToken => (Method::POST, "/2/oauth2/token"),
             Self::RevokeUserToken => (Method::POST, "/2/oauth2/revoke"),
@@ -179,13 +227,32 @@ impl Endpoint {
                 | Self::MessagesIn
                 | Self::GetMessage
                 | Self::DeleteMessage
+                | Self::MessageMediaFile
+                | Self::MessageMedia
+        )
+    }
+
+    /// Whether it is the app's own matter, whoever uses it.
+    fn is_of_app(self) -> bool {
+        matches!(
+            self,
+            Self::Stream
+                | Self::Rules
+                | Self::ChangeRules
+                | Self::RuleCounts
+                | Self::Replay
+                | Self::CreateComplianceJob
+                | Self::ComplianceJobs
+                | Self::ComplianceJob
+                | Self::PostUsage
         )
     }
 
     pub(crate) fn access(self) -> Access {
         Access {
-            bearer: self.takes_bearer(),
-            oauth1: self != Self::MediaMetadata,
+            bearer: self.takes_bearer() || self.is_of_app(),
+            oauth1: !matches!(self, Self::MediaMetadata | Self::MessageMedia) && !self.is_of_app(),
+            oauth2: self != Self::MessageMediaFile && !self.is_of_app(),
             scopes: self.scopes(),
             permission: match self {
                 _ if self.is_about_messages() => Permission::ReadWriteMessages,
@@ -219,6 +286,7 @@ impl Endpoint {
             Self::Messages | Self::MessagesWith | Self::MessagesIn | Self::GetMessage => {
                 &["dm.read", "tweet.read", "users.read"]
             }
+            Self::MessageMedia => &["dm.read"],
             Self::MediaUpload
             | Self::MediaInitialize
             | Self::MediaAppend
@@ -255,6 +323,12 @@ impl Endpoint {
             Self::MediaStatus => Limits::of(None, Some(1_000)).daily(Some(100_000), None),
             Self::MediaInitialize | Self::MediaAppend | Self::MediaFinalize => {
                 Limits::of(None, Some(1_875)).daily(Some(180_000), None)
+            }
+            Self::Stream | Self::PostUsage => Limits::of(Some(50), None),
+            Self::Rules | Self::RuleCounts => Limits::of(Some(450), None),
+            Self::ChangeRules | Self::Replay => Limits::of(Some(100), None),
+            Self::CreateComplianceJob | Self::ComplianceJobs | Self::ComplianceJob => {
+                Limits::of(Some(150), None)
             }
             _ => Limits::default(),
         }

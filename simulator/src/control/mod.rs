@@ -1,6 +1,7 @@
 //! The control API: JSON in, JSON out.
 
 mod api;
+mod reading;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Query, ServiceConfig, get, post};
@@ -30,6 +31,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/users", get().to(users))
         .route("/disturbances", post().to(disturb))
         .configure(api::routes)
+        .configure(reading::routes)
         .route("/{action}", post().to(act));
 }
 

@@ -4,6 +4,8 @@ mod api;
 mod apps;
 mod deliveries;
 mod happenings;
+mod load;
+mod reading;
 
 use std::io;
 use std::net::TcpListener;
@@ -16,6 +18,8 @@ use tokio_util::task::TaskTracker;
 
 pub use api::{MessageSeen, PostSeen};
 pub use deliveries::{RawSignature, SignedBody};
+pub use load::{Pace, Storm, Traffic, Written};
+pub use reading::StreamSeen;
 
 use crate::api::Api;
 use crate::deliver::Courier;
@@ -113,6 +117,7 @@ impl Simulator {
     pub async fn stop(&self) {
         let courier = self.courier();
         courier.stop.cancel();
+        self.api().streams.close();
         courier.tasks.close();
         courier.tasks.wait().await;
     }
