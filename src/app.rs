@@ -114,7 +114,12 @@ impl App {
         let sealer = key_file::sealer(&settings)?;
         let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
         let enricher = Enricher::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
-        let context = Context::new(Arc::clone(&rules), media, enricher.enrichment());
+        let context = Context::new(
+            Arc::clone(&rules),
+            media,
+            enricher.enrichment(),
+            settings.store.held_limit(),
+        );
         let (ingest, typing) = Ingest::new(store.clone(), Arc::new(context));
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
@@ -156,7 +161,7 @@ impl App {
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
         tasks.spawn(telling_of_its_end(watch.run(stop.clone()), fallen.clone()));
-        let upkeep = upkeep::run(store.clone(), ingest, stop.clone());
+        let upkeep = upkeep::run(store.clone(), ingest, settings.unwanted, stop.clone());
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
         Ok(Self {

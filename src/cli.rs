@@ -3,6 +3,7 @@
 
 mod commands;
 mod events;
+mod filters;
 mod probe;
 mod quarantine;
 
@@ -45,6 +46,9 @@ enum Command {
     /// Events of the journal.
     #[command(subcommand)]
     Events(events::Command),
+    /// Filters.
+    #[command(subcommand)]
+    Filters(filters::Command),
     /// Commands of the helpdesk core.
     #[command(subcommand)]
     Commands(commands::Command),
@@ -81,7 +85,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve => serve(settings).await?,
         Command::Check => print("the configuration is good\n")?,
         Command::Probe => probe::ready(settings.private.listen).await?,
-        Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        Command::Events(command) => {
+            let accounts = settings.accounts.iter().map(|account| account.id);
+            let store = open_store(&settings)?;
+            print(&command.run(&store, accounts.collect()).await?)?;
+        }
+        Command::Filters(command) => {
+            let store = open_store(&settings)?;
+            print(&command.run(&store, &settings).await?)?;
+        }
         Command::Commands(command) => {
             let store = open_store(&settings)?;
             let rules = rules(&settings, &store)

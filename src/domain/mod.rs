@@ -13,5 +13,6 @@ pub mod outcome;
 pub mod price;
 pub mod registry;
 pub mod reply;
+pub mod storm;
 pub mod term;
 pub mod text;

@@ -1,8 +1,10 @@
 //! What happens: a delivery to the journal (`ingest`, with what `enrich` reads for it), the journal
 //! to the bus (`relay`), a command to X (`reply`) and whether it got there (`reconcile`), what is
-//! wrong with any of it (`watch`), how long posts may be (`plan_check`), and the store kept in order
-//! (`upkeep`).
+//! wrong with any of it (`watch`), how long posts may be (`plan_check`), the store kept in order
+//! (`upkeep`), conversations that draw too many messages (`storm`), and what filters would make of
+//! what came (`dry_run`, from what is kept as a `sighting`).
 
+pub mod dry_run;
 pub mod enrich;
 pub mod ingest;
 pub mod media_link;
@@ -11,6 +13,8 @@ mod reads;
 pub(crate) mod reconcile;
 pub mod relay;
 pub mod reply;
+mod sighting;
+pub mod storm;
 pub mod tokens;
 pub mod upkeep;
 pub mod watch;

@@ -6,6 +6,7 @@ mod echo;
 mod posts;
 mod quarantine;
 mod refusals;
+mod storms;
 mod threads;
 mod work;
 
@@ -137,6 +138,7 @@ impl Ingest {
                     body: &body,
                     received_at: at,
                     waited: false,
+                    released: None,
                 };
                 let report = store_delivery(tx, &context, arrival, &delivery, at)?;
                 Ok(Ok((report, gaps)))

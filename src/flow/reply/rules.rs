@@ -55,7 +55,7 @@ pub struct Rules {
 
 impl Rules {
     /// How an account is named in events, linked or not.
-    pub(super) fn account_ref(&self, id: Option<AccountId>) -> AccountRef {
+    pub(crate) fn account_ref(&self, id: Option<AccountId>) -> AccountRef {
         let account = id.and_then(|id| self.registry.account(id.0));
         AccountRef {
             id,

@@ -10,6 +10,8 @@ pub(super) mod persons;
 pub(super) mod quarantine;
 mod schema;
 pub(super) mod sends;
+pub(super) mod sightings;
+pub(super) mod storms;
 pub(super) mod threads;
 pub(super) mod tx;
 mod writer;
