@@ -65,10 +65,8 @@ struct Listed<'a> {
 impl<'a> Listed<'a> {
     fn new(account: &'a Account, tried: Tried) -> Self {
         let (filter, group, reason) = match tried.verdict {
-            Verdict::Taken { filter, group, .. } => (Some(filter), Some(group), None),
-            Verdict::Left {
-                filter, sentence, ..
-            } => (filter, None, Some(sentence)),
+            Verdict::Taken(taker) => (Some(taker.filter), Some(taker.group), None),
+            Verdict::Left(reason) => (reason.filter, None, Some(reason.sentence)),
         };
         Self {
             created_at: tried.created_at,

@@ -55,20 +55,38 @@ pub struct Tried {
 /// What filters make of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    Taken {
-        /// Name of the filter.
-        filter: String,
-        group: String,
-        /// Because its conversation is followed.
-        followed: bool,
-    },
-    Left {
-        why: Why,
-        /// Name of the filter that fits all the same.
-        filter: Option<String>,
-        /// The reason in words.
-        sentence: String,
-    },
+    Taken(Taker),
+    Left(Reason),
+}
+
+/// The filter that takes a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taker {
+    /// Its name.
+    pub filter: String,
+    pub group: String,
+    /// Because the message's conversation is followed.
+    pub followed: bool,
+}
+
+/// Why a message is not published, or not yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub why: Why,
+    /// Name of the filter that fits all the same.
+    pub filter: Option<String>,
+    /// In words for an administrator.
+    pub sentence: String,
+}
+
+impl Reason {
+    fn of(refusal: Refusal<'_>) -> Self {
+        Self {
+            why: refusal.why,
+            filter: refusal.filter.map(str::to_owned),
+            sentence: refusal.sentence(),
+        }
+    }
 }
 
 /// What the filters would make of what an account received since then: the first match wins, as when
@@ -158,7 +176,7 @@ impl Run {
             blocked,
             decided.at,
         );
-        let (verdict, route) = judge(&self.filters, decide(&self.filters, &candidate));
+        let (verdict, route) = judge(decide(&self.filters, &candidate));
         self.count(&verdict);
         if route.is_some() {
             self.routes.insert(sighting.conversation.clone(), route);
@@ -177,10 +195,12 @@ impl Run {
 
     fn count(&mut self, verdict: &Verdict) {
         match verdict {
-            Verdict::Taken { filter, .. } => {
-                *self.trial.taken.entry(filter.clone()).or_default() += 1;
+            Verdict::Taken(taker) => {
+                *self.trial.taken.entry(taker.filter.clone()).or_default() += 1;
             }
-            Verdict::Left { why, .. } => *self.trial.left.entry(why.name()).or_default() += 1,
+            Verdict::Left(reason) => {
+                *self.trial.left.entry(reason.why.name()).or_default() += 1;
+            }
         }
     }
 
@@ -218,28 +238,19 @@ impl Run {
     }
 }
 
-fn judge(filters: &[Filter], decision: Decision<'_>) -> (Verdict, Option<Route>) {
+fn judge(decision: Decision<'_>) -> (Verdict, Option<Route>) {
     match decision {
         Decision::Wanted {
             route, by_thread, ..
         } => {
-            debug_assert!(by_thread || filters.iter().any(|it| it.route == *route));
-            let verdict = Verdict::Taken {
+            let taker = Taker {
                 filter: route.filter.clone(),
                 group: route.group.clone(),
                 followed: by_thread,
             };
-            (verdict, Some(route.clone()))
+            (Verdict::Taken(taker), Some(route.clone()))
         }
-        Decision::Unwanted(refusal) => (left(refusal), None),
-    }
-}
-
-fn left(refusal: Refusal<'_>) -> Verdict {
-    Verdict::Left {
-        why: refusal.why,
-        filter: refusal.filter.map(str::to_owned),
-        sentence: refusal.sentence(),
+        Decision::Unwanted(refusal) => (Verdict::Left(Reason::of(refusal)), None),
     }
 }
 
@@ -256,16 +267,16 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// A filter took it, or its conversation was followed.
-    Taken(Verdict),
+    Taken(Taker),
     /// The account wrote it: that needs no filter.
     Sent,
     /// It was published; its body is no longer kept.
     Published,
     /// A filter wants it, but it is held back in a storm.
-    Held(Verdict),
+    Held(Reason),
     /// No filter took it.
-    Left(Verdict),
-    /// No filter took it; why is no longer remembered.
+    Left(Reason),
+    /// It was not published; why is no longer remembered.
     Unwanted,
 }
 
@@ -273,21 +284,15 @@ impl Finding {
     /// In words for an administrator.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Taken(Verdict::Taken {
-                filter,
-                group,
-                followed,
-            }) => {
-                let how = match followed {
+            Self::Taken(taker) => {
+                let how = match taker.followed {
                     true => "It followed its conversation, which",
                     false => "It",
                 };
+                let Taker { filter, group, .. } = taker;
                 format!("{how} was taken by filter {filter} for group {group}.")
             }
-            Self::Taken(Verdict::Left { sentence, .. })
-            | Self::Held(Verdict::Left { sentence, .. })
-            | Self::Left(Verdict::Left { sentence, .. }) => sentence.clone(),
-            Self::Held(Verdict::Taken { .. }) | Self::Left(Verdict::Taken { .. }) => String::new(),
+            Self::Held(reason) | Self::Left(reason) => reason.sentence.clone(),
             Self::Sent => "The account wrote it: that needs no filter.".to_owned(),
             Self::Published => "It was published; its body is no longer kept.".to_owned(),
             Self::Unwanted => {
@@ -343,6 +348,9 @@ fn events(
             events.extend(ids.map(|event| (Some(*account), event)));
         }
     }
+    // X's ids of posts and of messages are written alike.
+    events.sort_unstable();
+    events.dedup();
     Ok(events)
 }
 
@@ -374,24 +382,32 @@ fn finding(
     let Some((sighting, why)) = sighting.and_then(|it| it.why.map(|why| (it, why))) else {
         return Ok(Finding::Unwanted);
     };
-    let verdict = left(Refusal {
+    let reason = Reason::of(Refusal {
         why,
         filter: sighting.filter.as_deref(),
     });
-    let waits = match (why, account, sighting.id.parse()) {
-        (Why::Storm, Some(account), Ok(post)) => tx.is_held(account, post)?,
-        (Why::Storm, None, _) => true,
-        _ => false,
-    };
-    Ok(match waits {
-        true => Finding::Held(verdict),
-        false => Finding::Left(verdict),
+    Ok(match why {
+        Why::Storm if is_held(tx, account, &sighting)? => Finding::Held(reason),
+        // It waited longer than bodies are kept, or its person was erased.
+        Why::Storm => Finding::Unwanted,
+        _ => Finding::Left(reason),
     })
+}
+
+fn is_held(
+    tx: &Tx<'_>,
+    account: Option<AccountId>,
+    sighting: &Sighting,
+) -> Result<bool, StoreError> {
+    match (account, sighting.id.parse()) {
+        (Some(account), Ok(post)) => tx.is_held(account, post),
+        _ => Ok(true),
+    }
 }
 
 fn published(event: &Published) -> Finding {
     match (&event.route, event.event.event_type.as_str()) {
-        (Some(route), "message.received") => Finding::Taken(Verdict::Taken {
+        (Some(route), "message.received") => Finding::Taken(Taker {
             filter: route.filter.clone(),
             group: route.group.clone(),
             followed: event.followed(),

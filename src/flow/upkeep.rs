@@ -165,6 +165,7 @@ pub async fn prune_sightings(
     kept: Duration,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let kept = kept.min(store.settings().retention);
     let since = before(now, SignedDuration::try_from(kept).unwrap_or_default());
     let limit = store.settings().sightings_limit();
     chunks(store, move |tx| tx.prune_sightings(since, limit, CHUNK)).await

@@ -5,7 +5,7 @@ use simulator::{NewMessage, NewPost, NewUser, PostId};
 use twitter_channel::domain::account::Account;
 use twitter_channel::domain::filter::{Condition, Filter, Why};
 use twitter_channel::domain::ids::{AccountId, UserId};
-use twitter_channel::flow::dry_run::{Finding, Trial, Tried, Verdict, dry_run, explain};
+use twitter_channel::flow::dry_run::{Finding, Taker, Trial, Tried, Verdict, dry_run, explain};
 use twitter_channel::flow::upkeep;
 
 use crate::support::service::{ACME, Setup, TestService};
@@ -40,19 +40,15 @@ fn of(trial: &Trial, post: impl ToString) -> &Tried {
 
 fn taken(tried: &Tried) -> (&str, &str, bool) {
     match &tried.verdict {
-        Verdict::Taken {
-            filter,
-            group,
-            followed,
-        } => (filter, group, *followed),
-        Verdict::Left { sentence, .. } => panic!("{sentence}"),
+        Verdict::Taken(taker) => (&taker.filter, &taker.group, taker.followed),
+        Verdict::Left(reason) => panic!("{}", reason.sentence),
     }
 }
 
 fn why(tried: &Tried) -> Why {
     match &tried.verdict {
-        Verdict::Left { why, .. } => *why,
-        Verdict::Taken { filter, .. } => panic!("taken by {filter}"),
+        Verdict::Left(reason) => reason.why,
+        Verdict::Taken(taker) => panic!("taken by {}", taker.filter),
     }
 }
 
@@ -148,7 +144,7 @@ async fn one_message_is_explained() {
     service.events().await;
 
     let taken = |followed| {
-        Finding::Taken(Verdict::Taken {
+        Finding::Taken(Taker {
             filter: "mentions".to_owned(),
             group: "support".to_owned(),
             followed,
@@ -159,7 +155,7 @@ async fn one_message_is_explained() {
     assert_eq!(finding(&service, followed).await, taken(false));
     assert_eq!(finding(&service, own).await, Finding::Sent);
     let said = |finding: Finding| match finding {
-        Finding::Left(Verdict::Left { sentence, .. }) => sentence,
+        Finding::Left(reason) => reason.sentence,
         other => panic!("{other:?}"),
     };
     assert_eq!(

@@ -165,31 +165,51 @@ async fn other_conversations_do_not_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_held_message_and_its_edit_come_in_their_order() {
+async fn an_answer_counts_before_x_delivers_it_back() {
     let mut service = start(Setup::unfiltered().forms(&[])).await;
     let jane = service.user("jane");
     let root = service.post(NewPost::by(jane, "@acme look"));
     service.deliver_post(root, Form::Activity).await;
-    let mut all = vec![root];
     for name in ["a", "b", "c"] {
         let user = service.user(name);
-        let post = service.post(NewPost::by(user, "@acme outragous").replying_to(root));
+        let post = service.post(NewPost::by(user, "@acme outrageous").replying_to(root));
         service.deliver_post(post, Form::Activity).await;
-        all.push(post);
     }
-    service.events().await;
-    let edited = service.simulator.edit(all[3], "@acme outrageous").unwrap();
-    service.deliver_post(edited, Form::Activity).await;
-    assert!(service.events().await.is_empty());
-    let conversation = format!("post:{root}");
-    service
-        .run(&["events", "release", "--conversation", &conversation])
-        .await;
-    let events = wait_for(&service, 2).await;
-    assert_eq!(events[0].event_type(), "message.received");
-    assert_eq!(events[0].text("/message/id"), all[3].to_string());
-    assert_eq!(events[1].event_type(), "message.edited");
-    assert_eq!(events[1].text("/message/id"), edited.to_string());
+    let events = service.events().await;
+    let mut command = events[1].at("/reply/command").clone();
+    command["command_id"] = json!("answer");
+    command["send_post"]["text"] = json!("We are on it");
+    service.command(&command).await;
+    let outcome = service.outcome("answer", &mut Vec::new()).await;
+    assert_eq!(outcome.event_type(), "command.succeeded", "{outcome:?}");
+    let a = service.user("a");
+    let goes_on = service.post(NewPost::by(a, "@acme thanks").replying_to(root));
+    service.deliver_post(goes_on, Form::Activity).await;
+    let events = service.events().await;
+    assert_eq!(messages(&events), ids(&[goes_on]));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_there_is_no_room_for_is_published_instead() {
+    let setup = Setup::unfiltered()
+        .forms(&[])
+        .set("STORE__MAX_BYTES", "4MiB");
+    let mut service = start(setup).await;
+    let jane = service.user("jane");
+    let root = service.post(NewPost::by(jane, "@acme look"));
+    service.deliver_post(root, Form::AccountActivity).await;
+    let mut replies = Vec::new();
+    for (name, padding) in [("a", 0), ("b", 0), ("c", 0), ("d", 500_000), ("e", 0)] {
+        let user = service.user(name);
+        let post = service.post(NewPost::by(user, "@acme outrageous").replying_to(root));
+        let mut body = service.delivery_of(post, Form::AccountActivity);
+        body["tweet_create_events"][0]["padding"] = json!("x".repeat(padding));
+        service.take(&body).await;
+        replies.push(post);
+    }
+    let published = [root, replies[0], replies[1], replies[3]];
+    assert_eq!(messages(&service.events().await), ids(&published));
     service.stop().await;
 }
 

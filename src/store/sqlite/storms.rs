@@ -8,7 +8,7 @@ use rusqlite::{Row, params};
 
 use super::threads::account_key;
 use super::tx::{Tx, millis, number, stored, timestamp};
-use crate::domain::ids::{AccountId, ConversationId, TweetId, UserId};
+use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
 use crate::domain::money::Usd;
 use crate::domain::storm::{Drawn, StormLimit, Tally};
 use crate::store::StoreError;
@@ -322,6 +322,28 @@ impl Tx<'_> {
             })
         });
         typed.collect()
+    }
+
+    /// Forgets a message that was not published, held back or not: it is gone at X. `event` is the id
+    /// that its event would have. How many rows told of it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn forget_unpublished(
+        &self,
+        account: AccountId,
+        post: TweetId,
+        event: EventId,
+    ) -> Result<usize, StoreError> {
+        let held = self.execute(
+            "DELETE FROM held WHERE account = ?1 AND post = ?2",
+            [account_key(account), stored(post.get())],
+        )?;
+        let seen = self.execute(
+            "DELETE FROM sightings WHERE sequence = (SELECT sequence FROM seen WHERE id = ?1)",
+            [event.0],
+        )?;
+        Ok(held + seen)
     }
 
     /// Ends the wait of a message held back.
