@@ -652,7 +652,8 @@ mod tests {
             author.created_at = Some(now() - DAY * 7);
         };
         assert_eq!(judged(all_conditions(), good), Ok(()));
-        let misses: [(Condition, fn(&mut Person)); 3] = [
+        type Miss = (Condition, fn(&mut Person));
+        let misses: [Miss; 3] = [
             (Condition::Verified, |author| author.verified = Some(false)),
             (Condition::MinFollowers, |author| {
                 author.followers_count = Some(9);

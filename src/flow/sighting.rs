@@ -258,7 +258,11 @@ impl Published {
 
     fn sighting(self, account: AccountId) -> Option<Sighting> {
         let message = self.message;
-        let relations: Vec<Relation> = message.relations.iter().filter_map(relation).collect();
+        let relations: Vec<Relation> = message
+            .relations
+            .iter()
+            .filter_map(|it| relation(it))
+            .collect();
         let (our_id, our_name) = (account.to_string(), &self.account.username);
         let names_us = |it: &PublishedMention| match it.id.as_str() {
             "" => it.username.eq_ignore_ascii_case(our_name),
@@ -306,7 +310,7 @@ fn millis(at: Timestamp) -> i64 {
     at.as_millisecond()
 }
 
-fn relation(name: &String) -> Option<Relation> {
+fn relation(name: &str) -> Option<Relation> {
     serde_json::from_value(name.to_lowercase().into()).ok()
 }
 

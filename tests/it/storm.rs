@@ -2,6 +2,8 @@
 
 use serde_json::json;
 use simulator::{Endpoint, Form, NewMessage, NewPost, PostId};
+use twitter_channel::domain::ids::{AccountId, UserId};
+use twitter_channel::flow::dry_run::{Finding, explain};
 use twitter_channel::flow::storm;
 use twitter_channel::store::Tx;
 
@@ -80,6 +82,14 @@ async fn beyond_the_limit_messages_wait_and_the_core_is_told() {
     assert_eq!(storm.at("/messages"), &json!(4));
     assert_eq!(storm.at("/held"), &json!(1));
     assert_eq!(storm.text("/conversation/case_id"), format!("post:{root}"));
+
+    let account = UserId::from_number(ACME.0).map(AccountId).unwrap();
+    let id = replies[2].to_string();
+    let found = explain(&service.store, vec![account], &id).await.unwrap();
+    let Finding::Held(reason) = &found[0].finding else {
+        panic!("{found:?}");
+    };
+    assert_eq!(reason.filter.as_deref(), Some("mentions"));
 
     let waiting = service.store.read(|tx| tx.held_conversations(9)).await;
     let waiting = waiting.unwrap();

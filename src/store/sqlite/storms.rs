@@ -181,10 +181,12 @@ impl Tx<'_> {
             let key: (i64, String) = (row.get(0)?, row.get(1)?);
             Ok((key, read_storm(row, 2)?))
         })?;
-        let typed = rows.into_iter().map(|((id, name), row)| {
-            let conversation = name.parse().map_err(|_| corrupt("conversation", name))?;
-            Ok((account(id)?, conversation, row))
-        });
+        let typed = rows
+            .into_iter()
+            .map(|((id, name), row)| match name.parse() {
+                Ok(conversation) => Ok((account(id)?, conversation, row)),
+                Err(_unreadable) => Err(corrupt("conversation", name)),
+            });
         typed.collect()
     }
 
