@@ -211,6 +211,7 @@ mod tests {
                         app: "acme",
                         received_at: now,
                         body: b"{}",
+                        at: now,
                     })?;
                 }
                 tx.put_storm(account(), &thread(), &row)?;
@@ -276,6 +277,7 @@ mod tests {
         let merge = move |tx: &mut Tx<'_>| {
             let customer = "5".parse().unwrap();
             tx.note_answered(account(), &thread(), customer, at(0))?;
+            tx.merge_conversation(account(), &thread(), &into, at(1))?;
             tx.merge_storms(account(), &thread(), &into)?;
             assert!(tx.is_answered(account(), &into, customer)?);
             assert!(tx.storm(account(), &thread())?.is_none());
@@ -283,7 +285,10 @@ mod tests {
         };
         let row = store.write(merge).await.unwrap().unwrap();
         assert!(row.waiting && row.storm.is_some());
-        assert_eq!(release(&store, None, survivor).await.unwrap(), 2);
+        let held = store.read(|tx| tx.held_conversations(9)).await.unwrap();
+        assert_eq!(held[0].conversation, survivor.name());
+        // By the id that it was told of with, too.
+        assert_eq!(release(&store, None, thread()).await.unwrap(), 2);
     }
 
     #[tokio::test]

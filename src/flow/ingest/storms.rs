@@ -100,8 +100,9 @@ impl Work<'_, '_> {
             post: post.id,
             conversation: &conversation,
             app: self.arrival.app,
-            received_at: self.at,
+            received_at: self.arrival.received_at,
             body: self.arrival.body,
+            at: self.at,
         })?;
         let refusal = Refusal {
             why: Why::Storm,

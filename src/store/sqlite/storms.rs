@@ -50,8 +50,11 @@ pub struct NewHeld<'a> {
     pub post: TweetId,
     pub conversation: &'a ConversationId,
     pub app: &'a str,
+    /// When the delivery came in.
     pub received_at: Timestamp,
     pub body: &'a [u8],
+    /// Now.
+    pub at: Timestamp,
 }
 
 /// A message held back.
@@ -72,7 +75,7 @@ pub struct HeldConversation {
     pub conversation: String,
     /// How many wait.
     pub messages: u64,
-    /// When the first of them came.
+    /// Since when the first of them waits.
     pub oldest: Timestamp,
 }
 
@@ -196,8 +199,9 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn hold_message(&self, new: NewHeld<'_>) -> Result<bool, StoreError> {
         let added = self.execute(
-            "INSERT OR IGNORE INTO held (account, post, conversation, app, received_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR IGNORE INTO held
+               (account, post, conversation, app, received_at, body, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 account_key(new.account),
                 stored(new.post.get()),
@@ -205,6 +209,7 @@ impl Tx<'_> {
                 new.app,
                 millis(new.received_at),
                 new.body,
+                millis(new.at),
             ],
         )?;
         Ok(added > 0)
@@ -220,7 +225,7 @@ impl Tx<'_> {
         Ok(self.row(sql, key, |_row| Ok(()))?.is_some())
     }
 
-    /// How many messages that came in a conversation since then are held back.
+    /// How many messages of a conversation wait that were held back since then.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -232,7 +237,7 @@ impl Tx<'_> {
     ) -> Result<u64, StoreError> {
         let count = self.row(
             "SELECT count(*) FROM held
-             WHERE account = ?1 AND conversation = ?2 AND received_at >= ?3",
+             WHERE account = ?1 AND conversation = ?2 AND at >= ?3",
             params![account_key(account), conversation.name(), millis(since)],
             |row| row.get(0),
         )?;
@@ -258,7 +263,7 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn held_conversations(&self, limit: usize) -> Result<Vec<HeldConversation>, StoreError> {
         let rows = self.rows(
-            "SELECT account, conversation, count(*), min(received_at) AS oldest FROM held
+            "SELECT account, conversation, count(*), min(at) AS oldest FROM held
              GROUP BY account, conversation ORDER BY oldest LIMIT ?1",
             [stored(limit as u64)],
             |row| {
@@ -280,7 +285,8 @@ impl Tx<'_> {
         typed.collect()
     }
 
-    /// Lets through what is held back in a conversation, of one account where given; how many.
+    /// Lets through what is held back in a conversation, or in the one it has become a part of, of
+    /// one account where given; how many.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -291,7 +297,10 @@ impl Tx<'_> {
     ) -> Result<u64, StoreError> {
         let asked = self.execute(
             "UPDATE held SET released = 1
-             WHERE conversation = ?2 AND (?1 IS NULL OR account = ?1) AND released = 0",
+             WHERE released = 0 AND (?1 IS NULL OR account = ?1)
+               AND (conversation = ?2 OR conversation = (
+                 SELECT survivor FROM conversations
+                 WHERE conversations.account = held.account AND conversations.id = ?2))",
             params![account.map(account_key), conversation.name()],
         )?;
         Ok(asked as u64)
@@ -446,8 +455,7 @@ impl Tx<'_> {
         // In the order in which they came: the first that is young ends the search.
         self.execute(
             "DELETE FROM held WHERE id IN (
-               SELECT id FROM (SELECT id, received_at FROM held ORDER BY id LIMIT ?2)
-               WHERE received_at < ?1)",
+               SELECT id FROM (SELECT id, at FROM held ORDER BY id LIMIT ?2) WHERE at < ?1)",
             params![millis(before), stored(limit as u64)],
         )
     }

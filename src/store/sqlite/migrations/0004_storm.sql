@@ -23,12 +23,13 @@ CREATE TABLE held (
   post INTEGER NOT NULL,             -- the message of the delivery that is meant
   conversation TEXT NOT NULL,
   app TEXT NOT NULL,
-  received_at INTEGER NOT NULL,
+  received_at INTEGER NOT NULL,      -- when the delivery came in
+  at INTEGER NOT NULL,               -- when it was held back
   released INTEGER NOT NULL DEFAULT 0, -- 1: a person let it through
   body BLOB NOT NULL,
   UNIQUE (account, post)
 );
-CREATE INDEX held_conversation ON held (account, conversation, received_at);
+CREATE INDEX held_conversation ON held (account, conversation, at);
 CREATE INDEX held_released ON held (id) WHERE released = 1;
 
 -- Cases in which the account has written: no storm holds them back.
