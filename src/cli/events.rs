@@ -73,7 +73,12 @@ pub(super) struct Republish {
 }
 
 impl Command {
-    /// Does it; gives what to print.
+    /// Whether it has to know which accounts are linked.
+    pub(super) fn concerns_accounts(&self) -> bool {
+        matches!(self, Self::Explain { .. })
+    }
+
+    /// Does it, of these accounts where that matters; gives what to print.
     pub(super) async fn run(
         self,
         store: &Store,

@@ -4,8 +4,8 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use twitter_channel::config::Settings;
 use twitter_channel::domain::account::Account;
+use twitter_channel::domain::registry::Registry;
 use twitter_channel::flow::dry_run::{Trial, Tried, Verdict, dry_run};
 use twitter_channel::store::Store;
 
@@ -13,9 +13,9 @@ use super::{as_text, line, rows};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Try the filters of the settings file on the messages of the last hours: a line for each
-    /// message, then the sums. Nothing is changed; with another --config than the service's its
-    /// filters are tried before they are in force.
+    /// Try the filters of the settings file, and those made in the console, on the messages of the
+    /// last hours: a line for each message, then the sums. Nothing is changed; with another --config
+    /// than the service's its filters are tried before they are in force.
     Try(Try),
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Try {
     /// How far to look back; what nobody wanted is remembered for `store.unwanted`.
     #[arg(long, default_value_t = 24)]
     hours: u16,
-    /// Id or username of one account; all of the settings file when not given.
+    /// Id or username of one account; all that are linked when not given.
     #[arg(long)]
     account: Option<String>,
     /// Most messages listed for an account, the newest ones.
@@ -37,9 +37,9 @@ pub(super) struct Try {
 
 impl Command {
     /// Does it; gives what to print.
-    pub(super) async fn run(self, store: &Store, settings: &Settings) -> anyhow::Result<String> {
+    pub(super) async fn run(self, store: &Store, registry: &Registry) -> anyhow::Result<String> {
         match self {
-            Self::Try(these) => these.run(store, settings).await,
+            Self::Try(these) => these.run(store, registry).await,
         }
     }
 }
@@ -98,20 +98,23 @@ impl<'a> Listed<'a> {
 }
 
 impl Try {
-    async fn run(self, store: &Store, settings: &Settings) -> anyhow::Result<String> {
+    async fn run(self, store: &Store, registry: &Registry) -> anyhow::Result<String> {
         let back = SignedDuration::from_hours(self.hours.into());
         let since = Timestamp::now().saturating_sub(back)?;
-        let accounts = settings.accounts.iter().filter(|it| self.means(it));
+        let accounts = registry.accounts().filter(|it| self.means(it));
         let mut said = String::new();
         for account in accounts {
-            let trial = dry_run(store, account, &settings.filters, since, self.limit);
+            let trial = dry_run(
+                store,
+                account,
+                registry.filters(account.id),
+                since,
+                self.limit,
+            );
             said += &self.said(account, trial.await?)?;
         }
         let of = self.account.as_deref().unwrap_or_default();
-        ensure!(
-            !said.is_empty() || self.json,
-            "no account {of} is configured"
-        );
+        ensure!(!said.is_empty() || self.json, "no account {of} is linked");
         Ok(said)
     }
 

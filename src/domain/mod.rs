@@ -1,5 +1,6 @@
 //! What the service talks about. No I/O, no clock: time is an argument.
 
+pub mod access;
 pub mod account;
 pub mod activity;
 pub mod attachment;

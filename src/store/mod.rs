@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
 pub use sqlite::accounts::{AccountState, Cost};
+pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
@@ -25,10 +27,12 @@ pub use sqlite::ledger::{
 };
 pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
+pub use sqlite::registry::{AppRow, LinkRow};
 pub use sqlite::sends::{SendKind, SendRow, SendState};
 pub use sqlite::sightings::Decided;
 pub use sqlite::storms::{Held, HeldConversation, NewHeld, StormRow};
 pub use sqlite::threads::{ConversationRow, PostRow, ThreadsSweep};
+pub use sqlite::traffic::{Traffic, hour_of};
 pub use sqlite::tx::Tx;
 
 use answers::Gathered;

@@ -1,8 +1,6 @@
 //! Conversations that draw too many messages: what is beyond the filter's limit waits, and is
 //! processed as any other delivery once somebody lets it through.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -173,7 +171,7 @@ impl Ingest {
     }
 
     async fn release_batch(&self, batch: Vec<Held>) -> Result<Report, StoreError> {
-        let context = Arc::clone(&self.context);
+        let context = self.context();
         let limit = self.store.settings().ingest_limit();
         self.store
             .write(move |tx| {
@@ -209,7 +207,7 @@ impl Ingest {
     /// # Errors
     /// When the store cannot be used.
     pub async fn watch_storms(&self, now: Timestamp) -> Result<(), StoreError> {
-        let rules = self.context.rules();
+        let rules = self.rules.now();
         let told = storm::watch(&self.store, |id| rules.account_ref(Some(id)), now).await?;
         self.note(Report {
             published: told,

@@ -14,12 +14,12 @@ use tokio_util::task::TaskTracker;
 use super::accept::attachments;
 use super::outcome::{Case, Verdict};
 use super::plan::Plan;
-use super::rules::Rules;
 use crate::attachments::fetch::FetchError;
 use crate::attachments::vault::FileName;
 use crate::attachments::{Attachments, Kept, TakeError};
 use crate::domain::attachment::{AltText, Target, Unfit, UnfitCode, check_set};
 use crate::domain::command::{Action, AttachmentSource, Failure, FailureCode};
+use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{Hold, Store, StoreError, Tx};
 
 /// Files fetched at a time.
@@ -34,7 +34,7 @@ const CHUNK: usize = 100;
 #[derive(Clone)]
 pub(super) struct Files {
     pub store: Store,
-    pub rules: Arc<Rules>,
+    pub rules: LiveRules,
     pub attachments: Attachments,
     pub at_work: AtWork,
 }
@@ -173,7 +173,7 @@ impl Files {
         taken: Result<Kept, TakeError>,
     ) -> Result<bool, StoreError> {
         let name = taken.as_ref().ok().map(|kept| kept.file.name.clone());
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         let noted = self
             .store
             .write(move |tx| note(tx, &rules, sequence, place, taken, at))
@@ -197,7 +197,7 @@ impl Files {
     }
 
     async fn complete(&self, sequence: u64) -> Result<(), StoreError> {
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         self.store
             .write(move |tx| complete(tx, &rules, sequence, at))
             .await
