@@ -185,7 +185,7 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
-        let upkeep = upkeep::run(store.clone(), ingest, stop.clone());
+        let upkeep = upkeep::run(store.clone(), ingest, settings.unwanted, stop.clone());
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
         Ok(Self {

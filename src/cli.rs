@@ -3,6 +3,7 @@
 
 mod commands;
 mod events;
+mod filters;
 mod probe;
 mod quarantine;
 mod secrets;
@@ -47,6 +48,9 @@ enum Command {
     /// Events of the journal.
     #[command(subcommand)]
     Events(events::Command),
+    /// Filters.
+    #[command(subcommand)]
+    Filters(filters::Command),
     /// Commands of the helpdesk core.
     #[command(subcommand)]
     Commands(commands::Command),
@@ -86,7 +90,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve => serve(settings).await?,
         Command::Check => print("the configuration is good\n")?,
         Command::Probe => probe::ready(settings.private.listen).await?,
-        Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        Command::Events(command) => {
+            let store = open_store(&settings)?;
+            let mut accounts = Vec::new();
+            if command.concerns_accounts() {
+                let rules = open_directory(&settings, &store).await?.rules().now();
+                accounts.extend(rules.registry.accounts().map(|account| account.id));
+            }
+            print(&command.run(&store, accounts).await?)?;
+        }
+        Command::Filters(command) => {
+            let store = open_store(&settings)?;
+            let rules = open_directory(&settings, &store).await?.rules().now();
+            print(&command.run(&store, &rules.registry).await?)?;
+        }
         Command::Commands(command) => {
             let store = open_store(&settings)?;
             let directory = open_directory(&settings, &store).await?;

@@ -9,7 +9,7 @@ use super::{outcomes, proto};
 use crate::domain::activity::Via;
 use crate::domain::event::{
     AccountRef, Conversation, Customer, Deleted, Delivery, Described, Edited, Event, Fault, Health,
-    HealthState, Incoming, Outgoing, Payload, Permission, ReplyAdvice,
+    HealthState, Incoming, Outgoing, Payload, Permission, ReplyAdvice, Storm,
 };
 use crate::domain::filter::{Relation, Route};
 use crate::domain::ids::{ConversationId, EventId, MessageId, UserId};
@@ -126,6 +126,7 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
             conversation: Some(conversation(survivor)),
             merged: vec![merged.to_string()],
         }),
+        Payload::ConversationStorm(it) => json(&storm(head, account, it)),
         Payload::AccountRevoked {
             app,
             reason,
@@ -261,6 +262,22 @@ fn deleted(
         reason: proto::message_deleted::Reason::Deleted.into(),
         detected_by: proto::message_deleted::DetectedBy::Webhook.into(),
         redact_by: time(deleted.redact_by),
+    }
+}
+
+fn storm(
+    event: Option<proto::Event>,
+    account: Option<proto::Account>,
+    storm: &Storm,
+) -> proto::ConversationStorm {
+    proto::ConversationStorm {
+        event,
+        account,
+        conversation: Some(conversation(&storm.conversation)),
+        messages: storm.drawn.messages,
+        held: u32::try_from(storm.held).unwrap_or(u32::MAX),
+        cost_usd: storm.drawn.cost.to_string(),
+        since: time(storm.drawn.since),
     }
 }
 

@@ -11,6 +11,7 @@ use super::ids::{
 use super::message::{Message, MessageKind, Quoted};
 use super::money::Usd;
 use super::outcome::{CommandRef, Deferred, Failed, Succeeded};
+use super::storm::Drawn;
 use super::text::written;
 
 /// An account as events name it.
@@ -65,6 +66,7 @@ pub enum Payload {
         survivor: Conversation,
         merged: ConversationId,
     },
+    ConversationStorm(Storm),
     AccountRevoked {
         app: String,
         reason: String,
@@ -121,6 +123,17 @@ pub struct Deleted {
     pub author_id: UserId,
     /// By when its content has to be out of the helpdesk.
     pub redact_by: Timestamp,
+}
+
+/// A conversation draws so many messages that they are held back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Storm {
+    pub conversation: Conversation,
+    /// What came in it since the storm began.
+    pub drawn: Drawn,
+    /// How many of it are held back.
+    pub held: u64,
+    pub at: Timestamp,
 }
 
 /// The exchange that an event belongs to.
@@ -338,6 +351,7 @@ impl Payload {
             Self::ConversationRead { .. } => "conversation.read",
             Self::ConversationTyping { .. } => "conversation.typing",
             Self::ConversationMerged { .. } => "conversation.merged",
+            Self::ConversationStorm(_) => "conversation.storm",
             Self::AccountRevoked { .. } => "account.revoked",
             Self::AccountHealth(_) => "account.health",
             Self::CommandSucceeded(_) => "command.succeeded",
@@ -358,6 +372,7 @@ impl Payload {
             Self::ConversationRead { conversation, .. }
             | Self::ConversationTyping { conversation, .. } => Some(conversation),
             Self::ConversationMerged { survivor, .. } => Some(survivor),
+            Self::ConversationStorm(storm) => Some(&storm.conversation),
             Self::CommandSucceeded(it) => it.outcome.conversation.as_ref(),
             Self::CommandFailed(it) => it.outcome.conversation.as_ref(),
             Self::AccountRevoked { .. } | Self::AccountHealth(_) | Self::CommandDeferred(_) => None,
@@ -420,6 +435,10 @@ impl Payload {
             Self::ConversationMerged { survivor, merged } => {
                 (format!("{}/{merged}", survivor.id), 0)
             }
+            Self::ConversationStorm(storm) => (
+                format!("{}/{}", storm.conversation.id, storm.at),
+                order(storm.at),
+            ),
             Self::AccountRevoked { app, at, .. } => (format!("{app}/{at}"), order(*at)),
             Self::AccountHealth(health) => (health.at.to_string(), order(health.at)),
             Self::CommandSucceeded(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),

@@ -151,7 +151,7 @@ impl TestEvents {
             Decision::Unwanted(why) => Err(AdminError::Refused(format!(
                 "No filter of @{} wants such a message ({}). Add one, or send another text or kind.",
                 account.username,
-                why.name()
+                why.why.name()
             ))),
             Decision::Wanted {
                 route, relations, ..

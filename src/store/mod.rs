@@ -32,6 +32,8 @@ pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{KeptDelivery, NewQuarantined, QuarantineReason, Quarantined};
 pub use sqlite::registry::{AppRow, LinkRow};
 pub use sqlite::sends::{SendKind, SendRow, SendState};
+pub use sqlite::sightings::Decided;
+pub use sqlite::storms::{Held, HeldConversation, NewHeld, StormRow};
 pub use sqlite::threads::{ConversationRow, PostRow, ThreadsSweep};
 pub use sqlite::traffic::{Traffic, hour_of};
 pub use sqlite::tx::Tx;
@@ -62,6 +64,16 @@ impl StoreSettings {
             path: self.path.clone(),
             reason: error.to_string(),
         }
+    }
+
+    /// What is held back in storms may take a tenth of the cap.
+    pub fn held_limit(&self) -> u64 {
+        self.max_bytes / 10
+    }
+
+    /// What is remembered of messages that nobody wanted may take a twentieth of the cap.
+    pub fn sightings_limit(&self) -> u64 {
+        self.max_bytes / 20
     }
 
     /// What quarantined deliveries may take: a tenth of the cap.

@@ -6,6 +6,7 @@ mod echo;
 mod posts;
 mod quarantine;
 mod refusals;
+mod storms;
 mod threads;
 mod work;
 
@@ -92,6 +93,7 @@ impl Ingest {
             self.rules.now(),
             Arc::clone(&self.media),
             self.enrichment.clone(),
+            self.store.settings().held_limit(),
         )
     }
 
@@ -161,6 +163,7 @@ impl Ingest {
                     body: &body,
                     received_at: at,
                     waited: false,
+                    released: None,
                 };
                 let report = store_delivery(tx, &context, arrival, &delivery, at)?;
                 Ok(Ok((report, gaps)))

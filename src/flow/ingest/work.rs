@@ -9,8 +9,8 @@ use crate::broker::messages;
 use crate::domain::account::Account;
 use crate::domain::activity::{Activity, ActivityEvent, Normalized, Recipient, Via};
 use crate::domain::event::{AccountRef, Conversation, Customer, Delivery, Event, Payload};
-use crate::domain::filter::{FOLLOWED_FOR, Route};
-use crate::domain::ids::{AccountId, ConversationId, EventId, UserId};
+use crate::domain::filter::{FOLLOWED_FOR, Route, Why};
+use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::money::Usd;
 use crate::domain::price::Prices;
@@ -19,6 +19,7 @@ use crate::flow::enrich::{Enrichment, Request};
 use crate::flow::media_link::MediaLinks;
 use crate::flow::reply::revoked;
 use crate::flow::rules::Rules;
+use crate::flow::sighting::Sighting;
 use crate::store::{
     Case, ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx,
 };
@@ -31,15 +32,27 @@ pub(crate) struct Context {
     rules: Arc<Rules>,
     media: Arc<MediaLinks>,
     enrichment: Enrichment,
+    held_limit: u64,
 }
 
 impl Context {
-    pub(super) fn new(rules: Arc<Rules>, media: Arc<MediaLinks>, enrichment: Enrichment) -> Self {
+    /// `held_limit`: bytes of deliveries that may be held back in storms.
+    pub(super) fn new(
+        rules: Arc<Rules>,
+        media: Arc<MediaLinks>,
+        enrichment: Enrichment,
+        held_limit: u64,
+    ) -> Self {
         Self {
             rules,
             media,
             enrichment,
+            held_limit,
         }
+    }
+
+    pub(super) fn held_limit(&self) -> u64 {
+        self.held_limit
     }
 
     pub(super) fn enrichment(&self) -> &Enrichment {
@@ -70,8 +83,14 @@ pub(super) enum Outcome {
     Duplicate,
     /// It waits until it is known whether a command made it.
     Waiting,
-    /// No filter wanted it; the name of why.
+    /// It is not published; the name of why.
     Unwanted(&'static str),
+}
+
+/// A message that is not published, or not yet.
+pub(super) struct Unwanted {
+    pub why: Why,
+    pub sighting: Sighting,
 }
 
 /// What became of a delivery, for metrics and logs; valid once the transaction is committed.
@@ -93,6 +112,19 @@ pub(crate) struct Report {
     pub new: bool,
 }
 
+impl Report {
+    /// Adds what became of another delivery of the same transaction.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.published.extend(other.published);
+        self.duplicates += other.duplicates;
+        self.unwanted.extend(other.unwanted);
+        self.quarantined = self.quarantined.or(other.quarantined);
+        self.typing.extend(other.typing);
+        self.requests.extend(other.requests);
+        self.new |= other.new;
+    }
+}
+
 /// An event that now has its place in the journal.
 pub(super) struct Appended {
     pub id: EventId,
@@ -109,6 +141,8 @@ pub(crate) struct Arrival<'a> {
     pub received_at: Timestamp,
     /// It has waited for a command to be settled, and does not wait again.
     pub waited: bool,
+    /// It was held back for this message of an account, and somebody let that through.
+    pub released: Option<(AccountId, TweetId)>,
 }
 
 pub(crate) struct Work<'a, 'tx> {
@@ -363,18 +397,41 @@ impl Work<'_, '_> {
         account: &Account,
         message: &Message,
         id: EventId,
-        why: &'static str,
+        unwanted: &Unwanted,
     ) -> Result<Outcome, StoreError> {
+        let sequence = self.tx.next_sequence();
         let new = self.tx.remember_unwanted(id, self.at)?;
         if new {
             self.bill(account, message)?;
+            self.keep_sighting(account.id, sequence, &unwanted.sighting)?;
         }
         self.report.new |= new && !self.is_old(message.created_at);
         Ok(if new {
-            Outcome::Unwanted(why)
+            Outcome::Unwanted(unwanted.why.name())
         } else {
             Outcome::Duplicate
         })
+    }
+
+    /// Keeps what filters look at, where a message has no event that shows it.
+    fn keep_sighting(
+        &self,
+        account: AccountId,
+        sequence: u64,
+        sighting: &Sighting,
+    ) -> Result<(), StoreError> {
+        let body = sighting.encode();
+        self.tx.keep_sighting(sequence, account, &body, self.at)
+    }
+
+    /// The same beside an event.
+    pub(super) fn keep_sighting_beside(
+        &self,
+        account: AccountId,
+        appended: &Appended,
+        sighting: &Sighting,
+    ) -> Result<(), StoreError> {
+        self.keep_sighting(account, appended.sequence, sighting)
     }
 
     /// Remembers that a message was published in a conversation (given as stored so far), and where
