@@ -215,11 +215,7 @@ fn subscriptions(world: &World) -> String {
             format!("@{}", escape(&username)),
             subscribed_to(world.subscriptions_of(app, account)),
             form("subscription_lost", "lose all", &fields),
-            form(
-                "revoke",
-                &format!("revoke as @{}", escape(&username)),
-                &fields,
-            ),
+            revoke(world, app, account),
         ]
     });
     table(["App", "Account", "To", "", ""], rows)
@@ -253,9 +249,9 @@ fn token_table(world: &World, tokens: &[TokenSeen]) -> String {
             || token.scopes.join(" "),
             |level| level.access_level().to_owned(),
         );
-        let state = match token.alive {
-            true => "alive",
-            false => "<span class=fault>dead</span>",
+        let (state, end) = match token.alive {
+            true => ("alive", revoke(world, &token.app, token.user)),
+            false => ("<span class=fault>dead</span>", String::new()),
         };
         [
             escape(&token.token),
@@ -264,9 +260,22 @@ fn token_table(world: &World, tokens: &[TokenSeen]) -> String {
             named(world, token.user),
             escape(&level),
             state.to_owned(),
+            end,
         ]
     });
-    table(["Token", "Kind", "App", "User", "May", "State"], rows)
+    table(["Token", "Kind", "App", "User", "May", "State", ""], rows)
+}
+
+/// The button by which a user puts an app out.
+fn revoke(world: &World, app: &str, account: UserId) -> String {
+    let user = world.user(account);
+    let username = user.map_or_else(|_| account.to_string(), |user| user.username.clone());
+    let fields = format!("{}{}", hidden("app", app), hidden("from", &username));
+    form(
+        "revoke",
+        &format!("revoke as @{}", escape(&username)),
+        &fields,
+    )
 }
 
 fn delivery_table(world: &World, deliveries: &[Delivery]) -> String {

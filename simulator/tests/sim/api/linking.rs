@@ -159,6 +159,7 @@ async fn wrong_keys_a_wrong_clock_and_a_suspended_app_get_no_request_token() {
     desk.simulator.advance(Duration::from_secs(301));
     let late = Answered::of(early.send().await.unwrap()).await;
     assert_eq!((late.status, code(&late)), (401, 135));
+    assert_eq!(late.headers.get_all("date").iter().count(), 1);
     let date = late.header("date").unwrap();
     let now = desk.simulator.now().strftime("%a, %d %b %Y").to_string();
     assert!(date.starts_with(&now), "{date} is not the simulator's");

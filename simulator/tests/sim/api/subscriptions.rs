@@ -242,6 +242,41 @@ async fn private_events_need_their_user_and_public_ones_nobody() {
     assert_eq!(reason(&full), "SubscriptionLimitExceeded");
 }
 
+/// A token of OAuth 2.0 with the scopes that users give unless asked for others.
+async fn oauth2_token(desk: &Desk) -> String {
+    let keys = desk.simulator.authorize(DESK, desk.acme).unwrap();
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &*keys.refresh_token),
+    ];
+    let call = desk.http.post(desk.url("/2/oauth2/token"));
+    let call = call.basic_auth(&keys.client_id, Some(&keys.client_secret));
+    let pair = Answered::of(call.form(&form).send().await.unwrap()).await;
+    pair.body["access_token"].as_str().unwrap().to_owned()
+}
+
+#[actix_web::test]
+async fn a_token_of_oauth_2_subscribes_to_what_its_scopes_say() {
+    let desk = Desk::new().await;
+    let path = all(&desk.register().await);
+    let token = oauth2_token(&desk).await;
+    let made = desk.by_token(&token, Method::POST, &path, None).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let subscribe = async |event: &str| {
+        let body = json!({ "event_type": event, "filter": { "user_id": desk.acme } });
+        let made = desk.by_token(&token, Method::POST, ACTIVITY, Some(body));
+        made.await.status
+    };
+    assert_eq!(subscribe("dm.received").await, 200);
+    assert_eq!(subscribe("like.create").await, 403);
+    let webhooks = desk
+        .by_token(&token, Method::GET, "/2/webhooks", None)
+        .await;
+    assert_eq!(webhooks.status, 403);
+    let kind = webhooks.body["type"].as_str().unwrap();
+    assert!(kind.ends_with("unsupported-authentication"));
+}
+
 #[actix_web::test]
 async fn activity_is_listed_in_pages_and_deleted_by_many_ids() {
     let desk = Desk::new().await;
