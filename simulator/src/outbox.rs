@@ -124,7 +124,7 @@ impl Outbox {
                     delivery: delivery.clone(),
                 });
                 let id = self.record.open(delivery);
-                let mut parcel = Parcel::new(id, letter.app.clone(), body.clone(), disturbances);
+                let mut parcel = Parcel::new(id, letter.webhook, body.clone(), disturbances);
                 parcel.untried = first;
                 // The courier is gone only when the simulator has stopped.
                 let _ = self.courier.send(parcel);

@@ -90,8 +90,11 @@ pub(crate) async fn run(courier: &Courier, job: &ReplayJob) {
 async fn deliver(courier: &Courier, job: &ReplayJob, delivery: Delivery) -> bool {
     let target = {
         let world = courier.world.lock();
-        let app = world.app(&job.app).ok().filter(|app| app.valid);
-        app.map(|app| Target {
+        let app = world.app(&job.app).ok().filter(|app| !app.suspended);
+        let id = job.webhook_id.parse();
+        let webhook = id.ok().and_then(|id| world.webhook(id).ok());
+        let is_valid = webhook.is_some_and(|webhook| webhook.valid);
+        app.filter(|_| is_valid).map(|app| Target {
             webhook: job.webhook.clone(),
             signature: Some(sign(app.delivery_secret(), &delivery.body)),
         })

@@ -64,13 +64,17 @@ pub(super) fn order(call: Call<'_>) -> Outcome {
 
 /// The address of the app's webhook of that id.
 fn webhook(world: &World, app: &str, id: &str) -> Option<String> {
-    let app = world.app(app).ok()?;
-    (app.webhook_id.to_string() == id).then(|| app.settings.webhook.clone())
+    let webhook = world.webhook(id.parse().ok()?).ok()?;
+    (webhook.app == app).then(|| webhook.url.clone())
 }
 
 /// Checks the webhook, then lets the job run; the job is void when the check fails.
 pub(super) async fn begin(simulator: &Simulator, job: ReplayJob, answer: Answer) -> Answer {
-    if let Err(error) = simulator.crc(&job.app).await {
+    let checked = match job.webhook_id.parse() {
+        Ok(webhook) => simulator.check_webhook(webhook).await,
+        Err(_) => simulator.crc(&job.app).await,
+    };
+    if let Err(error) = checked {
         simulator.api().state().replays.remove(&job.webhook_id);
         let message = format!("CrcValidationFailed: {error}");
         return *problem::invalid("webhook_id", &job.webhook_id, &message);

@@ -56,11 +56,9 @@ pub(super) fn body(view: View<'_>, event: &Event, form: Form) -> Option<Body> {
             at_ms,
         } => related(view, form, *relation, (*source, *target), *at_ms),
         Event::Revoked { user, at_ms, .. } => revoked(view, *user, *at_ms),
-        Event::ReplayEnded { job, complete, .. } => Some(replay_ended(
-            &view.app.webhook_id.to_string(),
-            *job,
-            *complete,
-        )),
+        Event::ReplayEnded { job, complete, .. } => {
+            Some(replay_ended(&webhook_of(view), *job, *complete))
+        }
         Event::Chat(_) | Event::ProfileUpdated(_) => None,
     }
 }
@@ -216,6 +214,12 @@ fn revoked(view: View<'_>, user: UserId, at_ms: i64) -> Option<Body> {
         "source": { "user_id": user },
     }}});
     (user == view.account.id).then(|| Body::of("user_event", json))
+}
+
+/// The id of the app's oldest webhook; empty where it has none.
+fn webhook_of(view: View<'_>) -> String {
+    let webhook = view.world.webhook_of(&view.app.settings.name);
+    webhook.map_or_else(|_| String::new(), |webhook| webhook.id.to_string())
 }
 
 /// What X says at a webhook when a replay of its deliveries is over.
