@@ -5,6 +5,7 @@ mod commands;
 mod events;
 mod probe;
 mod quarantine;
+mod token;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
 use twitter_channel::app::{App, rules};
 use twitter_channel::config::{ConfigFaults, Settings};
+use twitter_channel::http::api::document;
 use twitter_channel::store::Store;
 use twitter_channel::telemetry;
 
@@ -51,6 +53,11 @@ enum Command {
     /// Deliveries of X that were kept because they were not understood or had no account yet.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Tokens of the API, beside the one of the settings (private.token).
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Print the description of the API: OpenAPI 3.1.
+    Openapi,
 }
 
 /// Why a command ends with another status than 0.
@@ -76,8 +83,13 @@ impl Failure {
 
 /// Does what the arguments ask for.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    if matches!(arguments.command, Command::Openapi) {
+        // Of this program, whatever its settings.
+        return Ok(print(&(document() + "\n"))?);
+    }
     let settings = Settings::load(arguments.config.as_deref(), environment())?;
     match arguments.command {
+        Command::Openapi => {}
         Command::Serve => serve(settings).await?,
         Command::Check => print("the configuration is good\n")?,
         Command::Probe => probe::ready(settings.private.listen).await?,
@@ -90,6 +102,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             print(&command.run(&store, rules).await?)?;
         }
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        // The first token may be made before the service has ever run.
+        Command::Token(command) => {
+            let store = Store::open(settings.store.clone()).map_err(anyhow::Error::from)?;
+            print(&command.run(&store).await?)?;
+        }
     }
     Ok(())
 }
