@@ -364,7 +364,7 @@ mod tests {
         Action, AttachmentSource, Command as Content, OutgoingAttachment, SendPost,
     };
     use twitter_channel::domain::ids::EventId;
-    use twitter_channel::store::{AccountState, NewCommand};
+    use twitter_channel::store::{AccountState, NewCommand, OutcomeRow};
 
     use super::*;
     use crate::cli::tests::TestStore;

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use simulator::NewPost;
+use simulator::{Form, NewPost};
 
 use crate::support::broker::{client, eventually};
 use crate::support::service::{ACME, INBOX, Setup, TestService};
@@ -355,7 +355,8 @@ async fn held_commands_are_listed_told_released_and_cancelled() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quarantine_gaps_and_costs_are_told() {
-    let service = start(Setup::new()).await;
+    // X charges for the events of this form.
+    let service = start(Setup::new().forms(&[Form::Activity])).await;
     assert_eq!(service.deliver(r#"{"surprise":[]}"#).await, 200);
     mention(&service, "help").await;
     let page = get(&service, "/quarantine").await;

@@ -9,7 +9,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder}
 use utoipa::{Modify, OpenApi};
 
 use super::auth::SESSION_COOKIE;
-use super::problem::{FieldError, Problem};
+use super::problem::{FieldError, Written};
 use super::{audit, commands, costs, events, gaps, quarantine, sessions, tokens};
 use crate::domain::access::Role;
 
@@ -32,7 +32,7 @@ use crate::domain::access::Role;
         quarantine::list, quarantine::show, quarantine::retry,
         gaps::list, costs::list, audit::list,
     ),
-    components(schemas(Problem, FieldError)),
+    components(schemas(Written<'static>, FieldError)),
     modifiers(&Common)
 )]
 struct Described;
