@@ -5,6 +5,7 @@ mod commands;
 mod events;
 mod probe;
 mod quarantine;
+mod secrets;
 mod token;
 
 use std::fmt::Display;
@@ -16,8 +17,9 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
-use twitter_channel::app::{App, rules};
+use twitter_channel::app::{App, directory, key_file};
 use twitter_channel::config::{ConfigFaults, Settings};
+use twitter_channel::flow::registry::Directory;
 use twitter_channel::http::api::document;
 use twitter_channel::store::Store;
 use twitter_channel::telemetry;
@@ -58,6 +60,9 @@ enum Command {
     Token(token::Command),
     /// Print the description of the API: OpenAPI 3.1.
     Openapi,
+    /// The key that credentials are sealed with.
+    #[command(subcommand)]
+    Secrets(secrets::Command),
 }
 
 /// Why a command ends with another status than 0.
@@ -96,11 +101,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
         Command::Commands(command) => {
             let store = open_store(&settings)?;
-            let rules = rules(&settings, &store)
-                .await
-                .map_err(anyhow::Error::from)?;
-            print(&command.run(&store, rules).await?)?;
+            let directory = open_directory(&settings, &store).await?;
+            print(&command.run(&store, directory.rules().now()).await?)?;
         }
+        Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
         // The first token may be made before the service has ever run.
         Command::Token(command) => {
@@ -139,6 +143,12 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     app.stop().await;
     ensure!(!fallen, "a part of the service ended by itself");
     Ok(())
+}
+
+/// What is linked, by these settings and by what administrators made.
+async fn open_directory(settings: &Settings, store: &Store) -> anyhow::Result<Directory> {
+    let sealer = key_file::sealer(settings, store).await?;
+    Ok(directory(settings, store, sealer).await?)
 }
 
 /// Opens the store of a service that has run before: a wrong path must not make an empty one.

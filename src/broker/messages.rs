@@ -272,6 +272,7 @@ fn health(
     let state = match health.state {
         HealthState::Ok => proto::account_health::State::Ok,
         HealthState::Degraded => proto::account_health::State::Degraded,
+        HealthState::Down => proto::account_health::State::Down,
     };
     proto::AccountHealth {
         event,

@@ -11,7 +11,7 @@ use twitter_channel::domain::access::Actor;
 use twitter_channel::domain::command::Failure;
 use twitter_channel::domain::ids::{AccountId, CommandId};
 use twitter_channel::flow::admin::commands::{self as ledger, ListedCommand, next_attempt};
-use twitter_channel::flow::reply::Rules;
+use twitter_channel::flow::rules::Rules;
 use twitter_channel::store::{
     CommandFilter, CommandRow, CommandState, Hold, SendRow, Store, StoreError, Tx,
 };
@@ -91,8 +91,8 @@ fn account(raw: &str) -> Result<AccountId, String> {
 
 impl Command {
     /// Does it; gives what to print.
-    pub(super) async fn run(self, store: &Store, rules: Rules) -> anyhow::Result<String> {
-        let (rules, now) = (Arc::new(rules), Timestamp::now());
+    pub(super) async fn run(self, store: &Store, rules: Arc<Rules>) -> anyhow::Result<String> {
+        let now = Timestamp::now();
         match self {
             Self::List(list) => list.run(store, now).await,
             Self::Show { id } => show(store, id).await,
@@ -358,12 +358,13 @@ mod tests {
 
     use clap::Parser;
     use jiff::SignedDuration;
-    use twitter_channel::app::rules;
+    use twitter_channel::app::directory;
     use twitter_channel::config::Settings;
     use twitter_channel::domain::command::{
         Action, AttachmentSource, Command as Content, OutgoingAttachment, SendPost,
     };
     use twitter_channel::domain::ids::EventId;
+    use twitter_channel::sealing::Sealer;
     use twitter_channel::store::{AccountState, NewCommand, OutcomeRow};
 
     use super::*;
@@ -383,7 +384,7 @@ mod tests {
     }
 
     /// The rules of a service with one account, whose stop switch is this.
-    async fn rules_with(store: &Store, sending: &str) -> Rules {
+    async fn rules_with(store: &Store, sending: &str) -> Arc<Rules> {
         let variables = [
             ("APPS__0__NAME", "acme"),
             ("APPS__0__CONSUMER_KEY", "k"),
@@ -398,7 +399,9 @@ mod tests {
             (key, value.to_owned())
         });
         let settings = Settings::load(None, variables.into_iter()).unwrap();
-        rules(&settings, store).await.unwrap()
+        let sealer = Sealer::new(Box::new([7; 32]).into());
+        let directory = directory(&settings, store, sealer).await.unwrap();
+        directory.rules().now()
     }
 
     async fn run(store: &Store, line: &str) -> anyhow::Result<String> {

@@ -6,11 +6,11 @@ use std::num::NonZeroUsize;
 
 use secrecy::SecretString;
 
-use super::reader::Reader;
-use super::value::{self, BaseUrl};
 use crate::attachments::settings::{AttachmentSource, FetchSettings};
 use crate::broker::settings::{BrokerSettings, Inbox, Names, TopologyMode};
 use crate::domain::attachment::LARGEST_BYTES;
+use crate::settings::reader::Reader;
+use crate::settings::value::{self, BaseUrl};
 use crate::store::StoreSettings;
 
 /// The listener for X.

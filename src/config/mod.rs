@@ -3,34 +3,30 @@
 //!
 //! `config/default.toml` is the reference of all keys.
 
-mod accounts;
 mod adapters;
-mod fault;
 mod prices;
-mod reader;
 mod service;
 mod source;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use std::path::Path;
 
+pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
-pub use fault::{ConfigFaults, Fault};
 pub use service::{Commands, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
-pub use value::{BaseUrl, SecretKey};
 
 use crate::attachments::settings::FetchSettings;
 use crate::broker::settings::BrokerSettings;
 use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;
 use crate::domain::price::Prices;
+use crate::settings::Faults;
+use crate::settings::declared;
+use crate::settings::reader::Reader;
 use crate::store::StoreSettings;
 use crate::telemetry::LogSettings;
-use fault::Faults;
-use reader::Reader;
 
 /// Everything that can be set. Its `Debug` shows no secret.
 #[derive(Debug)]
@@ -69,7 +65,7 @@ impl Settings {
     }
 
     fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let declared = accounts::declared(r);
+        let declared = declared::declared(r);
         let sources = r.tables("attachment_sources", adapters::attachment_source);
         let attachments = r.section("attachments", |r| adapters::attachments(r, sources));
         let public = r.section("public", adapters::public);

@@ -279,12 +279,48 @@ pub struct Health {
 pub enum HealthState {
     Ok,
     Degraded,
+    /// Nothing comes in or nothing goes out, because of a fault.
+    Down,
+}
+
+impl HealthState {
+    /// By what the faults do.
+    pub fn of(faults: &[Fault]) -> Self {
+        match faults.iter().map(|fault| fault.effect).max() {
+            None => Self::Ok,
+            Some(Effect::Nothing) => Self::Degraded,
+            Some(Effect::StopsReceiving | Effect::StopsSending | Effect::StopsBoth) => Self::Down,
+        }
+    }
+}
+
+/// What a fault does to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Something is late, missing or soon over.
+    Nothing,
+    StopsReceiving,
+    StopsSending,
+    StopsBoth,
+}
+
+impl Effect {
+    /// Whether messages of X cannot come in.
+    pub fn stops_receiving(self) -> bool {
+        matches!(self, Self::StopsReceiving | Self::StopsBoth)
+    }
+
+    /// Whether nothing can be sent to X.
+    pub fn stops_sending(self) -> bool {
+        matches!(self, Self::StopsSending | Self::StopsBoth)
+    }
 }
 
 /// One thing that is wrong, in a sentence, with what mends it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     pub code: &'static str,
+    pub effect: Effect,
     pub since: Timestamp,
     pub sentence: String,
     pub fix: String,

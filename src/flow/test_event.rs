@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::admin::AdminError;
 use super::admin::events::EventState;
 use super::ingest::append;
-use super::reply::Rules;
+use super::rules::LiveRules;
 use crate::broker::inbox::{InboxMonitor, InboxState};
 use crate::broker::settings::BrokerSettings;
 use crate::domain::access::Actor;
@@ -81,12 +81,12 @@ pub struct Arrival {
 #[derive(Clone)]
 pub struct TestEvents {
     store: Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
     broker: Arc<BrokerSettings>,
 }
 
 impl TestEvents {
-    pub fn new(store: Store, rules: Arc<Rules>, broker: Arc<BrokerSettings>) -> Self {
+    pub fn new(store: Store, rules: LiveRules, broker: Arc<BrokerSettings>) -> Self {
         Self {
             store,
             rules,
@@ -128,7 +128,8 @@ impl TestEvents {
         number: u64,
         now: Timestamp,
     ) -> Result<(Event, Route), AdminError> {
-        let registry = &self.rules.registry;
+        let rules = self.rules.now();
+        let registry = &rules.registry;
         let Some(account) = registry.account(wanted.account.0) else {
             let id = wanted.account;
             return Err(AdminError::NotFound(format!("no account {id} is linked")));
@@ -158,9 +159,9 @@ impl TestEvents {
                 let (route, via) = (route.clone(), via(registry.app_of(account)));
                 let max_length = match draft.relation {
                     Relation::Direct => u32::try_from(DIRECT_MESSAGE_LIMIT).unwrap_or(u32::MAX),
-                    _ => self.rules.post_limit(account),
+                    _ => rules.post_limit(account),
                 };
-                let advice = advice(max_length, draft.relation, &self.rules.prices.calls);
+                let advice = advice(max_length, draft.relation, &rules.prices.calls);
                 let event = draft.event(account, route.clone(), relations, advice, via);
                 Ok((event, route))
             }

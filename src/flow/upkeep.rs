@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ingest::Ingest;
 use crate::domain::registry::Registry;
-use crate::store::{GapReason, Store, StoreError, ThreadsSweep};
+use crate::store::{GapReason, Store, StoreError, ThreadsSweep, hour_of};
 
 /// How exactly a downtime is known.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
@@ -25,6 +25,8 @@ const THREADS_KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
 const COMMANDS_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// More than a year, to compare with the year before.
 const COSTS_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// A month to look at; two weeks tell what is usual.
+const TRAFFIC_KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Share of the cap, in percent, above which confirmed bodies go, oldest first.
 const PRUNE_ABOVE: u64 = 80;
 
@@ -139,7 +141,9 @@ async fn prune_replies(
     chunks(store, move |tx| tx.prune_commands(commands_since, CHUNK)).await?;
     chunks(store, move |tx| tx.blank_commands(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_echoes(kept_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK)).await
+    chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK)).await?;
+    let hours_since = hour_of(before(now, TRAFFIC_KEPT));
+    chunks(store, move |tx| tx.prune_traffic(hours_since, CHUNK)).await
 }
 
 /// Goes on with the search for threads that nobody has come back to.

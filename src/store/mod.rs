@@ -30,8 +30,10 @@ pub use sqlite::ledger::{
 };
 pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{KeptDelivery, NewQuarantined, QuarantineReason, Quarantined};
+pub use sqlite::registry::{AppRow, LinkRow};
 pub use sqlite::sends::{SendKind, SendRow, SendState};
 pub use sqlite::threads::{ConversationRow, PostRow, ThreadsSweep};
+pub use sqlite::traffic::{Traffic, hour_of};
 pub use sqlite::tx::Tx;
 
 use answers::Gathered;

@@ -9,7 +9,8 @@ use super::{Page, write};
 use crate::domain::access::Actor;
 use crate::domain::command::Failure;
 use crate::domain::ids::{AccountId, CommandId};
-use crate::flow::reply::{self, Checked, Rules};
+use crate::flow::reply::{self, Checked};
+use crate::flow::rules::Rules;
 use crate::store::{CommandQuery, CommandRow, Hold, OutcomeRow, SendRow, Store, StoreError, Tx};
 
 /// A command without its texts.

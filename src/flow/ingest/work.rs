@@ -17,7 +17,8 @@ use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::{Enrichment, Request};
 use crate::flow::media_link::MediaLinks;
-use crate::flow::reply::{Rules, revoked};
+use crate::flow::reply::revoked;
+use crate::flow::rules::Rules;
 use crate::store::{
     Case, ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx,
 };
@@ -26,14 +27,14 @@ use crate::store::{
 const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// What does not change while the service runs.
-pub struct Context {
+pub(crate) struct Context {
     rules: Arc<Rules>,
-    media: MediaLinks,
+    media: Arc<MediaLinks>,
     enrichment: Enrichment,
 }
 
 impl Context {
-    pub fn new(rules: Arc<Rules>, media: MediaLinks, enrichment: Enrichment) -> Self {
+    pub(super) fn new(rules: Arc<Rules>, media: Arc<MediaLinks>, enrichment: Enrichment) -> Self {
         Self {
             rules,
             media,
@@ -78,6 +79,10 @@ pub(super) enum Outcome {
 pub(crate) struct Report {
     pub published: Vec<(EventId, &'static str, &'static str)>,
     pub duplicates: u64,
+    /// For whom X delivered something, whatever became of it.
+    pub heard: Vec<AccountId>,
+    /// Messages published for these accounts, `message.received` and `message.sent`.
+    pub messages: Vec<(AccountId, &'static str)>,
     pub unwanted: Vec<&'static str>,
     pub quarantined: Option<&'static str>,
     /// Told past the journal.
@@ -166,6 +171,7 @@ impl Work<'_, '_> {
             })));
         }
         for account in accounts {
+            self.report.heard.push(account.id);
             let outcome = self.event_for(app, account, &activity.event)?;
             self.count(outcome);
         }
@@ -311,6 +317,10 @@ impl Work<'_, '_> {
 
     fn append_event(&mut self, id: EventId, event: Event) -> Result<Appended, StoreError> {
         self.report.new |= !event.backfilled;
+        if let Some(account) = event.account.id {
+            let event_type = event.payload.event_type();
+            self.report.messages.push((account, event_type));
+        }
         self.report
             .published
             .push((id, event.payload.event_type(), event.payload.kind()));

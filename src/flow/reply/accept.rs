@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use super::outcome::{Case, Verdict, finish_with, publish_again};
 use super::parent::{self, Parent, other_side};
 use super::plan::{Plan, PlannedCustomer, PlannedFile};
-use super::rules::Rules;
 use super::{compose, files, immediate, retry};
 use crate::attachments::Kept;
 use crate::domain::account::{Account, Sending};
@@ -21,6 +20,7 @@ use crate::domain::ids::{
     AccountId, ConversationId, DirectMessageId, MessageId, MessageNumber, Pair, TweetId,
 };
 use crate::domain::outcome::{CommandRef, Failed, Outcome};
+use crate::flow::rules::Rules;
 use crate::store::{
     CommandRow, CommandState, Hold, NewCommand, SendKind, SendState, StoreError, Tx,
 };

@@ -7,7 +7,6 @@ use super::compose::{price_descriptions, price_posts};
 use super::files;
 use super::immediate;
 use super::parent::{self, Parent};
-use super::rules::Rules;
 use crate::attachments::TakeError;
 use crate::broker::commands::{Reading, read};
 use crate::domain::account::Account;
@@ -21,6 +20,7 @@ use crate::domain::money::Usd;
 use crate::domain::text::{
     DIRECT_MESSAGE_LIMIT, POST_LIMIT, split, split_plain, weigh, with_suffix,
 };
+use crate::flow::rules::Rules;
 use crate::store::{Hold, StoreError, Tx};
 
 /// Stands for the id of a command that is checked without one.

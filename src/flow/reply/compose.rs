@@ -13,7 +13,7 @@ use crate::domain::text::{
 };
 
 use super::parent::{Parent, other_side};
-use super::rules::Rules;
+use crate::flow::rules::Rules;
 
 /// What goes out, one after the other.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,13 +14,13 @@ use tokio_util::task::TaskTracker;
 use super::accept::attachments;
 use super::outcome::{Case, Verdict};
 use super::plan::Plan;
-use super::rules::Rules;
 use crate::attachments::fetch::FetchError;
 use crate::attachments::vault::FileName;
 use crate::attachments::{Attachments, Kept, TakeError};
 use crate::domain::attachment::{AltText, Target, Unfit, UnfitCode, check_set};
 use crate::domain::command::{Action, AttachmentSource, Failure, FailureCode};
 use crate::domain::message::AttachmentKind;
+use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{Hold, Store, StoreError, Tx};
 
 /// Files fetched at a time.
@@ -35,7 +35,7 @@ const CHUNK: usize = 100;
 #[derive(Clone)]
 pub(super) struct Files {
     pub store: Store,
-    pub rules: Arc<Rules>,
+    pub rules: LiveRules,
     pub attachments: Attachments,
     pub at_work: AtWork,
 }
@@ -174,7 +174,7 @@ impl Files {
         taken: Result<Kept, TakeError>,
     ) -> Result<bool, StoreError> {
         let name = taken.as_ref().ok().map(|kept| kept.file.name.clone());
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         let noted = self
             .store
             .write(move |tx| note(tx, &rules, sequence, place, taken, at))
@@ -198,7 +198,7 @@ impl Files {
     }
 
     async fn complete(&self, sequence: u64) -> Result<(), StoreError> {
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         self.store
             .write(move |tx| complete(tx, &rules, sequence, at))
             .await

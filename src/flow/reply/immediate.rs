@@ -5,9 +5,9 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::outcome::{Case, Verdict};
-use super::rules::Rules;
 use crate::domain::command::{Action, Command, Failure, FailureCode};
 use crate::domain::ids::{AccountId, CommandId};
+use crate::flow::rules::Rules;
 use crate::store::{CommandRow, CommandState, Store, StoreError, Tx};
 
 /// Rows that one transaction changes: deliveries must not wait long behind it.

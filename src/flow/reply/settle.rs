@@ -7,11 +7,11 @@ use super::plan::RefusedBefore;
 use super::planner::{Effect, Ended};
 use super::retry::look_call;
 use super::revoked;
-use super::rules::{Rules, parse_conversation};
 use crate::domain::command::{Action, Failure, FailureCode};
 use crate::domain::ids::{ConversationId, MessageNumber, Pair};
 use crate::domain::outcome::Upstream;
 use crate::domain::text::weigh;
+use crate::flow::rules::{Rules, parse_conversation};
 use crate::store::{
     Case as CustomerCase, CommandState, Hold, PostRow, SendKind, SendRow, SendState, StoreError,
     Tx, Wait, Waiting,

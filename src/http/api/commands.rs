@@ -1,8 +1,6 @@
 //! Commands of the core: checked before they are sent, listed with their story, and what people do
 //! with them.
 
-use std::sync::Arc;
-
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use jiff::Timestamp;
@@ -333,7 +331,7 @@ pub(super) async fn check(
     if start != Some(&b'{') {
         return Err(Problem::new(Kind::Invalid, "The body has to be an object."));
     }
-    let (rules, now) = (Arc::clone(&api.rules), Timestamp::now());
+    let (rules, now) = (api.rules.now(), Timestamp::now());
     let checked = ledger::check(&api.store, rules, body.0, now).await?;
     Ok(HttpResponse::Ok().json(CheckView::from(checked)))
 }
@@ -376,7 +374,7 @@ pub(super) async fn retry(
     body: Body<Retry>,
 ) -> Result<HttpResponse, Problem> {
     find(&api, &id.0).await?;
-    let (rules, now) = (Arc::clone(&api.rules), Timestamp::now());
+    let (rules, now) = (api.rules.now(), Timestamp::now());
     let (force, who) = (body.0.force, who.0.actor());
     let again = ledger::retry(&api.store, rules, id.0, force, who, now).await?;
     let row = again.map_err(refused)?;
@@ -398,7 +396,7 @@ pub(super) async fn cancel(
     id: Segment<CommandId>,
 ) -> Result<HttpResponse, Problem> {
     find(&api, &id.0).await?;
-    let (rules, now) = (Arc::clone(&api.rules), Timestamp::now());
+    let (rules, now) = (api.rules.now(), Timestamp::now());
     let command_id = id.0.to_string();
     let done = ledger::cancel(&api.store, rules, id.0, who.0.actor(), now).await?;
     done.map_err(refused)?;
@@ -421,7 +419,7 @@ pub(super) async fn release(
 ) -> Result<HttpResponse, Problem> {
     find(&api, &id.0).await?;
     let command_id = id.0.to_string();
-    let (rules, now) = (Arc::clone(&api.rules), Timestamp::now());
+    let (rules, now) = (api.rules.now(), Timestamp::now());
     let what = Release::These(vec![id.0]);
     let released = ledger::release(&api.store, rules, what, who.0.actor(), now).await?;
     let mut hold = Hold::None;
@@ -453,7 +451,7 @@ pub(super) async fn release_all(
     who: Who,
     body: Body<ReleaseAll>,
 ) -> Result<HttpResponse, Problem> {
-    let (rules, now) = (Arc::clone(&api.rules), Timestamp::now());
+    let (rules, now) = (api.rules.now(), Timestamp::now());
     let what = Release::AllOf(AccountId(body.0.account_id));
     let released = ledger::release(&api.store, rules, what, who.0.actor(), now).await?;
     let done = released.into_iter().filter_map(|(id, result)| {

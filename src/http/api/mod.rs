@@ -1,6 +1,8 @@
 //! The JSON API, `/api/v1`: a file for each resource, each handler from what was sent by a function
 //! of `flow` to what is shown. Described by OpenAPI 3.1, made from the code.
 
+mod accounts;
+mod apps;
 mod audit;
 mod auth;
 mod commands;
@@ -8,6 +10,7 @@ mod costs;
 mod events;
 mod extract;
 mod gaps;
+mod health;
 mod openapi;
 mod problem;
 mod quarantine;
@@ -35,8 +38,10 @@ use secrecy::SecretString;
 
 use crate::domain::access::Role;
 use crate::flow::access::{Access, Principal};
-use crate::flow::reply::Rules;
+use crate::flow::registry::Directory;
+use crate::flow::rules::LiveRules;
 use crate::flow::test_event::TestEvents;
+use crate::flow::watch::HealthView;
 use crate::store::Store;
 use auth::permit;
 use problem::{Kind, Problem};
@@ -50,7 +55,11 @@ const BASE: &str = "/api/v1";
 /// What handlers work with.
 pub struct Api {
     store: Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
+    directory: Arc<Directory>,
+    health: HealthView,
+    /// `public.url`, empty where it is not set.
+    public_url: String,
     tests: TestEvents,
     access: Access,
     throttle: Throttle,
@@ -61,7 +70,10 @@ pub struct Api {
 /// What an [`Api`] is made of.
 pub struct ApiParts {
     pub store: Store,
-    pub rules: Arc<Rules>,
+    pub directory: Arc<Directory>,
+    pub health: HealthView,
+    /// `public.url`, empty where it is not set.
+    pub public_url: String,
     pub tests: TestEvents,
     /// `private.token`; without one, only the tokens of the store open anything.
     pub token: Option<SecretString>,
@@ -74,10 +86,23 @@ impl Api {
         Self {
             access: Access::new(parts.store.clone(), parts.token.as_ref()),
             store: parts.store,
-            rules: parts.rules,
+            rules: parts.directory.rules().clone(),
+            directory: parts.directory,
+            health: parts.health,
+            public_url: parts.public_url,
             tests: parts.tests,
             throttle: Throttle::default(),
             secure_cookies: parts.secure_cookies,
+        }
+    }
+}
+
+impl Api {
+    /// Where X delivers to for an app; empty without `public.url`.
+    fn webhook_url(&self, app: &str) -> String {
+        match self.public_url.as_str() {
+            "" => String::new(),
+            url => format!("{url}/webhooks/twitter/{app}"),
         }
     }
 }
@@ -115,6 +140,7 @@ impl Route {
 fn table() -> Vec<Route> {
     use Role::{Admin, Core, Read};
     let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
+    let (put, patch) = (Method::PUT, Method::PATCH);
     vec![
         Route::new(get.clone(), "/openapi.json", Read, openapi::show),
         Route::new(get.clone(), "/session", Read, sessions::show),
@@ -152,6 +178,26 @@ fn table() -> Vec<Route> {
         Route::new(get.clone(), "/quarantine", Read, quarantine::list),
         Route::new(post.clone(), "/quarantine/retry", Admin, quarantine::retry),
         Route::new(get.clone(), "/quarantine/{id}", Read, quarantine::show),
+        Route::new(get.clone(), "/apps", Read, apps::list),
+        Route::new(put.clone(), "/apps/{name}", Admin, apps::put),
+        Route::new(delete, "/apps/{name}", Admin, apps::remove),
+        Route::new(get.clone(), "/accounts", Read, accounts::list),
+        Route::new(patch, "/accounts/{id}", Admin, accounts::change),
+        Route::new(
+            post.clone(),
+            "/accounts/{id}/confirm",
+            Admin,
+            accounts::confirm,
+        ),
+        Route::new(
+            get.clone(),
+            "/accounts/{id}/filters",
+            Read,
+            accounts::filters,
+        ),
+        Route::new(put, "/accounts/{id}/filters", Admin, accounts::put_filters),
+        Route::new(get.clone(), "/health", Read, health::show),
+        Route::new(post, "/health/snapshot", Core, health::snapshot),
         Route::new(get.clone(), "/gaps", Read, gaps::list),
         Route::new(get.clone(), "/costs", Read, costs::list),
         Route::new(get, "/audit", Read, audit::list),

@@ -10,7 +10,9 @@ use utoipa::{Modify, OpenApi};
 
 use super::auth::SESSION_COOKIE;
 use super::problem::{FieldError, Written};
-use super::{audit, commands, costs, events, gaps, quarantine, sessions, tokens};
+use super::{
+    accounts, apps, audit, commands, costs, events, gaps, health, quarantine, sessions, tokens,
+};
 use crate::domain::access::Role;
 
 #[derive(OpenApi)]
@@ -30,6 +32,10 @@ use crate::domain::access::Role;
         commands::list, commands::check, commands::release_all, commands::show, commands::retry,
         commands::release, commands::cancel,
         quarantine::list, quarantine::show, quarantine::retry,
+        apps::list, apps::put, apps::remove,
+        accounts::list, accounts::change, accounts::confirm, accounts::filters,
+        accounts::put_filters,
+        health::show, health::snapshot,
         gaps::list, costs::list, audit::list,
     ),
     components(schemas(Written<'static>, FieldError)),

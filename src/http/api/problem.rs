@@ -10,6 +10,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::flow::admin::AdminError;
+use crate::flow::registry::ChangeError;
+use crate::settings::{Fault, SettingsFaults};
 use crate::store::StoreError;
 
 /// How long to wait before a store that is full or late is asked again.
@@ -239,6 +241,44 @@ impl From<StoreError> for Problem {
             }
         }
     }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        let detail = sentence(&error.to_string());
+        match error {
+            ChangeError::Invalid(SettingsFaults(faults)) => {
+                let mut problem = Self::new(Kind::Invalid, detail);
+                problem.errors = faults.into_iter().map(FieldError::from).collect();
+                problem
+            }
+            ChangeError::Declared(_) | ChangeError::InUse(_) => Self::new(Kind::Conflict, detail),
+            ChangeError::Unknown(_) => Self::not_found(detail),
+            ChangeError::Unreadable(error) => {
+                tracing::error!(%error, "a credential cannot be read or kept");
+                Self::new(Kind::Broken, detail)
+            }
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Fault> for FieldError {
+    fn from(fault: Fault) -> Self {
+        Self {
+            field: fault.key,
+            value: fault.value.as_deref().map(cut).unwrap_or_default(),
+            expected: fault.expected,
+        }
+    }
+}
+
+/// An error's words as a sentence.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let end = if words.ends_with('.') { "" } else { "." };
+    format!("{}{}{end}", first.unwrap_or_default(), letters.as_str())
 }
 
 impl From<AdminError> for Problem {

@@ -7,8 +7,12 @@ use secrecy::SecretString;
 
 use super::{Api, ApiParts};
 use crate::broker::settings::BrokerSettings;
+use crate::flow::registry::{Declared, Directory};
 use crate::flow::reply::rules_of_tests;
+use crate::flow::rules::LiveRules;
 use crate::flow::test_event::TestEvents;
+use crate::flow::watch::HealthView;
+use crate::sealing::Sealer;
 use crate::store::{Store, StoreSettings};
 
 /// An API that this token opens; the folder of its store goes with the process.
@@ -20,13 +24,18 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
         retention: Duration::from_hours(24),
     });
     let store = store.unwrap();
-    let rules = Arc::new(rules_of_tests());
+    let rules = LiveRules::new(rules_of_tests());
     // Nothing listens there.
     let broker = Arc::new(BrokerSettings::new("amqp://127.0.0.1:1".into()));
-    let tests = TestEvents::new(store.clone(), Arc::clone(&rules), broker);
+    let tests = TestEvents::new(store.clone(), rules.clone(), broker);
+    let sealer = Sealer::new(Box::new([7; 32]).into());
+    let declared = Declared::default();
+    let directory = Directory::new(store.clone(), sealer, declared, rules);
     Arc::new(Api::new(ApiParts {
         store,
-        rules,
+        directory: Arc::new(directory),
+        health: HealthView::of_nothing(),
+        public_url: "https://channel.example".to_owned(),
         tests,
         token: token.map(SecretString::from),
         secure_cookies: true,

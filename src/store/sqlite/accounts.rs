@@ -84,6 +84,25 @@ impl Tx<'_> {
         Ok(known.unwrap_or_default())
     }
 
+    /// How long the posts of accounts may be, where X has told: weighted characters.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn post_limits(&self) -> Result<Vec<(AccountId, u32)>, StoreError> {
+        self.rows(
+            "SELECT account, post_limit FROM account_states
+             WHERE account <> 0 AND post_limit IS NOT NULL",
+            [],
+            |row| {
+                let account = UserId::from_number(number(row.get(0)?));
+                Ok((
+                    AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?),
+                    row.get(1)?,
+                ))
+            },
+        )
+    }
+
     /// Stores what is known of an account, in place of what was.
     ///
     /// # Errors

@@ -10,9 +10,11 @@ pub(super) mod journal;
 pub(super) mod ledger;
 pub(super) mod persons;
 pub(super) mod quarantine;
+pub(super) mod registry;
 mod schema;
 pub(super) mod sends;
 pub(super) mod threads;
+pub(super) mod traffic;
 pub(super) mod tx;
 mod writer;
 

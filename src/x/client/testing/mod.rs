@@ -116,6 +116,7 @@ fn app() -> App {
         bearer_token: None,
         client_id: Some("client-id".to_owned()),
         client_secret: Some("client-secret".into()),
+        owner_token: None,
         delivery: Delivery::Activity,
         tier: Tier::SelfServe,
     }
@@ -131,6 +132,7 @@ fn account() -> Account {
             secret: "token-secret".into(),
         }),
         oauth2_refresh_token: Some("seed-refresh".into()),
+        linking: None,
         sending: Sending::Live,
         blocked: Default::default(),
         monthly_budget: None,
