@@ -21,6 +21,7 @@ mod layers;
 mod normalize;
 mod plans;
 mod reads;
+mod registry;
 mod replies;
 mod routing;
 mod store;
