@@ -40,7 +40,11 @@ async fn an_app_made_by_api_answers_challenges_at_once_and_after_a_restart() {
     let (status, problem) = ask(&service, Method::PUT, "/apps/second", &app).await;
     assert_eq!(status, 400, "{problem:#}");
     assert_eq!(problem["errors"][0]["field"], "tier");
-    assert_eq!(challenge(&service, "second").await, 404, "nothing half-made");
+    assert_eq!(
+        challenge(&service, "second").await,
+        404,
+        "nothing half-made"
+    );
     let app = json!({"consumer_key": " ck2\n", "consumer_secret": "cs2"});
     let (status, made) = ask(&service, Method::PUT, "/apps/second", &app).await;
     assert_eq!(status, 200, "{made:#}");
@@ -96,7 +100,12 @@ async fn only_the_key_that_a_store_was_sealed_with_opens_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("new.key");
     fs::write(&file, format!("{new}\n")).unwrap();
-    let rotate = ["secrets", "rotate", "--new-key-file", file.to_str().unwrap()];
+    let rotate = [
+        "secrets",
+        "rotate",
+        "--new-key-file",
+        file.to_str().unwrap(),
+    ];
     service.run(&rotate).await;
     assert_eq!(service.start_in_vain().await.code(), Some(1));
     service.set("SECRETS__KEY", &new);
