@@ -106,6 +106,15 @@ digits_id! {
     MessageNumber
 }
 
+digits_id! {
+    /// Id of a webhook that X has registered.
+    WebhookId
+}
+digits_id! {
+    /// Id of one subscription of the X Activity API.
+    SubscriptionId
+}
+
 impl MessageNumber {
     /// The post of this number, if it is one.
     pub fn as_post(self) -> TweetId {

@@ -5,17 +5,23 @@
 //! Nothing is repeated here but what X refused for the kind of credential or for the names it was
 //! asked in: a refusal means that nothing was done.
 
+mod activity_subscriptions;
 mod auth;
 mod call;
+mod check;
 mod classify;
 mod direct_messages;
 mod error;
+mod heard;
 mod http;
 mod limits;
+mod linking;
 mod media;
+mod obstacle;
 mod posts;
 mod refusals;
 mod send;
+mod subscriptions;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -23,6 +29,7 @@ mod tests;
 mod transport;
 mod users;
 mod vocabulary;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,22 +38,31 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+pub use activity_subscriptions::{
+    ActivityKind, ActivitySubscription, ActivitySubscriptionsDeleted, ActivitySubscriptionsFound,
+};
 pub use auth::{Auth, Clock, TokenVault, VaultError};
 pub use call::{Call, StartingLimits};
+pub use check::{Answered, AppCheck, AppFault};
 pub use direct_messages::{
     DirectMessageContent, DirectMessageSent, DirectMessageTarget, DirectMessagesFound,
 };
 pub use error::{
     CallError, LimitScope, NotSent, Refusal, RefusalReason, UncertainBecause, Upstream,
 };
+pub use heard::{AccessLevel, Heard};
 pub use http::{NoHttpClient, http_client};
 pub use limits::{Limits, Window};
+pub use linking::{Linked, Pkce, RequestToken, SCOPES};
 pub use media::{Upload, UploadedMedia};
+pub use obstacle::{CrcFault, Obstacle};
 pub use posts::{Missing, NewPost, PostCreated, PostsFound, Since, direct_message_link};
+pub use subscriptions::SubscriptionCount;
 #[cfg(test)]
 pub(crate) use transport::error_of;
 pub use users::{Connection, Plan, Profile, UsersFound};
 pub use vocabulary::Detail;
+pub use webhooks::{ReplayJob, Webhook, offers_replay};
 
 use self::auth::bearer::Bearers;
 use self::auth::tokens::Tokens;

@@ -16,6 +16,7 @@ use url::Url;
 use super::auth::oauth1::encode;
 use super::classify::{Failure, classify};
 use super::error::{CallError, NotSent, UncertainBecause};
+use super::heard::Heard;
 use super::limits::Limits;
 use super::refusals::RefusalTexts;
 use crate::telemetry::chain;
@@ -39,6 +40,8 @@ pub(super) struct Transport {
 pub(super) enum Body {
     None,
     Json(Value),
+    /// Signed with the query by OAuth 1.0a.
+    Form(Vec<(&'static str, String)>),
     /// Texts, then the file.
     Multipart {
         texts: Vec<(&'static str, String)>,
@@ -52,6 +55,7 @@ pub(super) struct Answer {
     pub(super) body: String,
     pub(super) limits: Limits,
     pub(super) transaction_id: String,
+    pub(super) heard: Heard,
 }
 
 impl fmt::Debug for Answer {
@@ -72,12 +76,17 @@ impl Transport {
         let parsed = format!("{base}/{path}").parse::<Url>().map_err(unaskable);
         let mut url = parsed?;
         if !query.is_empty() {
-            let pairs = query
-                .iter()
-                .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
-            url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
+            url.set_query(Some(&Self::query(query)));
         }
         Ok(url)
+    }
+
+    /// A query as OAuth 1.0a signs it.
+    pub(super) fn query(parameters: &[(&str, &str)]) -> String {
+        let pairs = parameters
+            .iter()
+            .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        pairs.collect::<Vec<_>>().join("&")
     }
 
     /// Sends a call and reads its answer.
@@ -92,6 +101,7 @@ impl Transport {
         let request = match body {
             Body::None => request.timeout(self.call_timeout),
             Body::Json(value) => request.timeout(self.call_timeout).json(value),
+            Body::Form(form) => request.timeout(self.call_timeout).form(form),
             Body::Multipart { texts, media } => request
                 .timeout(self.upload_timeout)
                 .multipart(form(texts, media)),
@@ -106,12 +116,26 @@ impl Transport {
         form: &[(&str, &str)],
         basic: Option<&SecretString>,
     ) -> Result<Answer, CallError> {
+        self.succeeded(self.ask(path, form, basic).await?)
+    }
+
+    /// The same, with the answer of whatever status.
+    pub(super) async fn ask(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        basic: Option<&SecretString>,
+    ) -> Result<Answer, CallError> {
         let url = self.url(path, &[])?;
         let mut request = self.http.post(url).timeout(self.call_timeout).form(form);
         if let Some(basic) = basic {
             request = request.header(AUTHORIZATION, secret_header(basic)?);
         }
-        let answer = send(request).await?;
+        send(request).await
+    }
+
+    /// An answer, if it is one of success.
+    pub(super) fn succeeded(&self, answer: Answer) -> Result<Answer, CallError> {
         match self.failure(&answer) {
             Some(error) => Err(error),
             None => Ok(answer),
@@ -123,7 +147,7 @@ impl Transport {
         if (200..300).contains(&answer.status) {
             return None;
         }
-        let problem = read_problem(&answer.body);
+        let problem = read_problem(&answer.body).or_else(|| read_markup(&answer.body));
         let failure = Failure {
             status: answer.status,
             problem: problem.as_ref(),
@@ -132,6 +156,19 @@ impl Transport {
         };
         Some(classify(&failure, &self.texts))
     }
+}
+
+/// The form in which the endpoints of OAuth 1.0a refuse:
+/// `<errors><error code="415">Callback URL not approved ...</error></errors>`.
+fn read_markup(body: &str) -> Option<Problem<'_>> {
+    let (_, error) = body.split_once("<error code=\"")?;
+    let (code, rest) = error.split_once("\">")?;
+    let (words, _) = rest.split_once('<')?;
+    Some(Problem {
+        code: code.parse().ok().into(),
+        message: words.trim().into(),
+        ..Problem::default()
+    })
 }
 
 /// A body as an object; `None` if it is none. serde would take a list for an object, too.
@@ -182,11 +219,13 @@ async fn send(request: RequestBuilder) -> Result<Answer, CallError> {
     let status = response.status().as_u16();
     let limits = Limits::read(response.headers());
     let transaction_id = transaction_id(response.headers());
+    let heard = Heard::read(response.headers());
     Ok(Answer {
         status,
         body: read(response).await?,
         limits,
         transaction_id,
+        heard,
     })
 }
 

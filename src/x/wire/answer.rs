@@ -35,6 +35,8 @@ pub(crate) struct Problem<'a> {
     pub(crate) message: Text<'a>,
     pub(crate) error: Text<'a>,
     pub(crate) error_description: Text<'a>,
+    /// What a type leaves open, in one word: `client-not-enrolled`.
+    pub(crate) reason: Text<'a>,
     /// The id that an error beside data is about.
     pub(crate) resource_id: Text<'a>,
     pub(crate) value: Text<'a>,
@@ -62,6 +64,79 @@ pub(crate) struct DirectMessageSent<'a> {
 pub(crate) struct Done {
     pub(crate) deleted: Lenient<bool>,
     pub(crate) hidden: Lenient<bool>,
+    pub(crate) valid: Lenient<bool>,
+}
+
+/// A webhook as X has it; v1.1 sends it bare, v2 in an envelope.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Webhook<'a> {
+    pub(crate) id: Option<Raw<'a>>,
+    pub(crate) url: Text<'a>,
+    pub(crate) valid: Lenient<bool>,
+    pub(crate) created_at: Text<'a>,
+}
+
+/// How a subscription of Account Activity stands.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Subscribed {
+    pub(crate) subscribed: Lenient<bool>,
+}
+
+/// Whom a webhook of Account Activity is for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Subscribers<'a> {
+    pub(crate) subscriptions: Lenient<Vec<Raw<'a>>>,
+}
+
+/// One of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct Subscriber<'a> {
+    pub(crate) user_id: Option<Raw<'a>>,
+}
+
+/// Numbers of subscriptions, as strings.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct SubscriptionCount<'a> {
+    pub(crate) provisioned_count: Text<'a>,
+    pub(crate) subscriptions_count_all: Text<'a>,
+    /// An older name of the same.
+    pub(crate) subscriptions_count: Text<'a>,
+}
+
+/// A subscription of X Activity, or what became of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct ActivitySubscription<'a> {
+    pub(crate) subscription_id: Option<Raw<'a>>,
+    pub(crate) event_type: Text<'a>,
+    pub(crate) filter: Lenient<ActivityFilter<'a>>,
+    pub(crate) tag: Text<'a>,
+    pub(crate) webhook_id: Option<Raw<'a>>,
+    pub(crate) created_at: Text<'a>,
+    /// Only of one that was to be deleted.
+    pub(crate) deleted: Lenient<bool>,
+    /// Only of one that could not be.
+    pub(crate) message: Text<'a>,
+    pub(crate) reason: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct ActivityFilter<'a> {
+    pub(crate) user_id: Option<Raw<'a>>,
+}
+
+/// A replay that X has begun.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(crate) struct ReplayJob<'a> {
+    pub(crate) job_id: Text<'a>,
+    pub(crate) created_at: Text<'a>,
 }
 
 /// An upload, begun or ended.
