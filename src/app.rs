@@ -28,6 +28,7 @@ use crate::config::Settings;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
 use crate::flow::ingest::Ingest;
+use crate::flow::link::{LinkSettings, Linker};
 use crate::flow::media_link::MediaLinks;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
 use crate::flow::registry::{Declared, Directory};
@@ -38,7 +39,7 @@ use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
 use crate::flow::watch::Watch;
 use crate::http::private::{Part, Private, Readiness};
-use crate::http::public::Webhooks;
+use crate::http::public::{LinkPages, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
@@ -130,6 +131,14 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
+        let linker = Linker::new(
+            store.clone(),
+            sealer.clone(),
+            Arc::clone(&directory),
+            Arc::clone(&client),
+            link_settings(&settings),
+            tasks.clone(),
+        );
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
@@ -138,7 +147,13 @@ impl App {
         let mut secrets = WebhookSecrets::new(store.clone(), tasks.clone());
         let webhooks = secrets.of(&registry).await?;
         let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
-        let public = serve_public(&settings, Arc::clone(&webhooks), Arc::clone(&ingest))?;
+        let linking = LinkPages::new(Arc::new(linker), settings.x_api.base_url.as_url());
+        let linking = public::link_routes(Arc::new(linking));
+        let receiving = public::routes(Arc::clone(&webhooks), Arc::clone(&ingest));
+        let public = serve_public(&settings, move |config| {
+            receiving(config);
+            linking(config);
+        })?;
         let inboxes = InboxMonitor::new(broker);
         let watch = Watch::new(store.clone(), rules.clone(), inboxes, replies.paused());
         let servers = TaskTracker::new();
@@ -234,6 +249,35 @@ async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> 
     })
 }
 
+/// What links accounts, beside a running service; `tasks` has to be waited for.
+///
+/// # Errors
+/// When store, key or client cannot be used.
+pub async fn linker(
+    settings: &Settings,
+    store: &Store,
+    tasks: &TaskTracker,
+) -> Result<Linker, StartError> {
+    let sealer = key_file::sealer(settings, store).await?;
+    let directory = directory(settings, store, sealer.clone()).await?;
+    let client = client(settings, store, sealer.clone(), tasks)?;
+    Ok(Linker::new(
+        store.clone(),
+        sealer,
+        Arc::new(directory),
+        Arc::new(client),
+        link_settings(settings),
+        tasks.clone(),
+    ))
+}
+
+fn link_settings(settings: &Settings) -> LinkSettings {
+    LinkSettings {
+        public_url: settings.public.url.clone(),
+        private_url: settings.private.url.clone(),
+    }
+}
+
 /// X's API.
 fn client(
     settings: &Settings,
@@ -307,18 +351,12 @@ fn server(
 
 fn serve_public(
     settings: &Settings,
-    webhooks: Arc<Webhooks>,
-    ingest: Arc<Ingest>,
+    routes: impl Fn(&mut actix_web::web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<Server, StartError> {
     let listener = listen("public.listen", settings.public.listen)?;
     let cores = available_parallelism().map_or(1, usize::from);
     let workers = settings.public.workers.map_or(cores, usize::from);
-    server(
-        "public.listen",
-        listener,
-        workers,
-        public::routes(webhooks, ingest),
-    )
+    server("public.listen", listener, workers, routes)
 }
 
 fn serve_private(

@@ -63,6 +63,16 @@ pub enum Payload {
         survivor: Conversation,
         merged: ConversationId,
     },
+    /// An account can be used, for the first time or again.
+    AccountLinked {
+        app: String,
+        /// Of OAuth 2.0, as X granted them; empty with OAuth 1.0a.
+        scopes: Vec<String>,
+        reason: String,
+        at: Timestamp,
+        /// Commands that waited for it.
+        held_commands: u64,
+    },
     AccountRevoked {
         app: String,
         reason: String,
@@ -300,6 +310,7 @@ impl Payload {
             Self::ConversationRead { .. } => "conversation.read",
             Self::ConversationTyping { .. } => "conversation.typing",
             Self::ConversationMerged { .. } => "conversation.merged",
+            Self::AccountLinked { .. } => "account.linked",
             Self::AccountRevoked { .. } => "account.revoked",
             Self::AccountHealth(_) => "account.health",
             Self::CommandSucceeded(_) => "command.succeeded",
@@ -320,7 +331,10 @@ impl Payload {
             Self::ConversationMerged { survivor, .. } => Some(survivor),
             Self::CommandSucceeded(it) => it.outcome.conversation.as_ref(),
             Self::CommandFailed(it) => it.outcome.conversation.as_ref(),
-            Self::AccountRevoked { .. } | Self::AccountHealth(_) | Self::CommandDeferred(_) => None,
+            Self::AccountLinked { .. }
+            | Self::AccountRevoked { .. }
+            | Self::AccountHealth(_)
+            | Self::CommandDeferred(_) => None,
         }
     }
 
@@ -378,7 +392,9 @@ impl Payload {
             Self::ConversationMerged { survivor, merged } => {
                 (format!("{}/{merged}", survivor.id), 0)
             }
-            Self::AccountRevoked { app, at, .. } => (format!("{app}/{at}"), order(*at)),
+            Self::AccountLinked { app, at, .. } | Self::AccountRevoked { app, at, .. } => {
+                (format!("{app}/{at}"), order(*at))
+            }
             Self::AccountHealth(health) => (health.at.to_string(), order(health.at)),
             Self::CommandSucceeded(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),
             Self::CommandFailed(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),

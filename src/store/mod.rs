@@ -25,6 +25,7 @@ pub use sqlite::journal::{JournalRow, Lane, NewRow, RepublishChunk, Seen, Summar
 pub use sqlite::ledger::{
     CommandFilter, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told, Wait, Waiting,
 };
+pub use sqlite::linking::{LinkOffer, Linking};
 pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
 pub use sqlite::registry::{AppRow, LinkRow};
