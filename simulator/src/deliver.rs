@@ -29,7 +29,8 @@ const REPEATS: [Duration; 3] = [
 pub(crate) struct Parcel {
     /// Its number in the record.
     pub(crate) id: u64,
-    pub(crate) app: String,
+    /// Where it goes.
+    pub(crate) webhook: u64,
     pub(crate) body: Bytes,
     pub(crate) delay: Duration,
     /// So many attempts are still to be cut, and where.
@@ -38,10 +39,10 @@ pub(crate) struct Parcel {
 }
 
 impl Parcel {
-    pub(crate) fn new(id: u64, app: String, body: Bytes, disturbances: &Disturbances) -> Self {
+    pub(crate) fn new(id: u64, webhook: u64, body: Bytes, disturbances: &Disturbances) -> Self {
         Self {
             id,
-            app,
+            webhook,
             body,
             delay: Duration::from_millis(disturbances.delay_ms),
             cuts: disturbances.cuts,
@@ -153,7 +154,7 @@ impl Courier {
             }
             // Anything but 2xx, 4xx and 5xx invalidates the webhook at once.
             AttemptResult::Answered(status) if !matches!(status, 200..=299 | 400..=599) => {
-                self.world.invalidate(&parcel.app);
+                self.world.invalidate(parcel.webhook);
                 false
             }
             _ => false,
@@ -162,9 +163,10 @@ impl Courier {
 
     fn target(&self, parcel: &Parcel) -> Option<Target> {
         let world = self.world.lock();
-        let app = world.app(&parcel.app).ok().filter(|app| app.valid)?;
-        Some(Target {
-            webhook: app.settings.webhook.clone(),
+        let webhook = world.webhook(parcel.webhook).ok()?;
+        let app = world.app(&webhook.app).ok()?;
+        (webhook.valid && !app.suspended).then(|| Target {
+            webhook: webhook.url.clone(),
             signature: Some(sign(app.delivery_secret(), &parcel.body)),
         })
     }

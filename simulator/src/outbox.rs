@@ -104,7 +104,7 @@ impl Outbox {
             let body = Bytes::from(letter.body.json.to_string());
             for _ in 0..=disturbances.copies {
                 let id = self.record.open(delivery(&letter, body.clone()));
-                let parcel = Parcel::new(id, letter.app.clone(), body.clone(), disturbances);
+                let parcel = Parcel::new(id, letter.webhook, body.clone(), disturbances);
                 // The courier is gone only when the simulator has stopped.
                 let _ = self.courier.send(parcel);
                 ids.push(id);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::ledger::Charge;
+use super::webhooks::Check;
 use super::windows::Header;
 use crate::model::Event;
 
@@ -19,6 +20,8 @@ pub(crate) struct Answer {
     pub(crate) effect: Option<String>,
     /// What the world is to be told.
     pub(crate) event: Option<Event>,
+    /// A webhook to be asked before anything is answered.
+    pub(crate) check: Option<Check>,
 }
 
 impl Answer {

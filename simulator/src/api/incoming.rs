@@ -25,6 +25,8 @@ pub(crate) struct Incoming {
     pub(crate) target: String,
     /// The variable part of the path, if it has one.
     pub(crate) id: String,
+    /// All variable parts of the path.
+    pub(crate) parts: Vec<(String, String)>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) authorization: Option<String>,
     pub(crate) content_type: String,
@@ -60,6 +62,11 @@ impl Incoming {
             address: format!("{scheme}://{}{}", host.to_lowercase(), request.path()),
             target: request.uri().to_string(),
             id: path_part(request),
+            parts: request
+                .match_info()
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             query: query.into_owned().collect(),
             authorization: header(AUTHORIZATION),
             content_type: header(CONTENT_TYPE).unwrap_or_default(),
@@ -71,6 +78,13 @@ impl Incoming {
         let mut pairs = self.query.iter();
         let found = pairs.find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// A variable part of the path; empty where the path has none of that name.
+    pub(crate) fn part(&self, name: &str) -> &str {
+        let mut parts = self.parts.iter();
+        let found = parts.find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value)
     }
 
     /// The fields of a form; none where the body is none.

@@ -25,8 +25,10 @@ mod reply_rules;
 mod search;
 mod serve;
 mod settings;
+mod subscriptions;
 mod timelines;
 mod users;
+mod webhooks;
 mod windows;
 mod wire;
 
@@ -37,15 +39,15 @@ use actix_web::web::{Data, Payload, ServiceConfig, route};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-pub use auth::{Credentials, Permission};
+pub use auth::{ConsentError, Credentials, Decision, TokenSeen};
 pub use calls::ApiCall;
 pub use endpoint::Endpoint;
 pub use faults::{Fault, FaultKind};
 pub use ledger::{Bill, BillLine};
-pub use settings::{ApiSettings, Echo, EchoWhen, Tier};
+pub use settings::{ActivityAnswer, ApiSettings, Echo, EchoWhen, Tier};
 pub use windows::Limits;
 
-pub(crate) use auth::Tokens;
+pub(crate) use auth::{Consents, Prompt, Sent, Tokens, Wanted};
 pub(crate) use calls::CallLog;
 pub(crate) use faults::Faults;
 pub(crate) use ledger::Ledger;
@@ -67,6 +69,7 @@ pub(crate) struct Api {
 pub(crate) struct State {
     pub(crate) settings: ApiSettings,
     pub(crate) tokens: Tokens,
+    pub(crate) consents: Consents,
     pub(crate) windows: Windows,
     pub(crate) faults: Faults,
     /// So many more uploads turn out to be unreadable.
@@ -80,6 +83,7 @@ impl Api {
             state: Mutex::new(State {
                 settings,
                 tokens: Tokens::default(),
+                consents: Consents::default(),
                 windows: Windows::default(),
                 faults: Faults::new(StdRng::seed_from_u64(seed)),
                 failing_uploads: 0,

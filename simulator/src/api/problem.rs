@@ -38,6 +38,16 @@ fn typed_json(status: u16, kind: &str, title: &str, detail: &str) -> Value {
     })
 }
 
+/// The product is not open to the app.
+pub(crate) fn not_enrolled() -> Box<Answer> {
+    let detail = "The App is not enrolled in the product that this endpoint belongs to.";
+    let body = typed_json(403, "client-forbidden", "Client Forbidden", detail);
+    problem(
+        403,
+        with_all(body, json!({ "reason": "client-not-enrolled" })),
+    )
+}
+
 /// The request breaks the schema or a rule for one parameter.
 pub(crate) fn invalid(parameter: &str, value: &str, message: &str) -> Box<Answer> {
     let detail = "One or more parameters to your request was invalid.";

@@ -224,7 +224,7 @@ fn replay_ended(view: View<'_>, job: u64, complete: bool) -> Body {
         )
     };
     let json = json!({ "replay_job_status": {
-        "webhook_id": view.app.webhook_id.to_string(),
+        "webhook_id": view.world.webhook_of(&view.app.settings.name).map(|webhook| webhook.id.to_string()).unwrap_or_default(),
         "job_state": state,
         "job_state_description": description,
         "job_id": job.to_string(),

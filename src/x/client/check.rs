@@ -31,6 +31,9 @@ pub enum AppFault {
     ConsumerPair(Box<Upstream>),
     /// The bearer that is configured is not the app's.
     Bearer(Box<Upstream>),
+    /// Client id and secret of OAuth 2.0 are no pair, or the app is of the other kind at X: with a
+    /// secret or without.
+    ClientPair(Box<Upstream>),
     /// The owner's access token and secret are no pair, not this app's, or revoked.
     TokenPair(Box<Upstream>),
     /// The owner's token was made when the app could do no more than this.
@@ -79,6 +82,29 @@ impl Client {
         Answered { reply, heard }
     }
 
+    /// Shows X client id and secret of OAuth 2.0 with a refresh token that cannot be one: which of
+    /// the two does X refuse? Wrong keys are [`Obstacle::ClientPair`]. X documents none of it; its
+    /// words are those that others saw.
+    pub async fn test_client_pair(&self, app: &App) -> Answered<()> {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", "none")];
+        let sent = self
+            .ask_as_client(Call::ExchangeCode, "2/oauth2/token", app, &form)
+            .await;
+        let (call, limits, heard) = (sent.call, sent.limits, sent.heard);
+        let result = match sent.result {
+            Err(CallError::Refused(refusal)) if is_about_token(&refusal.upstream) => Ok(()),
+            Err(error) => Err(error),
+            Ok(answer) => Err(answer.uncertain(UncertainBecause::Unreadable)),
+        };
+        let reply = Reply {
+            call,
+            result,
+            limits,
+            resources: Resources::default(),
+        };
+        Answered { reply, heard }
+    }
+
     /// Whose token it is, and what it may do. A wrong one is [`Obstacle::TokenPair`] or
     /// [`Obstacle::Credential`].
     pub async fn identify(&self, auth: Auth<'_>) -> Answered<Profile> {
@@ -89,7 +115,7 @@ impl Client {
     }
 
     /// Tests everything that can be tested without a user: key and secret, the owner's token, its
-    /// level, the form of delivery, the label, our clock. What depends on a fault that was found
+    /// level, the form of delivery, the label, client id and secret, our clock. What depends on a fault that was found
     /// is not asked.
     pub async fn check_app(&self, app: &App, owner: Option<&AccessToken>) -> AppCheck {
         let mut check = AppCheck::default();
@@ -110,6 +136,11 @@ impl Client {
         if let Err(error) = asked {
             check.product_refused(app, call, error);
         }
+        if app.client_id.is_some() {
+            let client = self.test_client_pair(app).await.reply;
+            let error = client.result.err();
+            check.client_answered(client.call, error);
+        }
         check
     }
 
@@ -127,6 +158,12 @@ impl Client {
             Delivery::Activity => without_result(self.activity_subscriptions(app, 1, None).await),
         }
     }
+}
+
+/// What X says of a refresh token to a client that it knows.
+fn is_about_token(upstream: &Upstream) -> bool {
+    let words = upstream.detail.to_lowercase();
+    upstream.title == "invalid_grant" || words.contains("token was invalid")
 }
 
 fn without_result<T>(reply: Reply<T>) -> (Call, Result<(), CallError>) {
@@ -212,6 +249,16 @@ impl AppCheck {
             }
             Some(Obstacle::NotInTier | Obstacle::PermissionMissing) | None if is_forbidden => {
                 self.faults.push(AppFault::NotInTier(words));
+            }
+            _ => self.refused(call, error),
+        }
+    }
+
+    fn client_answered(&mut self, call: Call, error: Option<CallError>) {
+        let Some(error) = error else { return };
+        match (Obstacle::of(call, &error), error.upstream()) {
+            (Some(Obstacle::ClientPair), Some(words)) => {
+                self.faults.push(AppFault::ClientPair(words.clone().into()));
             }
             _ => self.refused(call, error),
         }

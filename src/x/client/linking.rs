@@ -258,7 +258,7 @@ impl Client {
     }
 
     /// A confidential client shows its secret, a public one names itself in the form.
-    async fn ask_as_client(
+    pub(super) async fn ask_as_client(
         &self,
         call: Call,
         path: &str,

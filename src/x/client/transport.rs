@@ -158,14 +158,23 @@ impl Transport {
     }
 }
 
-/// The form in which the endpoints of OAuth 1.0a refuse:
-/// `<errors><error code="415">Callback URL not approved ...</error></errors>`.
+/// A form in which the endpoints of OAuth 1.0a refuse: `<errors><error code="415">Callback URL not
+/// approved ...</error></errors>`, or `<hash><error>Desktop applications ...</error></hash>`.
 fn read_markup(body: &str) -> Option<Problem<'_>> {
-    let (_, error) = body.split_once("<error code=\"")?;
-    let (code, rest) = error.split_once("\">")?;
+    let (_, errors) = body.trim_start().strip_prefix("<?xml")?.split_once("?>")?;
+    let errors = errors.trim_start();
+    let errors = ["<errors>", "<hash>"]
+        .iter()
+        .find_map(|name| errors.strip_prefix(name))?;
+    let (attribute, rest) = errors
+        .trim_start()
+        .strip_prefix("<error")?
+        .split_once('>')?;
     let (words, _) = rest.split_once('<')?;
+    let code = attribute.trim().strip_prefix("code=\"");
+    let code = code.and_then(|code| code.strip_suffix('"')?.parse().ok());
     Some(Problem {
-        code: code.parse().ok().into(),
+        code: code.into(),
         message: words.trim().into(),
         ..Problem::default()
     })

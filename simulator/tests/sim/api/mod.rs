@@ -2,11 +2,16 @@
 
 mod auth;
 mod client;
+mod console;
 mod control;
+mod desk;
 mod faults;
 mod limits;
+mod linking;
 mod media;
 mod messages;
 mod posts;
 mod reads;
 mod replies;
+mod subscriptions;
+mod webhooks;

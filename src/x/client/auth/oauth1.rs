@@ -31,7 +31,7 @@ pub(in crate::x::client) struct Signer<'a> {
     /// `None`: for the first step of linking, before there is one.
     pub(in crate::x::client) token: Option<&'a AccessToken>,
     /// Further `oauth_*` parameters of the steps of linking.
-    pub(in crate::x::client) more: &'a [(&'static str, &'a str)],
+    pub(in crate::x::client) more: &'a [(&'a str, &'a str)],
 }
 
 /// What X must see only once.

@@ -75,6 +75,15 @@ impl Recorded {
         serde_json::from_slice(&self.body).unwrap()
     }
 
+    /// The fields of a form.
+    pub(in crate::x::client) fn form(&self) -> Vec<(String, String)> {
+        let media_type = "application/x-www-form-urlencoded";
+        assert_eq!(self.header("content-type"), media_type);
+        url::form_urlencoded::parse(&self.body)
+            .into_owned()
+            .collect()
+    }
+
     pub(in crate::x::client) fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
