@@ -16,6 +16,7 @@ mod faults;
 mod hostile;
 mod http;
 mod layers;
+mod linking;
 mod normalize;
 mod plans;
 mod replies;

@@ -20,6 +20,9 @@ use crate::flow::registry::{ChangeError, NewLink, Table};
 use crate::store::{LinkOffer, Linking, SecretHash, StoreError, Tx};
 use crate::x::client::{AccessLevel, Auth, Pkce, RequestToken, SCOPES};
 
+/// The scope that brings a refresh token.
+const LASTING: &str = "offline.access";
+
 /// An account that was linked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Linked {
@@ -192,7 +195,7 @@ impl Linker {
         now: Timestamp,
     ) -> Result<Linked, LinkError> {
         if let Granted::Pair(pair) = granted {
-            refuse_missing(&pair.scopes)?;
+            refuse_missing(pair)?;
         }
         let person = self.identify(app, granted, now).await?;
         if let Some(expected) = &offer.username
@@ -378,12 +381,17 @@ fn take(
 }
 
 /// X grants what the person allows and the app may ask for. Where it does not say, by RFC 6749, it
-/// is all that was asked for.
-fn refuse_missing(granted: &str) -> Result<(), LinkError> {
-    let granted: Vec<_> = granted.split_whitespace().collect();
-    let missing = SCOPES.into_iter().filter(|it| !granted.contains(it));
+/// is all that was asked for; without a refresh token it was not.
+fn refuse_missing(pair: &TokenPair) -> Result<(), LinkError> {
+    let granted: Vec<_> = pair.scopes.split_whitespace().collect();
+    let is_lasting = !pair.refresh_token.expose_secret().is_empty();
+    let is_granted = |scope: &str| match scope {
+        LASTING if !is_lasting => false,
+        scope => granted.is_empty() || granted.contains(&scope),
+    };
+    let missing = SCOPES.into_iter().filter(|it| !is_granted(it));
     let missing: Vec<_> = missing.collect();
-    match granted.is_empty() || missing.is_empty() {
+    match missing.is_empty() {
         true => Ok(()),
         false => Err(LinkError::MissingScopes(missing)),
     }
