@@ -131,14 +131,14 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
-        let linker = Linker::new(
+        let linker = Arc::new(Linker::new(
             store.clone(),
             sealer.clone(),
             Arc::clone(&directory),
             Arc::clone(&client),
             link_settings(&settings),
             tasks.clone(),
-        );
+        ));
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
@@ -147,7 +147,7 @@ impl App {
         let mut secrets = WebhookSecrets::new(store.clone(), tasks.clone());
         let webhooks = secrets.of(&registry).await?;
         let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
-        let linking = LinkPages::new(Arc::new(linker), settings.x_api.base_url.as_url());
+        let linking = LinkPages::new(linker, settings.x_api.base_url.as_url());
         let linking = public::link_routes(Arc::new(linking));
         let receiving = public::routes(Arc::clone(&webhooks), Arc::clone(&ingest));
         let public = serve_public(&settings, move |config| {

@@ -47,8 +47,8 @@ pub struct Linked {
 #[derive(Debug)]
 pub struct LinkFailed {
     pub error: LinkError,
-    /// The page to begin again at, where it is still good.
-    pub again: Option<Url>,
+    /// The address of the page to begin again at, where it is still good.
+    pub again: Option<String>,
     /// X gave a credential, and did not take it back: its owner can, at X.
     pub left_at_x: bool,
 }
@@ -99,10 +99,16 @@ impl Linker {
             Ok(linked) => {
                 tracing::info!(account.id = %linked.account, app = linked.app, "an account was linked");
             }
+            // Anybody can come with what X never said.
             Err(LinkFailed {
-                error, left_at_x, ..
+                error,
+                left_at_x: false,
+                ..
             }) => {
-                tracing::warn!(step = %error.step(), reason = error.code(), left_at_x, "an account was not linked");
+                tracing::info!(step = %error.step(), reason = error.code(), "an account was not linked");
+            }
+            Err(LinkFailed { error, .. }) => {
+                tracing::warn!(step = %error.step(), reason = error.code(), "an account was not linked, and X may hold on to what it gave");
             }
         }
         ended
@@ -137,7 +143,7 @@ impl Linker {
         let again = is_good.then(|| self.page(&kept.page).ok());
         LinkFailed {
             error,
-            again: again.flatten(),
+            again: again.flatten().map(String::from),
             left_at_x,
         }
     }

@@ -7,7 +7,7 @@ use crate::domain::ids::AccountId;
 use crate::flow::registry::{ChangeError, Directory};
 use crate::flow::tokens;
 use crate::sealing::Sealer;
-use crate::store::{AccountState, Store};
+use crate::store::{AccountState, LinkRow, Store};
 
 /// Whether an account works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum LinkState {
     Unconfirmed,
     /// X does not accept its credential.
     Revoked,
+    /// What is kept of it cannot be read: by another key, or its app is gone.
+    Unreadable,
 }
 
 impl LinkState {
@@ -30,6 +32,7 @@ impl LinkState {
             Self::Linked => "linked",
             Self::Unconfirmed => "unconfirmed",
             Self::Revoked => "revoked",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -73,16 +76,36 @@ pub(super) async fn list(
             Some(_) => LinkState::Linked,
             None => LinkState::Unconfirmed,
         };
-        if let Some(account) = directory.linked_account(link.account).await? {
-            listed.push(Listed {
-                name: link.name,
-                avatar_url: link.avatar_url,
-                ..one(store, sealer, &account, state).await?
-            });
-        }
+        let row = match directory.linked_account(link.account).await {
+            Ok(Some(account)) => one(store, sealer, &account, state).await?,
+            // Unlinked since.
+            Ok(None) => continue,
+            Err(ChangeError::Store(error)) => return Err(error.into()),
+            Err(_) => unreadable(&link),
+        };
+        listed.push(Listed {
+            name: link.name,
+            avatar_url: link.avatar_url,
+            ..row
+        });
     }
     listed.sort_by_key(|it| it.id);
     Ok(listed)
+}
+
+fn unreadable(link: &LinkRow) -> Listed {
+    Listed {
+        id: link.account,
+        username: String::new(),
+        name: String::new(),
+        avatar_url: String::new(),
+        app: link.app.clone(),
+        state: LinkState::Unreadable,
+        since: Some(link.linked_at),
+        oauth1: false,
+        oauth2: link.oauth2,
+        scopes: Vec::new(),
+    }
 }
 
 async fn one(

@@ -16,7 +16,7 @@ use crate::flow::rules::testing::rules_of;
 use crate::flow::tokens::StoredTokens;
 use crate::settings::Known;
 use crate::settings::declared::{entered_account, entered_app};
-use crate::store::{AccountState, StoreSettings, Tx};
+use crate::store::{AccountState, LinkRow, StoreSettings, Tx};
 use crate::x::client::{ClientSettings, http_client};
 
 const NOW: &str = "2026-09-01T12:00:00Z";
@@ -747,6 +747,26 @@ async fn the_list_tells_states_kinds_and_scopes() {
         .await
         .unwrap();
     assert_eq!(states().await, [fixed, of(LinkState::Linked)]);
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_is_listed_and_can_be_unlinked() {
+    let bench = Bench::new().await;
+    let linked = bench.linked(Kind::OAuth1).await;
+    let id = linked.account;
+    let spoil = move |tx: &mut Tx<'_>| {
+        let link = tx.link(id)?.unwrap();
+        tx.put_link(&LinkRow {
+            sealed: b"spoilt".to_vec(),
+            ..link
+        })
+    };
+    bench.store.write(spoil).await.unwrap();
+    let listed = bench.linker.accounts().await.unwrap();
+    assert_eq!(listed.last().unwrap().state, LinkState::Unreadable);
+    let unlinked = bench.linker.unlink(Actor::CommandLine, id).await.unwrap();
+    assert_eq!(unlinked.left_at_x.len(), 1);
+    assert_eq!(bench.links().await, 0);
 }
 
 #[tokio::test]

@@ -59,14 +59,19 @@ impl Linker {
         if self.directory.declares_account(id) {
             return Err(ChangeError::Declared(format!("the account {id}")));
         }
-        let account = self.directory.linked_account(id).await?;
-        let account =
-            account.ok_or_else(|| ChangeError::Unknown(format!("linked account {id}")))?;
         // A refresh under way ends first: the pair to be revoked is the newest.
         self.client.forget_tokens(id).await;
-        let left_at_x = match self.app(&account.app) {
-            Ok(app) => self.end_at_x(&app, &account).await,
-            Err(_) => vec![format!("The app {} is not there any more.", account.app)],
+        let left_at_x = match self.directory.linked_account(id).await {
+            Ok(Some(account)) => match self.app(&account.app) {
+                Ok(app) => self.end_at_x(&app, &account).await,
+                Err(error) => vec![format!("Nothing was revoked: {error}")],
+            },
+            Ok(None) => return Err(ChangeError::Unknown(format!("linked account {id}"))),
+            Err(ChangeError::Store(error)) => return Err(error.into()),
+            // It could never be got rid of otherwise.
+            Err(error) => vec![format!(
+                "Nothing was revoked, its settings cannot be read: {error}."
+            )],
         };
         self.directory.unlink(by, id).await?;
         self.client.forget_tokens(id).await;

@@ -118,7 +118,7 @@ impl LinkPages {
             step: error.step().to_string(),
             words: error.words(),
             fix: error.fix(),
-            again: failed.again.map(String::from),
+            again: failed.again,
             left_at_x: failed.left_at_x,
         };
         self.page(status(&error), &page)
@@ -233,7 +233,7 @@ fn refused(pages: &LinkPages, token: &str, error: LinkError) -> HttpResponse {
         error,
         LinkError::UnknownOffer | LinkError::OfferExpired | LinkError::OfferUsed
     );
-    let again = || pages.linker.page(token).ok();
+    let again = || pages.linker.page(token).ok().map(String::from);
     pages.failed(LinkFailed {
         again: (!is_spent).then(again).flatten(),
         ..error.into()
