@@ -24,6 +24,7 @@ use crate::attachments::vault::{Vault, VaultError};
 use crate::broker::consumer::{Consumer, ConsumerState};
 use crate::broker::inbox::InboxMonitor;
 use crate::broker::publisher::Publisher;
+use crate::broker::settings::BrokerSettings;
 use crate::config::Settings;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
@@ -35,9 +36,11 @@ use crate::flow::registry::{Declared, Directory};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::Replies;
 use crate::flow::rules::{LiveRules, Rules};
+use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
-use crate::flow::watch::Watch;
+use crate::flow::watch::{Board, HealthView, Watch, Watched};
+use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{LinkPages, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
@@ -143,7 +146,29 @@ impl App {
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
-        let private = serve_private(&settings, &store, states, readiness.clone(), rules.clone())?;
+        let inboxes = InboxMonitor::new(Arc::clone(&broker));
+        let watched = Watched {
+            inboxes,
+            paused: replies.paused(),
+            board: Board::default(),
+            traffic: ingest.traffic(),
+        };
+        let watch = Watch::new(store.clone(), rules.clone(), watched);
+        let api = api(
+            &settings,
+            &store,
+            &broker,
+            Arc::clone(&directory),
+            watch.view(),
+        );
+        let private = serve_private(
+            &settings,
+            &store,
+            api,
+            states,
+            readiness.clone(),
+            rules.clone(),
+        )?;
         let mut secrets = WebhookSecrets::new(store.clone(), tasks.clone());
         let webhooks = secrets.of(&registry).await?;
         let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
@@ -154,8 +179,6 @@ impl App {
             receiving(config);
             linking(config);
         })?;
-        let inboxes = InboxMonitor::new(broker);
-        let watch = Watch::new(store.clone(), rules.clone(), inboxes, replies.paused());
         let servers = TaskTracker::new();
         let (public_handle, private_handle) = (public.handle, private.handle);
         servers.spawn(public.running);
@@ -177,7 +200,7 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
-        let upkeep = upkeep::run(store.clone(), ingest, stop.clone());
+        let upkeep = upkeep::run(store.clone(), ingest, settings.unwanted, stop.clone());
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
         Ok(Self {
@@ -359,16 +382,39 @@ fn serve_public(
     server("public.listen", listener, workers, routes)
 }
 
+/// What the JSON API works with.
+fn api(
+    settings: &Settings,
+    store: &Store,
+    broker: &Arc<BrokerSettings>,
+    directory: Arc<Directory>,
+    health: HealthView,
+) -> Arc<Api> {
+    let url = settings.private.url.as_ref();
+    let public_url = settings.public.url.as_ref();
+    let rules = directory.rules().clone();
+    Arc::new(Api::new(ApiParts {
+        store: store.clone(),
+        directory,
+        health,
+        public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
+        tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
+        token: settings.private.token.clone(),
+        secure_cookies: url.is_some_and(|url| url.as_str().starts_with("https:")),
+    }))
+}
+
 fn serve_private(
     settings: &Settings,
     store: &Store,
+    api: Arc<Api>,
     (relay, consumer): (RelayState, ConsumerState),
     readiness: Readiness,
     rules: LiveRules,
 ) -> Result<Server, StartError> {
     let (shown, gauged) = (store.clone(), store.clone());
     let private = Private {
-        token: settings.private.token.clone(),
+        api,
         readiness,
         parts: Box::new(move || {
             let links = [

@@ -4,6 +4,7 @@
 mod accounts;
 mod commands;
 mod events;
+mod filters;
 mod probe;
 mod quarantine;
 mod secrets;
@@ -51,6 +52,9 @@ enum Command {
     /// Events of the journal.
     #[command(subcommand)]
     Events(events::Command),
+    /// Filters.
+    #[command(subcommand)]
+    Filters(filters::Command),
     /// Commands of the helpdesk core.
     #[command(subcommand)]
     Commands(commands::Command),
@@ -94,7 +98,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let store = open_store(&settings)?;
             print(&command.run(&settings, &store).await?)?;
         }
-        Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        Command::Events(command) => {
+            let store = open_store(&settings)?;
+            let mut accounts = Vec::new();
+            if command.concerns_accounts() {
+                let rules = open_directory(&settings, &store).await?.rules().now();
+                accounts.extend(rules.registry.accounts().map(|account| account.id));
+            }
+            print(&command.run(&store, accounts).await?)?;
+        }
+        Command::Filters(command) => {
+            let store = open_store(&settings)?;
+            let rules = open_directory(&settings, &store).await?.rules().now();
+            print(&command.run(&store, &rules.registry).await?)?;
+        }
         Command::Commands(command) => {
             let store = open_store(&settings)?;
             let directory = open_directory(&settings, &store).await?;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::record::{Attempt, AttemptResult, Delivery, DeliveryState, Record};
+use crate::replay::{DeliveryLog, Logged};
 use crate::settings::{CutPoint, Disturbances, Settings};
 use crate::shared::SharedWorld;
 use crate::signature::{SIGNATURE_HEADER, sign};
@@ -36,6 +37,8 @@ pub(crate) struct Parcel {
     /// So many attempts are still to be cut, and where.
     pub(crate) cuts: u32,
     pub(crate) cut_point: CutPoint,
+    /// What the log is told at the first try.
+    pub(crate) untried: Option<Logged>,
 }
 
 impl Parcel {
@@ -47,6 +50,7 @@ impl Parcel {
             delay: Duration::from_millis(disturbances.delay_ms),
             cuts: disturbances.cuts,
             cut_point: disturbances.cut_point,
+            untried: None,
         }
     }
 }
@@ -57,6 +61,7 @@ pub(crate) struct Courier {
     pub(crate) http: reqwest::Client,
     pub(crate) world: SharedWorld,
     pub(crate) record: Arc<Record>,
+    pub(crate) log: Arc<DeliveryLog>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     time_scale: f64,
@@ -69,6 +74,7 @@ impl Courier {
             http,
             world,
             record: Arc::new(Record::new(settings.kept_deliveries)),
+            log: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             time_scale: settings.time_scale,
@@ -116,6 +122,10 @@ impl Courier {
             self.record.close(parcel.id, DeliveryState::Withheld);
             return true;
         };
+        if let Some(logged) = parcel.untried.take() {
+            let webhook = target.webhook.clone();
+            self.log.add(Logged { webhook, ..logged });
+        }
         let attempt = if parcel.cuts > 0 {
             parcel.cuts -= 1;
             timed(target.cut(&parcel.body, parcel.cut_point)).await
@@ -134,7 +144,13 @@ impl Courier {
         target: Target,
         body: Bytes,
     ) -> AttemptResult {
-        let id = self.record.open(Delivery::new(app, body.clone()));
+        self.once(Delivery::new(app, body), target).await
+    }
+
+    /// The same with anything, which is not repeated.
+    pub(crate) async fn once(&self, delivery: Delivery, target: Target) -> AttemptResult {
+        let body = delivery.body.clone();
+        let id = self.record.open(delivery);
         let attempt = timed(target.send(self, body)).await;
         let result = attempt.result.clone();
         self.record.attempted(id, attempt);

@@ -14,6 +14,8 @@ pub(crate) struct Letter {
     /// Where it goes.
     pub(crate) webhook: u64,
     pub(crate) body: Body,
+    /// When it happened.
+    pub(crate) at_ms: i64,
 }
 
 /// One letter for each subscription that X would tell.
@@ -42,7 +44,7 @@ fn letters_to(world: &World, app: &App, event: &Event) -> Vec<Letter> {
             };
             let subscriptions = world.subscriptions_of(name, account.id);
             for body in forms::bodies(view, event, form) {
-                letters.extend(addressed(subscriptions, form, &body));
+                letters.extend(addressed(subscriptions, form, &body, world.now_ms()));
             }
         }
     }
@@ -56,7 +58,7 @@ fn letters_to(world: &World, app: &App, event: &Event) -> Vec<Letter> {
 }
 
 /// The same body to each webhook that a subscription to it names, once.
-fn addressed(subscriptions: &[Subscription], form: Form, body: &Body) -> Vec<Letter> {
+fn addressed(subscriptions: &[Subscription], form: Form, body: &Body, at_ms: i64) -> Vec<Letter> {
     let wanting = subscriptions
         .iter()
         .filter(|subscription| subscription.wants(form, &body.events, &body.json));
@@ -72,6 +74,7 @@ fn addressed(subscriptions: &[Subscription], form: Form, body: &Body) -> Vec<Let
                 form,
                 webhook,
                 body: tagged(body, subscription.tag.as_deref()),
+                at_ms,
             });
         }
     }

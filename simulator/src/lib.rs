@@ -27,6 +27,7 @@ mod outbox;
 mod page;
 mod photo;
 mod record;
+mod replay;
 mod server;
 mod settings;
 mod shared;
@@ -37,7 +38,7 @@ mod text;
 
 pub use api::{
     ActivityAnswer, ApiCall, ApiSettings, Bill, BillLine, ConsentError, Credentials, Decision,
-    Echo, EchoWhen, Endpoint, Fault, FaultKind, Limits, Tier, TokenSeen,
+    Echo, EchoWhen, Endpoint, Fault, FaultKind, Limits, SecondStream, StreamFault, Tier, TokenSeen,
 };
 pub use crc::{CrcError, CrcFailure, CrcReport};
 pub use model::{
@@ -49,7 +50,7 @@ pub use record::{Attempt, AttemptResult, Delivery, DeliveryState};
 pub use settings::{CutPoint, Disturbances, MediaBase, Settings};
 pub use signature::{SIGNATURE_HEADER, sign};
 pub use simulator::{
-    MessageSeen, PostSeen, RawSignature, SignedBody, Simulator, StartError, SubscriptionSeen,
-    WebhookSeen,
+    MessageSeen, Pace, PostSeen, RawSignature, SignedBody, Simulator, StartError, Storm,
+    StreamSeen, SubscriptionSeen, Traffic, WebhookSeen, Written,
 };
 pub use spec::AppSpec;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -94,15 +95,18 @@ fn names(r: &mut Reader<'_>) -> Option<Names> {
     })
 }
 
-pub(super) fn store(r: &mut Reader<'_>) -> Option<StoreSettings> {
+/// Also how long is remembered what nobody wanted.
+pub(super) fn store(r: &mut Reader<'_>) -> Option<(StoreSettings, Duration)> {
     let path = r.required_secret_as("url", value::store_url);
     let max_bytes = r.required("max_bytes", value::size);
     let retention = r.required("retention", value::duration);
-    Some(StoreSettings {
+    let unwanted = r.required("unwanted", value::duration);
+    let settings = StoreSettings {
         path: path?,
         max_bytes: max_bytes?,
         retention: retention?,
-    })
+    };
+    Some((settings, unwanted?))
 }
 
 pub(super) fn attachments(

@@ -11,6 +11,7 @@ mod source;
 mod tests;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub private: PrivateConfig,
     pub broker: BrokerSettings,
     pub store: StoreSettings,
+    /// `store.unwanted`: how long is remembered what no filter wanted.
+    pub unwanted: Duration,
     pub secrets: Secrets,
     pub x_api: XApi,
     pub reconcile: Reconcile,
@@ -84,6 +87,7 @@ impl Settings {
         if let (Some(public), Some(x_api)) = (&public, &x_api) {
             check_public_url(r, public, x_api, &declared.apps);
         }
+        let (store, unwanted) = store.unzip();
         Some(Self {
             apps: declared.apps,
             accounts: declared.accounts,
@@ -93,6 +97,7 @@ impl Settings {
             private: private?,
             broker: broker?,
             store: store?,
+            unwanted: unwanted?,
             secrets: secrets?,
             x_api: x_api?,
             reconcile: reconcile?,

@@ -14,5 +14,6 @@ pub mod outcome;
 pub mod price;
 pub mod registry;
 pub mod reply;
+pub mod storm;
 pub mod term;
 pub mod text;

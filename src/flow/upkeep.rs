@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ingest::Ingest;
 use crate::domain::registry::Registry;
-use crate::store::{GapReason, Store, StoreError, ThreadsSweep};
+use crate::store::{GapReason, Store, StoreError, ThreadsSweep, hour_of};
 
 /// How exactly a downtime is known.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
@@ -25,6 +25,8 @@ const THREADS_KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
 const COMMANDS_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// More than a year, to compare with the year before.
 const COSTS_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// A month to look at; two weeks tell what is usual.
+const TRAFFIC_KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Share of the cap, in percent, above which confirmed bodies go, oldest first.
 const PRUNE_ABOVE: u64 = 80;
 
@@ -50,8 +52,13 @@ pub async fn note_downtime(
         .await
 }
 
-/// Keeps the store in order until `stop`.
-pub async fn run(store: Store, ingest: Arc<Ingest>, stop: CancellationToken) {
+/// Keeps the store in order until `stop`. What nobody wanted is remembered for `unwanted_for`.
+pub async fn run(
+    store: Store,
+    ingest: Arc<Ingest>,
+    unwanted_for: Duration,
+    stop: CancellationToken,
+) {
     let [mut alive, mut prune_due, mut retry] =
         [ALIVE_EVERY, PRUNE_EVERY, RETRY_EVERY].map(|period| {
             let mut ticks = interval(period);
@@ -71,11 +78,17 @@ pub async fn run(store: Store, ingest: Arc<Ingest>, stop: CancellationToken) {
                 report("clean-up", prune(&store, Timestamp::now()).await);
                 let swept = prune_threads(&store, &mut sweep, Timestamp::now()).await;
                 report("clean-up of threads", swept);
+                let pruned = prune_sightings(&store, unwanted_for, Timestamp::now()).await;
+                report("clean-up of what nobody wanted", pruned);
             }
             _ = retry.tick() => {
                 report("noting gaps", ingest.note_refusals().await);
                 if let Err(error) = ingest.retry_quarantined().await {
                     tracing::warn!(%error, "kept deliveries were not tried again");
+                }
+                report("telling of storms", ingest.watch_storms(Timestamp::now()).await);
+                if let Err(error) = ingest.release_held().await {
+                    tracing::warn!(%error, "messages held back were not let through");
                 }
             }
         }
@@ -116,6 +129,8 @@ pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
         .await?;
     chunks(store, move |tx| tx.prune_bodies(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_seen(kept_since, CHUNK)).await?;
+    chunks(store, move |tx| tx.prune_held(kept_since, CHUNK)).await?;
+    chunks(store, move |tx| tx.prune_storms(now, kept_since, CHUNK)).await?;
     prune_replies(store, kept_since, now).await?;
     let limit = settings.max_bytes / 100 * PRUNE_ABOVE;
     chunks(store, move |tx| {
@@ -139,7 +154,25 @@ async fn prune_replies(
     chunks(store, move |tx| tx.prune_commands(commands_since, CHUNK)).await?;
     chunks(store, move |tx| tx.blank_commands(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_echoes(kept_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK)).await
+    chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK)).await?;
+    let hours_since = hour_of(before(now, TRAFFIC_KEPT));
+    chunks(store, move |tx| tx.prune_traffic(hours_since, CHUNK)).await
+}
+
+/// Forgets what filters looked at in messages that nobody wanted: what is older than `kept`, and the
+/// oldest while there is too much of it.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn prune_sightings(
+    store: &Store,
+    kept: Duration,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let kept = kept.min(store.settings().retention);
+    let since = before(now, SignedDuration::try_from(kept).unwrap_or_default());
+    let limit = store.settings().sightings_limit();
+    chunks(store, move |tx| tx.prune_sightings(since, limit, CHUNK)).await
 }
 
 /// Goes on with the search for threads that nobody has come back to.

@@ -9,6 +9,7 @@ use super::value::{self, Parsed};
 use crate::domain::account::{AccessToken, Account, App, Delivery, Enrich, Sending, Tier};
 use crate::domain::filter::{Filter, Match, Route, SpamConditions};
 use crate::domain::ids::AccountId;
+use crate::domain::storm::StormLimit;
 
 /// What the configuration declares of X.
 #[derive(Clone, Debug, Default)]
@@ -304,7 +305,12 @@ fn filter(r: &mut Reader<'_>, known: &Known) -> Option<Filter> {
     let reposts = r.or("reposts", value::boolean, false);
     let own = r.or("own", value::boolean, false);
     let conditions = conditions(r);
+    let storm = r.optional_section("storm", storm);
     let matches = matches?;
+    if storm.is_some() && matches == Match::DirectMessages {
+        let expected = "expected with another match: direct messages are never held back";
+        r.fault("storm", None, expected);
+    }
     Some(Filter {
         account: account??,
         route: Route {
@@ -316,6 +322,16 @@ fn filter(r: &mut Reader<'_>, known: &Known) -> Option<Filter> {
         reposts,
         own,
         conditions,
+        storm,
+    })
+}
+
+fn storm(r: &mut Reader<'_>) -> Option<StormLimit> {
+    let messages = r.required("messages", value::storm_messages);
+    let per = r.required("per", value::storm_time);
+    Some(StormLimit {
+        messages: messages?,
+        per: per?,
     })
 }
 

@@ -6,6 +6,7 @@ mod fault;
 pub(crate) mod reader;
 pub(crate) mod toml;
 pub(crate) mod value;
+pub mod written;
 
 pub use declared::Known;
 pub(crate) use fault::Faults;

@@ -139,6 +139,16 @@ impl<'f> Reader<'f> {
         self.read_table(key, value, read)
     }
 
+    /// A table inside this one that may be left out.
+    pub(crate) fn optional_section<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&mut Reader<'f>) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.take(key)?;
+        self.read_table(key, value, read)
+    }
+
     fn read_table<T>(
         &self,
         key: &str,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::domain::ids::UserId;
 use crate::domain::money::{InvalidUsd, Usd};
+use crate::domain::storm::StormLimit;
 use crate::domain::term::Term;
 use crate::domain::text::LONG_POST_LIMIT;
 
@@ -118,6 +119,20 @@ pub(crate) fn positive_count(value: &Value) -> Parsed<usize> {
     let read = count_or_zero(value).ok().flatten();
     read.map(NonZeroUsize::get)
         .ok_or_else(|| expected.to_owned())
+}
+
+pub(crate) fn storm_messages(value: &Value) -> Parsed<NonZeroU32> {
+    let read = count(value).ok().and_then(NonZeroU32::new);
+    read.ok_or_else(|| "expected a whole number from 1 to 4294967295".to_owned())
+}
+
+/// From a second to a month: longer ago than bodies are kept, nothing is counted.
+pub(crate) fn storm_time(value: &Value) -> Parsed<Duration> {
+    let longest = Duration::from_hours(30 * 24);
+    let read = duration(value).ok();
+    let fits = |time: &Duration| (StormLimit::SHORTEST..=longest).contains(time);
+    read.filter(fits)
+        .ok_or_else(|| "expected a duration from \"1s\" to \"30d\", e.g. \"1h\"".to_owned())
 }
 
 pub(crate) fn size(value: &Value) -> Parsed<u64> {

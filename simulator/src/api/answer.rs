@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::ledger::Charge;
+use super::replay::ReplayJob;
+use super::stream::Live;
 use super::webhooks::Check;
 use super::windows::Header;
 use crate::model::Event;
@@ -22,6 +24,10 @@ pub(crate) struct Answer {
     pub(crate) event: Option<Event>,
     /// A webhook to be asked before anything is answered.
     pub(crate) check: Option<Check>,
+    /// What goes on after the head, in place of `body`.
+    pub(crate) live: Option<Live>,
+    /// What X does before it answers so.
+    pub(crate) replay: Option<ReplayJob>,
 }
 
 impl Answer {

@@ -114,6 +114,28 @@ pub enum Endpoint {
     UnsubscribeUserV1,
     /// `GET /1.1/account_activity/subscriptions/count.json`
     CountAccountsV1,
+    /// `GET /2/tweets/search/stream`
+    Stream,
+    /// `GET /2/tweets/search/stream/rules`
+    Rules,
+    /// `POST /2/tweets/search/stream/rules`
+    ChangeRules,
+    /// `GET /2/tweets/search/stream/rules/counts`
+    RuleCounts,
+    /// `POST /2/webhooks/replay`
+    Replay,
+    /// `POST /2/compliance/jobs`
+    CreateComplianceJob,
+    /// `GET /2/compliance/jobs`
+    ComplianceJobs,
+    /// `GET /2/compliance/jobs/{id}`
+    ComplianceJob,
+    /// `GET /2/usage/tweets`
+    PostUsage,
+    /// What `media_url_https` of a direct message says
+    MessageMediaFile,
+    /// `GET /2/dm_conversations/media/{dm_id}/{media_id}/{resource_id}`
+    MessageMedia,
     /// `POST /oauth2/token`: the app's bearer token
     AppToken,
     /// `POST /2/oauth2/token`: a user's tokens of OAuth 2.0
@@ -137,7 +159,7 @@ pub(crate) struct Access {
 
 impl Endpoint {
     /// Every one; those with fixed paths before those with ids in the same place.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 67] = [
         Self::CreatePost,
         Self::SearchRecent,
         Self::DeletePost,
@@ -190,6 +212,17 @@ impl Endpoint {
         Self::ListAccountsV1,
         Self::UnsubscribeUserV1,
         Self::CountAccountsV1,
+        Self::Stream,
+        Self::RuleCounts,
+        Self::Rules,
+        Self::ChangeRules,
+        Self::Replay,
+        Self::CreateComplianceJob,
+        Self::ComplianceJobs,
+        Self::ComplianceJob,
+        Self::PostUsage,
+        Self::MessageMediaFile,
+        Self::MessageMedia,
         Self::AppToken,
         Self::UserToken,
         Self::RevokeUserToken,
@@ -290,6 +323,20 @@ impl Endpoint {
                 Method::GET,
                 "/1.1/account_activity/subscriptions/count.json",
             ),
+            Self::Stream => (Method::GET, "/2/tweets/search/stream"),
+            Self::Rules => (Method::GET, "/2/tweets/search/stream/rules"),
+            Self::ChangeRules => (Method::POST, "/2/tweets/search/stream/rules"),
+            Self::RuleCounts => (Method::GET, "/2/tweets/search/stream/rules/counts"),
+            Self::Replay => (Method::POST, "/2/webhooks/replay"),
+            Self::CreateComplianceJob => (Method::POST, "/2/compliance/jobs"),
+            Self::ComplianceJobs => (Method::GET, "/2/compliance/jobs"),
+            Self::ComplianceJob => (Method::GET, "/2/compliance/jobs/{id}"),
+            Self::PostUsage => (Method::GET, "/2/usage/tweets"),
+            Self::MessageMediaFile => (Method::GET, "/1.1/ton/data/dm/{id}/{medium}/{file}"),
+            Self::MessageMedia => (
+                Method::GET,
+                "/2/dm_conversations/media/{id}/{medium}/{file}",
+            ),
             Self::AppToken => (Method::POST, "/oauth2/token"),
             Self::UserToken => (Method::POST, "/2/oauth2/token"),
             Self::RevokeUserToken => (Method::POST, "/2/oauth2/revoke"),
@@ -348,11 +395,20 @@ impl Endpoint {
 
     fn takes_oauth1(self) -> bool {
         // The pages give the list of webhooks to bearers alone, but not what is done to them.
-        !self.is_for_apps_alone() && !matches!(self, Self::MediaMetadata | Self::ListWebhooks)
+        !self.is_for_apps_alone()
+            && !self.is_of_app()
+            && !matches!(
+                self,
+                Self::MediaMetadata | Self::MessageMedia | Self::ListWebhooks
+            )
     }
 
     fn takes_oauth2(self) -> bool {
-        !self.is_for_apps_alone() && !self.is_about_webhooks() && !self.is_v1_activity()
+        !self.is_for_apps_alone()
+            && !self.is_of_app()
+            && !self.is_about_webhooks()
+            && !self.is_v1_activity()
+            && self != Self::MessageMediaFile
     }
 
     fn is_about_messages(self) -> bool {
@@ -365,6 +421,24 @@ impl Endpoint {
                 | Self::MessagesIn
                 | Self::GetMessage
                 | Self::DeleteMessage
+                | Self::MessageMediaFile
+                | Self::MessageMedia
+        )
+    }
+
+    /// Whether it is the app's own matter, whoever uses it.
+    fn is_of_app(self) -> bool {
+        matches!(
+            self,
+            Self::Stream
+                | Self::Rules
+                | Self::ChangeRules
+                | Self::RuleCounts
+                | Self::Replay
+                | Self::CreateComplianceJob
+                | Self::ComplianceJobs
+                | Self::ComplianceJob
+                | Self::PostUsage
         )
     }
 
@@ -387,7 +461,7 @@ impl Endpoint {
     }
 
     fn takes_bearer(self) -> bool {
-        if self.is_for_apps_alone() || self.is_about_webhooks() {
+        if self.is_for_apps_alone() || self.is_about_webhooks() || self.is_of_app() {
             return true;
         }
         matches!(
@@ -417,6 +491,7 @@ impl Endpoint {
             Self::Messages | Self::MessagesWith | Self::MessagesIn | Self::GetMessage => {
                 &["dm.read", "tweet.read", "users.read"]
             }
+            Self::MessageMedia => &["dm.read"],
             Self::MediaUpload
             | Self::MediaInitialize
             | Self::MediaAppend
@@ -476,6 +551,12 @@ impl Endpoint {
             Self::ListAccountsV1 => Limits::of(Some(50), None),
             _ if self.is_about_webhooks() => Limits::of(Some(450), Some(450)),
             _ if self.is_v1_activity() => Limits::of(Some(15), Some(15)),
+            Self::Stream | Self::PostUsage => Limits::of(Some(50), None),
+            Self::Rules | Self::RuleCounts => Limits::of(Some(450), None),
+            Self::ChangeRules | Self::Replay => Limits::of(Some(100), None),
+            Self::CreateComplianceJob | Self::ComplianceJobs | Self::ComplianceJob => {
+                Limits::of(Some(150), None)
+            }
             _ => Limits::default(),
         }
     }

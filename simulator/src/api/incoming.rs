@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RANGE};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
@@ -30,6 +30,8 @@ pub(crate) struct Incoming {
     pub(crate) query: Vec<(String, String)>,
     pub(crate) authorization: Option<String>,
     pub(crate) content_type: String,
+    /// The part of a file that is wanted, as sent.
+    pub(crate) range: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -70,6 +72,7 @@ impl Incoming {
             query: query.into_owned().collect(),
             authorization: header(AUTHORIZATION),
             content_type: header(CONTENT_TYPE).unwrap_or_default(),
+            range: header(RANGE),
             body: Bytes::new(),
         }
     }
@@ -155,7 +158,7 @@ fn path_part(request: &HttpRequest) -> String {
     found.unwrap_or_default().to_owned()
 }
 
-async fn read_body(mut payload: Payload) -> Result<Bytes, Unread> {
+pub(super) async fn read_body(mut payload: Payload) -> Result<Bytes, Unread> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_broken| Unread::BrokenOff)?;

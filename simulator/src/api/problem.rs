@@ -29,6 +29,11 @@ pub(crate) fn typed(status: u16, kind: &str, title: &str, detail: &str) -> Box<A
     problem(status, typed_json(status, kind, title, detail))
 }
 
+/// The `type` of a problem.
+pub(crate) fn kind(name: &str) -> String {
+    format!("{PROBLEMS}{name}")
+}
+
 fn typed_json(status: u16, kind: &str, title: &str, detail: &str) -> Value {
     json!({
         "title": title,

@@ -16,9 +16,8 @@ use super::faults::{Fault, FaultKind, Subject};
 use super::incoming::{Incoming, Unread};
 use super::settings::{Echo, EchoWhen};
 use super::wire::Wire;
-use super::{
-    State, media, messages, posts, problem, search, subscriptions, timelines, users, webhooks,
-};
+use super::{State, media, messages, posts, problem, search, subscriptions, timelines, users};
+use super::{compliance, message_media, replay, rules, stream, usage, webhooks};
 use crate::model::World;
 use crate::simulator::Simulator;
 
@@ -156,6 +155,9 @@ async fn answer(began: Began, incoming: Incoming) -> (Answer, Option<Fault>) {
         let (done, deliveries) = perform(&began, &incoming, parts, verdict, echo, fails);
         answer = webhooks::checked(&simulator, done).await;
         simulator.first_attempts(&deliveries).await;
+        if let Some(job) = answer.replay.take() {
+            answer = replay::begin(&simulator, job, answer).await;
+        }
     }
     if let Some(what) = what {
         answer = distort(&began, what, caller.as_ref(), answer);
@@ -292,7 +294,11 @@ fn gated(
         world,
         parts: &parts?,
     };
-    let outcome = run(endpoint, call);
+    let read_on = |day| simulator.api().ledger().posts_read(&caller.app, day);
+    let outcome = match endpoint {
+        Endpoint::PostUsage => usage::posts(call, read_on),
+        _ => run(endpoint, call),
+    };
     if let Ok(answer) = &outcome {
         let mut ledger = simulator.api().ledger();
         ledger.charge(&caller.app, &answer.charges, now_ms);
@@ -353,7 +359,18 @@ fn run(endpoint: Endpoint, call: Call<'_>) -> Outcome {
         Endpoint::UnsubscribeV1 | Endpoint::UnsubscribeUserV1 => subscriptions::v1::delete(call),
         Endpoint::ListAccountsV1 => subscriptions::v1::list(call),
         Endpoint::CountAccountsV1 => subscriptions::v1::count(call),
-        Endpoint::RequestToken
+        Endpoint::Stream => stream::connect(call),
+        Endpoint::Rules => rules::list(call),
+        Endpoint::ChangeRules => rules::change(call),
+        Endpoint::RuleCounts => rules::counts(call),
+        Endpoint::Replay => replay::order(call),
+        Endpoint::CreateComplianceJob => compliance::create(call),
+        Endpoint::ComplianceJobs => compliance::list(call),
+        Endpoint::ComplianceJob => compliance::one(call),
+        Endpoint::MessageMediaFile => message_media::by_address(call),
+        Endpoint::MessageMedia => message_media::by_ids(call),
+        Endpoint::PostUsage
+        | Endpoint::RequestToken
         | Endpoint::AccessToken
         | Endpoint::AppToken
         | Endpoint::UserToken
@@ -461,7 +478,12 @@ fn send(wire: Option<&Wire>, answer: &Answer, fault: Option<&Fault>) -> HttpResp
                 wire.close();
             })
         }
-        _ => respond(answer),
+        _ => {
+            if let Some(live) = &answer.live {
+                live.attach(wire);
+            }
+            respond(answer)
+        }
     }
 }
 
@@ -480,7 +502,10 @@ fn respond(answer: &Answer) -> HttpResponse {
     for (name, value) in &answer.headers {
         response.insert_header((name.as_str(), value.as_str()));
     }
-    response.body(answer.body.clone())
+    match &answer.live {
+        Some(live) => response.streaming(live.body()),
+        None => response.body(answer.body.clone()),
+    }
 }
 
 /// The answer as bytes, to be cut.

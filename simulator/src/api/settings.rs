@@ -50,6 +50,12 @@ pub struct ApiSettings {
     pub echo: Echo,
     /// How many calls the record keeps.
     pub kept_calls: usize,
+    /// The time without a post after which the stream sends a blank line.
+    pub stream_heartbeat_ms: u64,
+    /// What becomes of an app's second connection to the stream.
+    pub second_stream: SecondStream,
+    /// After so many looks a compliance job is complete, counted from its upload.
+    pub compliance_looks: u32,
 }
 
 impl Default for ApiSettings {
@@ -76,6 +82,9 @@ impl Default for ApiSettings {
             enforce_limits: true,
             echo: Echo::default(),
             kept_calls: 10_000,
+            stream_heartbeat_ms: 20_000,
+            second_stream: SecondStream::Refused,
+            compliance_looks: 1,
         }
     }
 }
@@ -131,6 +140,17 @@ impl Tier {
             Self::Enterprise => enterprise,
         }
     }
+}
+
+/// What becomes of an app's second connection to the stream; X's pages say both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondStream {
+    /// 429, `TooManyConnections`.
+    #[default]
+    Refused,
+    /// It is taken, and the first one ends.
+    ReplacesFirst,
 }
 
 /// What becomes of the deliveries of what an app did by itself.

@@ -18,7 +18,11 @@ pub(crate) struct NotFound(#[from] Refused);
 
 impl actix_web::ResponseError for NotFound {
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::NotFound().json(json!({ "error": self.to_string() }))
+        let mut refusal = match self {
+            Self(Refused::BadRule(_)) => HttpResponse::BadRequest(),
+            Self(_) => HttpResponse::NotFound(),
+        };
+        refusal.json(json!({ "error": self.to_string() }))
     }
 }
 

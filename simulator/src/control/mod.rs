@@ -2,6 +2,7 @@
 
 mod api;
 mod console;
+mod reading;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Query, ServiceConfig, get, post};
@@ -32,6 +33,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/disturbances", post().to(disturb))
         .configure(api::routes)
         .configure(console::routes)
+        .configure(reading::routes)
         .route("/{action}", post().to(act));
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Subscription {
     pub(crate) id: u64,
     pub(crate) app: String,
     pub(crate) user: UserId,
-    pub(crate) subject: Subject,
+    pub(crate) subject: Topic,
     /// Without one there is nothing to deliver to.
     pub(crate) webhook: Option<u64>,
     /// The app's own word for it, in X Activity.
@@ -70,7 +70,7 @@ pub(crate) struct Subscription {
 
 /// What a subscription is to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
+pub(crate) enum Topic {
     /// All that this form has of the account.
     All(Form),
     /// One event of X Activity.
@@ -149,24 +149,24 @@ impl Interest {
 impl Subscription {
     pub(crate) fn form(&self) -> Form {
         match &self.subject {
-            Subject::All(form) => *form,
-            Subject::Activity(_) => Form::Activity,
+            Topic::All(form) => *form,
+            Topic::Activity(_) => Form::Activity,
         }
     }
 
     /// X's name of the event; absent where it is to all.
     pub(crate) fn interest(&self) -> Option<&Interest> {
         match &self.subject {
-            Subject::All(_) => None,
-            Subject::Activity(interest) => Some(interest),
+            Topic::All(_) => None,
+            Topic::Activity(interest) => Some(interest),
         }
     }
 
     /// Whether a body of this form, with these events in it, is what it is to.
     pub(crate) fn wants(&self, form: Form, events: &[String], body: &Value) -> bool {
         match &self.subject {
-            Subject::All(own) => *own == form,
-            Subject::Activity(interest) => {
+            Topic::All(own) => *own == form,
+            Topic::Activity(interest) => {
                 form == Form::Activity
                     && events
                         .iter()

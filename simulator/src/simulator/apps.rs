@@ -66,9 +66,9 @@ impl Simulator {
         Ok(())
     }
 
-    /// Adds a rule to the app's filtered stream: terms, `-term`, `@name`, `from:`, `to:`,
-    /// `conversation_id:`, `is:retweet`, alternatives between `OR`.
-    pub fn add_rule(&self, app: &str, value: &str, tag: &str) -> Result<(), Refused> {
+    /// Adds a rule to the app's filtered stream, in the language of X's rules; one with the same
+    /// value is left as it is. Its id comes back.
+    pub fn add_rule(&self, app: &str, value: &str, tag: &str) -> Result<u64, Refused> {
         self.world().lock().add_rule(app, value, tag)
     }
 

@@ -5,6 +5,8 @@ mod apps;
 mod deliveries;
 mod happenings;
 mod linking;
+mod load;
+mod reading;
 mod webhooks;
 
 use std::io;
@@ -18,6 +20,8 @@ use tokio_util::task::TaskTracker;
 
 pub use api::{MessageSeen, PostSeen};
 pub use deliveries::{RawSignature, SignedBody};
+pub use load::{Pace, Storm, Traffic, Written};
+pub use reading::StreamSeen;
 pub use webhooks::{SubscriptionSeen, WebhookSeen};
 
 use crate::api::Api;
@@ -123,6 +127,7 @@ impl Simulator {
     pub async fn stop(&self) {
         let courier = self.courier();
         courier.stop.cancel();
+        self.api().streams.close();
         courier.tasks.close();
         courier.tasks.wait().await;
     }

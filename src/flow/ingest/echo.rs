@@ -147,6 +147,7 @@ impl Ingest {
                     body: &body,
                     received_at: echo.received_at,
                     waited: true,
+                    released: None,
                 };
                 store_delivery(tx, &context, arrival, &delivery, Timestamp::now())
             })

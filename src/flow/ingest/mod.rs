@@ -6,6 +6,7 @@ mod echo;
 mod posts;
 mod quarantine;
 mod refusals;
+mod storms;
 mod threads;
 mod work;
 
@@ -21,6 +22,7 @@ use crate::domain::event::Event;
 use crate::flow::enrich::Enrichment;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::rules::LiveRules;
+use crate::flow::watch::TrafficCounts;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
 use crate::x::normalize::{NotADelivery, normalize};
@@ -60,6 +62,7 @@ pub struct Ingest {
     media: Arc<MediaLinks>,
     enrichment: Enrichment,
     typing: mpsc::Sender<Event>,
+    traffic: TrafficCounts,
     refusals: Arc<Refusals>,
 }
 
@@ -78,6 +81,7 @@ impl Ingest {
             media: Arc::new(media),
             enrichment,
             typing,
+            traffic: TrafficCounts::default(),
             refusals: Arc::default(),
         };
         (ingest, notices)
@@ -89,6 +93,7 @@ impl Ingest {
             self.rules.now(),
             Arc::clone(&self.media),
             self.enrichment.clone(),
+            self.store.settings().held_limit(),
         )
     }
 
@@ -158,11 +163,31 @@ impl Ingest {
                     body: &body,
                     received_at: at,
                     waited: false,
+                    released: None,
                 };
                 let report = store_delivery(tx, &context, arrival, &delivery, at)?;
                 Ok(Ok((report, gaps)))
             })
             .await?
+    }
+
+    /// What was counted, for the watch.
+    pub fn traffic(&self) -> TrafficCounts {
+        self.traffic.clone()
+    }
+
+    fn count_traffic(&self, report: &Report) {
+        let now = Timestamp::now();
+        for account in &report.heard {
+            self.traffic.heard(*account, now);
+        }
+        for (account, event_type) in &report.messages {
+            match *event_type {
+                "message.received" => self.traffic.received(*account, now),
+                "message.sent" => self.traffic.sent(*account, now),
+                _ => {}
+            }
+        }
     }
 
     /// What is committed is counted, and what goes past the journal is passed on.
@@ -174,6 +199,7 @@ impl Ingest {
         for _ in 0..report.duplicates {
             metrics::count_duplicate();
         }
+        self.count_traffic(&report);
         for why in report.unwanted {
             metrics::count_unwanted(why);
         }

@@ -55,6 +55,7 @@ impl Ingest {
                     body: &body,
                     received_at: kept.at,
                     waited: false,
+                    released: None,
                 };
                 let mut report =
                     store_delivery(tx, &context, arrival, &delivery, Timestamp::now())?;

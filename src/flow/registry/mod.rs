@@ -92,6 +92,13 @@ pub struct NewLink {
     pub pair: Option<TokenPair>,
 }
 
+/// An account that its owner has linked.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    pub row: LinkRow,
+    pub account: Account,
+}
+
 /// Keeps apps, accounts and filters.
 pub struct Directory {
     store: Store,
@@ -115,18 +122,23 @@ impl Directory {
         declared: Declared,
         rules: LiveRules,
     ) -> Result<Self, StoreError> {
-        let directory = Self {
+        let directory = Self::new(store, sealer, declared, rules);
+        directory
+            .put_in_force(&mut *directory.version.lock().await)
+            .await?;
+        Ok(directory)
+    }
+
+    /// One that has read nothing yet.
+    pub(crate) fn new(store: Store, sealer: Sealer, declared: Declared, rules: LiveRules) -> Self {
+        Self {
             store,
             sealer,
             declared,
             rules,
             version: Mutex::new(0),
             serves: false,
-        };
-        directory
-            .put_in_force(&mut *directory.version.lock().await)
-            .await?;
-        Ok(directory)
+        }
     }
 
     /// For the process that serves: a change also holds commands, and lets held ones go.
@@ -140,6 +152,11 @@ impl Directory {
     /// The rules in force.
     pub fn rules(&self) -> &LiveRules {
         &self.rules
+    }
+
+    /// What the configuration declares.
+    pub fn declared(&self) -> &Declared {
+        &self.declared
     }
 
     /// Whether an app of this name is declared in the configuration.
@@ -379,12 +396,26 @@ impl Directory {
         own.map_or(Ok(Vec::new()), |(_, list)| rows::tables(&list))
     }
 
-    /// The linked accounts that administrators have and have not confirmed.
+    /// The accounts that their owners have linked, confirmed or not.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn links(&self) -> Result<Vec<LinkRow>, StoreError> {
         self.store.read(|tx| tx.links()).await
+    }
+
+    /// The same, with what they are.
+    ///
+    /// # Errors
+    /// When the store or a row cannot be read.
+    pub async fn linked(&self) -> Result<Vec<Linked>, ChangeError> {
+        let rules = self.rules.now();
+        let read = self.links().await?.into_iter().map(|row| {
+            let mut known = Known::of(rules.registry.apps(), []);
+            let account = rows::account_of(&row, &self.sealer, &mut known)?;
+            Ok(Linked { row, account })
+        });
+        read.collect()
     }
 
     /// An account that is linked but not confirmed yet, readable for those who keep it in order.

@@ -333,7 +333,7 @@ fn refuse_linked_keys(changes: &Table) -> Result<(), SettingsFaults> {
 /// The id of an account that is being linked.
 fn linked_id(table: &Table) -> Result<AccountId, ChangeError> {
     let id = text(table, "id").parse();
-    id.map(AccountId).map_err(|_no_id| {
+    id.map(AccountId).map_err(|_invalid| {
         ChangeError::from(SettingsFaults(vec![Fault {
             key: "id".to_owned(),
             value: table.get("id").map(Value::to_string),
@@ -392,7 +392,7 @@ pub(super) fn without_account(mut table: Table) -> Value {
 
 /// A kept list of filters.
 pub(super) fn tables(list: &str) -> Result<Vec<Table>, StoreError> {
-    serde_json::from_str(list).map_err(|_malformed| StoreError::Corrupt {
+    serde_json::from_str(list).map_err(|_damaged| StoreError::Corrupt {
         what: "list of filters",
         value: list.to_owned(),
     })
@@ -434,5 +434,5 @@ fn open(sealer: &Sealer, purpose: &str, sealed: &[u8]) -> Result<Table, Unreadab
             source,
         })?;
     serde_json::from_slice(opened.expose_secret())
-        .map_err(|_malformed| Unreadable::NoTable(purpose.to_owned()))
+        .map_err(|_damaged| Unreadable::NoTable(purpose.to_owned()))
 }

@@ -141,7 +141,8 @@ fn account() -> AccountId {
     AccountId("1".parse().unwrap())
 }
 
-fn rules() -> Rules {
+/// One account, no filters, nothing costs anything.
+pub(crate) fn rules() -> Rules {
     let app = App {
         name: "acme".to_owned(),
         consumer_key: "k".to_owned(),

@@ -19,6 +19,7 @@ use crate::attachments::vault::FileName;
 use crate::attachments::{Attachments, Kept, TakeError};
 use crate::domain::attachment::{AltText, Target, Unfit, UnfitCode, check_set};
 use crate::domain::command::{Action, AttachmentSource, Failure, FailureCode};
+use crate::domain::message::AttachmentKind;
 use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{Hold, Store, StoreError, Tx};
 
@@ -281,6 +282,13 @@ fn code_of(unfit: &Unfit) -> FailureCode {
 
 /// Whether files that are all there go together, and each with its description.
 pub(super) fn check(action: &Action, plan: &Plan) -> Result<(), Failure> {
+    let kept = plan.files.iter().filter_map(|file| file.kept.as_ref());
+    let kinds: Vec<_> = kept.map(|kept| kept.media.kind()).collect();
+    check_kinds(action, &kinds)
+}
+
+/// The same of what the files are.
+pub(super) fn check_kinds(action: &Action, kinds: &[AttachmentKind]) -> Result<(), Failure> {
     let name = action.name();
     let unsupported = |field: String, detail: String| Failure {
         code: FailureCode::MediaUnsupported,
@@ -291,9 +299,7 @@ pub(super) fn check(action: &Action, plan: &Plan) -> Result<(), Failure> {
         Action::SendDirectMessage(_) => Target::DirectMessage,
         _ => Target::Post,
     };
-    let kept = plan.files.iter().filter_map(|file| file.kept.as_ref());
-    let kinds: Vec<_> = kept.map(|kept| kept.media.kind()).collect();
-    check_set(target, &kinds).map_err(|unfit| Failure {
+    check_set(target, kinds).map_err(|unfit| Failure {
         code: code_of(&unfit),
         field: format!("{name}.attachments"),
         detail: unfit.to_string(),

@@ -14,6 +14,7 @@
 
 mod accept;
 mod by_hand;
+mod check;
 mod compose;
 #[cfg(test)]
 mod errors;
@@ -32,6 +33,9 @@ mod step;
 mod windows;
 
 pub use by_hand::{cancel, release, retry};
+pub use check::{Checked, CheckedText, check};
+#[cfg(test)]
+pub(crate) use errors::rules as rules_of_tests;
 pub use immediate::republish;
 pub use intake::Intake;
 pub(crate) use outcome::command_ref;

@@ -211,6 +211,14 @@ fn remember(
             tx.touch_case(&case, at)?;
         }
     }
+    // What the customer writes next waits in no storm, also before X delivers this back.
+    if let (SendKind::Post, Some(customer), Some(thread)) = (
+        send.kind,
+        customer,
+        parse_conversation(case.plan.conversation.as_ref()),
+    ) {
+        tx.note_answered(account, &thread, customer, at)?;
+    }
     let id = message.as_post();
     if send.kind != SendKind::Post || tx.post(account, id)?.is_some() {
         return Ok(());

@@ -14,7 +14,10 @@ pub(super) mod quarantine;
 pub(super) mod registry;
 mod schema;
 pub(super) mod sends;
+pub(super) mod sightings;
+pub(super) mod storms;
 pub(super) mod threads;
+pub(super) mod traffic;
 pub(super) mod tx;
 mod writer;
 

@@ -71,7 +71,7 @@ impl Tx<'_> {
         let named = format!("\"{person}\"");
         let bare = person.to_string();
         let mut erased = Erased::default();
-        for table in ["quarantine", "echoes"] {
+        for table in ["quarantine", "echoes", "held", "sightings"] {
             let sql = format!(
                 "DELETE FROM {table} WHERE instr(body, CAST(?1 AS BLOB)) > 0
                    OR instr(body, CAST(?2 AS BLOB)) > 0"

@@ -54,6 +54,16 @@ pub enum Call {
     InvalidateToken,
     ExchangeCode,
     RevokeToken,
+    Mentions,
+    DirectMessageEvents,
+    StreamConnect,
+    StreamRules,
+    ChangeStreamRules,
+    CreateComplianceJob,
+    ComplianceJob,
+    ComplianceJobs,
+    DirectMessageMedia,
+    Usage,
 }
 
 /// How many calls X allows before its headers say more; `None` where X names no limit.
@@ -70,7 +80,7 @@ pub struct StartingLimits {
 
 impl Call {
     /// Every endpoint, for tables of windows.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 59] = [
         Self::CreatePost,
         Self::DeletePost,
         Self::HideReply,
@@ -120,6 +130,16 @@ impl Call {
         Self::InvalidateToken,
         Self::ExchangeCode,
         Self::RevokeToken,
+        Self::Mentions,
+        Self::DirectMessageEvents,
+        Self::StreamConnect,
+        Self::StreamRules,
+        Self::ChangeStreamRules,
+        Self::CreateComplianceJob,
+        Self::ComplianceJob,
+        Self::ComplianceJobs,
+        Self::DirectMessageMedia,
+        Self::Usage,
     ];
 
     /// As in logs and metrics.
@@ -174,6 +194,16 @@ impl Call {
             Self::InvalidateToken => "invalidate_token",
             Self::ExchangeCode => "exchange_code",
             Self::RevokeToken => "revoke_token",
+            Self::Mentions => "mentions",
+            Self::DirectMessageEvents => "direct_message_events",
+            Self::StreamConnect => "stream_connect",
+            Self::StreamRules => "stream_rules",
+            Self::ChangeStreamRules => "change_stream_rules",
+            Self::CreateComplianceJob => "create_compliance_job",
+            Self::ComplianceJob => "compliance_job",
+            Self::ComplianceJobs => "compliance_jobs",
+            Self::DirectMessageMedia => "direct_message_media",
+            Self::Usage => "usage",
         }
     }
 
@@ -231,6 +261,13 @@ impl Call {
             | Self::InvalidateToken
             | Self::ExchangeCode
             | Self::RevokeToken => StartingLimits::default(),
+            Self::Mentions => user(300).app(450),
+            Self::DirectMessageEvents => user(15),
+            Self::StreamConnect | Self::Usage => app(50),
+            Self::StreamRules => app(450),
+            Self::ChangeStreamRules => app(100),
+            Self::CreateComplianceJob | Self::ComplianceJob | Self::ComplianceJobs => app(150),
+            Self::DirectMessageMedia => StartingLimits::default(),
         }
     }
 
@@ -263,7 +300,10 @@ impl Call {
     /// v1.1 the pages that it once had.
     pub(super) fn takes(self, context: Context) -> bool {
         match context {
-            Context::OAuth1 => !self.is_for_bearers_only() && self != Self::MediaMetadata,
+            Context::OAuth1 => {
+                !self.is_for_bearers_only()
+                    && !matches!(self, Self::MediaMetadata | Self::DirectMessageMedia)
+            }
             Context::OAuth2 => !self.is_for_bearers_only() && !self.is_the_owners(),
             Context::Bearer => self.takes_bearer(),
         }
@@ -277,6 +317,7 @@ impl Call {
                     | Self::SearchRecent
                     | Self::UserPosts
                     | Self::UserLookup
+                    | Self::Mentions
                     | Self::RegisterWebhook
                     | Self::ValidateWebhook
                     | Self::DeleteWebhook
@@ -300,6 +341,13 @@ impl Call {
                 | Self::ActivitySubscriptions
                 | Self::UpdateActivitySubscription
                 | Self::DeleteActivitySubscriptions
+                | Self::StreamConnect
+                | Self::StreamRules
+                | Self::ChangeStreamRules
+                | Self::CreateComplianceJob
+                | Self::ComplianceJob
+                | Self::ComplianceJobs
+                | Self::Usage
         )
     }
 

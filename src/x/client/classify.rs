@@ -244,10 +244,12 @@ fn words<'w>(problem: &'w Problem<'_>) -> Cow<'w, str> {
         &*problem.message,
         &*problem.error_description,
     ]);
+    let details = problem.details.iter().map(|text| Cow::Borrowed(&**text));
     let listed = problem.errors.iter().map(|error| match words(error) {
         words if words.is_empty() => Cow::Borrowed(&*error.title),
         words => words,
     });
+    let listed = details.chain(listed);
     let listed = listed.filter(|words| !words.is_empty() && **words != *own);
     listed.fold(Cow::Borrowed(own), |text, words| {
         if text.is_empty() {

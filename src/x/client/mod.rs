@@ -10,23 +10,31 @@ mod auth;
 mod call;
 mod check;
 mod classify;
+pub mod compliance;
 mod direct_messages;
+mod dm_media;
 mod error;
 mod heard;
+mod hosts;
 mod http;
 mod limits;
+mod lines;
 mod linking;
 mod media;
 mod obstacle;
+mod open;
 mod posts;
 mod refusals;
 mod send;
+pub mod stream;
 mod subscriptions;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod timelines;
 mod transport;
+mod usage;
 mod users;
 mod vocabulary;
 mod webhooks;
@@ -47,6 +55,7 @@ pub use check::{Answered, AppCheck, AppFault};
 pub use direct_messages::{
     DirectMessageContent, DirectMessageSent, DirectMessageTarget, DirectMessagesFound,
 };
+pub use dm_media::{ByteRange, MediaBody, MediaCut, MediaError, MediaFile};
 pub use error::{
     CallError, LimitScope, NotSent, Refusal, RefusalReason, UncertainBecause, Upstream,
 };
@@ -58,8 +67,10 @@ pub use media::{Upload, UploadedMedia};
 pub use obstacle::{CrcFault, Obstacle};
 pub use posts::{Missing, NewPost, PostCreated, PostsFound, Since, direct_message_link};
 pub use subscriptions::SubscriptionCount;
+pub use timelines::{Page, PageToken, Span, Until};
 #[cfg(test)]
 pub(crate) use transport::error_of;
+pub use usage::{Usage, UsageDay};
 pub use users::{Connection, Plan, Profile, UsersFound};
 pub use vocabulary::Detail;
 pub use webhooks::{ReplayJob, Webhook, offers_replay};

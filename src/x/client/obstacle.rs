@@ -174,25 +174,28 @@ fn by_type(refusal: &Refusal) -> Option<Obstacle> {
 }
 
 fn by_reason(call: Call, refusal: &Refusal) -> Option<Obstacle> {
-    match (refusal.reason, call) {
-        (RefusalReason::NotOffered, _) => Some(Obstacle::NotInTier),
-        (RefusalReason::PermissionMissing, _) => Some(Obstacle::PermissionMissing),
-        (RefusalReason::NotFound, Call::DeleteActivitySubscriptions) => {
-            Some(Obstacle::NoSuchSubscription)
-        }
-        (RefusalReason::NotFound, Call::UpdateActivitySubscription) => {
-            Some(Obstacle::NoSuchSubscription)
-        }
-        (RefusalReason::NotFound, Call::V1UnsubscribeAccount) => Some(Obstacle::NoSuchSubscription),
-        (RefusalReason::NotFound, call) if names_webhook(call) => Some(Obstacle::NoSuchWebhook),
-        (RefusalReason::Invalid | RefusalReason::Unclassified, Call::ExchangeCode) => {
-            Some(Obstacle::LinkExpired)
-        }
-        (RefusalReason::Invalid | RefusalReason::Unclassified, Call::AccessToken) => {
+    match refusal.reason {
+        RefusalReason::NotOffered => Some(Obstacle::NotInTier),
+        RefusalReason::PermissionMissing => Some(Obstacle::PermissionMissing),
+        RefusalReason::NotFound if names_subscription(call) => Some(Obstacle::NoSuchSubscription),
+        RefusalReason::NotFound if names_webhook(call) => Some(Obstacle::NoSuchWebhook),
+        // The request itself is right, so it is what the browser brought.
+        RefusalReason::Invalid | RefusalReason::Unclassified
+            if matches!(call, Call::ExchangeCode | Call::AccessToken) =>
+        {
             Some(Obstacle::LinkExpired)
         }
         _ => None,
     }
+}
+
+fn names_subscription(call: Call) -> bool {
+    matches!(
+        call,
+        Call::UpdateActivitySubscription
+            | Call::DeleteActivitySubscriptions
+            | Call::V1UnsubscribeAccount
+    )
 }
 
 /// Whether a path of v1.1 holds nothing that could be wrong but the label.

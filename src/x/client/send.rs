@@ -93,7 +93,7 @@ pub(super) struct Sent {
     /// What headers say beside the limits.
     pub(super) heard: Heard,
     /// The body of a refusal: it may name a parameter.
-    refusal: String,
+    pub(super) refusal: String,
 }
 
 impl Sent {
@@ -286,7 +286,7 @@ impl Client {
         Ok(answer)
     }
 
-    async fn credential(
+    pub(super) async fn credential(
         &self,
         context: Context,
         auth: Auth<'_>,
@@ -338,7 +338,7 @@ impl Client {
     }
 
     /// A token that X does not take is not used again: another may be had.
-    async fn refused(&self, context: Context, auth: Auth<'_>, credential: &Credential) {
+    pub(super) async fn refused(&self, context: Context, auth: Auth<'_>, credential: &Credential) {
         match (context, auth.account(), credential) {
             (Context::OAuth2, Some(account), Credential::Bearer(token)) => {
                 self.tokens.refused(account.id, token).await;

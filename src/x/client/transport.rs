@@ -188,7 +188,7 @@ pub(super) fn read_object<'a, T: Deserialize<'a>>(body: &'a str) -> Option<T> {
 }
 
 /// X's words; `None` for a body that X does not write: a proxy's page, an empty one.
-fn read_problem(body: &str) -> Option<Problem<'_>> {
+pub(super) fn read_problem(body: &str) -> Option<Problem<'_>> {
     let problem: Problem<'_> = read_object(body)?;
     let says_something = [
         &*problem.type_,
@@ -213,7 +213,7 @@ fn form(texts: &[(&'static str, String)], media: &Bytes) -> Form {
 }
 
 /// Never shown in a log of headers.
-fn secret_header(secret: &SecretString) -> Result<HeaderValue, CallError> {
+pub(super) fn secret_header(secret: &SecretString) -> Result<HeaderValue, CallError> {
     let unaskable = |_| {
         let why = "a credential holds signs that no header may hold";
         NotSent::Unaskable(why.to_owned())
@@ -225,6 +225,11 @@ fn secret_header(secret: &SecretString) -> Result<HeaderValue, CallError> {
 
 async fn send(request: RequestBuilder) -> Result<Answer, CallError> {
     let response = request.send().await.map_err(without_answer)?;
+    whole(response).await
+}
+
+/// The answer with all of its body.
+pub(super) async fn whole(response: Response) -> Result<Answer, CallError> {
     let status = response.status().as_u16();
     let limits = Limits::read(response.headers());
     let transaction_id = transaction_id(response.headers());
@@ -238,7 +243,7 @@ async fn send(request: RequestBuilder) -> Result<Answer, CallError> {
     })
 }
 
-fn transaction_id(headers: &HeaderMap) -> String {
+pub(super) fn transaction_id(headers: &HeaderMap) -> String {
     let id = headers.get("x-transaction-id");
     let id = id.and_then(|id| id.to_str().ok());
     id.unwrap_or_default().to_owned()
@@ -257,7 +262,7 @@ async fn read(mut response: Response) -> Result<String, CallError> {
 }
 
 /// Only where no connection came about is it certain that nothing went out.
-fn without_answer(error: reqwest::Error) -> CallError {
+pub(super) fn without_answer(error: reqwest::Error) -> CallError {
     if error.is_connect() || error.is_builder() {
         return NotSent::NoConnection(chain(&error.without_url())).into();
     }

@@ -120,6 +120,7 @@ pub(crate) fn admit(caller: &Caller, endpoint: Endpoint) -> Result<(), Box<Answe
     let access = endpoint.access();
     match &caller.means {
         Means::Bearer if !access.bearer => Err(unsupported("OAuth 2.0 Application-Only")),
+        Means::OAuth2(_) if !access.oauth2 => Err(unsupported("OAuth 2.0 User Context")),
         Means::OAuth1(_) if !access.oauth1 => Err(unsupported("OAuth 1.0a User Context")),
         Means::OAuth1(permission) if *permission < access.permission => Err(problem::typed(
             403,

@@ -9,7 +9,7 @@ use super::super::serve::Call;
 use super::super::settings::ActivityAnswer;
 use super::Refusal;
 use crate::forms::json::with;
-use crate::model::{Form, Interest, NewSubscription, Place, Subject, Subscription, UserId, format};
+use crate::model::{Form, Interest, NewSubscription, Place, Subscription, Topic, UserId, format};
 
 const FORM: Form = Form::Activity;
 const TIME: &str = "%Y-%m-%dT%H:%M:%S.%3fZ";
@@ -53,7 +53,7 @@ pub(in super::super) fn create(call: Call<'_>) -> Outcome {
     let webhook = webhook(&call, new.webhook_id)?;
     let limit = call.state.settings.activity();
     let app = &call.caller.app;
-    let subject = Subject::Activity(interest);
+    let subject = Topic::Activity(interest);
     if call.world.subscription_to(app, user, &subject).is_some() {
         return Err(Refusal::Duplicate.v2("event_type", &new.event_type));
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::problem;
 use super::serve::Call;
-use crate::model::{Form, Subject, Subscription, UserId};
+use crate::model::{Form, Subscription, Topic, UserId};
 
 /// Why there is no such subscription, or no new one.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ impl Call<'_> {
     fn of_user(&self, user: UserId, form: Form, webhook: u64) -> Option<&Subscription> {
         let found = self
             .world
-            .subscription_to(&self.caller.app, user, &Subject::All(form));
+            .subscription_to(&self.caller.app, user, &Topic::All(form));
         found.filter(|kept| kept.webhook == Some(webhook))
     }
 
@@ -84,7 +84,7 @@ impl Call<'_> {
             return Err(Refusal::TooMany(limit));
         }
         let new = crate::model::NewSubscription {
-            subject: Subject::All(form),
+            subject: Topic::All(form),
             webhook: Some(webhook),
             tag: None,
         };

@@ -2,6 +2,7 @@
 
 use super::{Refused, World};
 use crate::model::app::{App, Form, MAX_CALLBACKS, NewApp, SigningSecret};
+use crate::model::query::Query;
 use crate::model::rule::Rule;
 use crate::model::webhook::Place;
 
@@ -69,15 +70,23 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn add_rule(&mut self, app: &str, value: &str, tag: &str) -> Result<(), Refused> {
+    /// Adds a rule; the id of the one with the same value where there is one already.
+    pub(crate) fn add_rule(&mut self, app: &str, value: &str, tag: &str) -> Result<u64, Refused> {
+        let query = Query::parse(value).map_err(Refused::BadRule)?;
+        let known = self.app(app)?.rules.iter();
+        if let Some(rule) = known.into_iter().find(|rule| rule.value == value) {
+            return Ok(rule.id);
+        }
         let at_ms = self.time.tick();
         let rule = Rule {
             id: self.time.id_at(at_ms),
             value: value.to_owned(),
             tag: tag.to_owned(),
+            query,
         };
+        let id = rule.id;
         self.app_mut(app)?.rules.push(rule);
-        Ok(())
+        Ok(id)
     }
 }
 

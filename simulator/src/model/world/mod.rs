@@ -64,6 +64,9 @@ pub enum Refused {
         /// The user.
         user: UserId,
     },
+    /// The rule of the filtered stream cannot be read, and why.
+    #[error("not a rule: {0}")]
+    BadRule(String),
     /// There is no earlier secret to sign with.
     #[error("app {0} has no previous secret")]
     NoPreviousSecret(String),
@@ -109,6 +112,10 @@ pub(crate) struct World {
     last_subscription: u64,
     follows: BTreeSet<(UserId, UserId)>,
     blocks: BTreeSet<(UserId, UserId)>,
+    /// When a post was removed.
+    redacted: HashMap<PostId, i64>,
+    /// When a user had the places taken off all posts.
+    scrubbed: HashMap<UserId, i64>,
 }
 
 /// Time and ids.
@@ -133,11 +140,18 @@ impl World {
             last_subscription: subscriptions::FIRST_ID,
             follows: BTreeSet::new(),
             blocks: BTreeSet::new(),
+            redacted: HashMap::new(),
+            scrubbed: HashMap::new(),
         }
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {
         self.time.advance(by);
+    }
+
+    /// How far each thing moves the clock on from now on; what it was comes back.
+    pub(crate) fn set_step(&mut self, step: Duration) -> Duration {
+        self.time.set_step(step)
     }
 
     pub(crate) fn tick(&mut self) -> i64 {

@@ -3,7 +3,7 @@
 use super::{Refused, World};
 use crate::model::app::Form;
 use crate::model::ids::UserId;
-use crate::model::subscription::{EVENTS, Interest, Subject, Subscription};
+use crate::model::subscription::{EVENTS, Interest, Subscription, Topic};
 use crate::model::user::User;
 
 /// Ids of subscriptions count up from here: making one does not disturb other ids.
@@ -11,7 +11,7 @@ pub(super) const FIRST_ID: u64 = 1_976_325_569_252_868_096;
 
 /// A subscription to be made.
 pub(crate) struct NewSubscription {
-    pub(crate) subject: Subject,
+    pub(crate) subject: Topic,
     pub(crate) webhook: Option<u64>,
     pub(crate) tag: Option<String>,
 }
@@ -105,7 +105,7 @@ impl World {
         &self,
         app: &str,
         user: UserId,
-        subject: &Subject,
+        subject: &Topic,
     ) -> Option<&Subscription> {
         let mut subscriptions = self.subscriptions_of(app, user).iter();
         subscriptions.find(|subscription| subscription.subject == *subject)
@@ -133,13 +133,13 @@ impl World {
     }
 }
 
-fn subjects(form: Form) -> Vec<Subject> {
+fn subjects(form: Form) -> Vec<Topic> {
     match form {
         Form::Activity => EVENTS
             .iter()
             .filter_map(|event| Interest::in_event(event))
-            .map(Subject::Activity)
+            .map(Topic::Activity)
             .collect(),
-        other => vec![Subject::All(other)],
+        other => vec![Topic::All(other)],
     }
 }

@@ -17,7 +17,7 @@ use url::Url;
 pub(super) use openapi::{OpenApi, parts};
 pub(super) use server::{Act, FakeX, Recorded};
 
-use super::{Auth, Client, ClientSettings, TokenVault, VaultError, http_client};
+use super::{Auth, Client, ClientSettings, NoHttpClient, TokenVault, VaultError, http_client};
 use crate::domain::account::{AccessToken, Account, App, Delivery, Sending, Tier, TokenPair};
 use crate::domain::ids::AccountId;
 
@@ -71,6 +71,23 @@ impl Bench {
         Auth::Account {
             app: &self.app,
             account: &self.account,
+        }
+    }
+
+    /// A client of another X, with the same vault and clock.
+    pub(super) fn client_at(&self, url: &Url) -> Result<Client, NoHttpClient> {
+        // Only to know beforehand whether it can be made.
+        http_client(url, Duration::from_secs(5))?;
+        let (vault, now) = (self.vault.clone(), self.now.clone());
+        let second = Duration::from_secs(1);
+        Ok(client(url, second, vault, now, self.tasks.clone()))
+    }
+
+    /// The app with a bearer of its own, which need not be asked for.
+    pub(super) fn app_with_bearer(&self) -> App {
+        App {
+            bearer_token: Some("the-bearer".into()),
+            ..self.app.clone()
         }
     }
 

@@ -44,6 +44,7 @@ async fn make_every_call(bench: &Bench) -> Vec<Call> {
     made.extend(direct_messages(bench).await);
     made.extend(uploads(bench).await);
     made.extend(set_up(bench).await);
+    made.extend(super::pages::make_every_call(bench).await);
     made
 }
 
@@ -292,7 +293,8 @@ async fn every_request_is_valid_by_xs_own_specification() {
     bench.client.words.set(Vocabulary::OpenApi);
     let made: HashSet<_> = make_every_call(&bench).await.into_iter().collect();
     assert_eq!(made.len(), Call::ALL.len(), "a call was not made");
-    let requests = described(&bench);
+    let mut requests = described(&bench);
+    requests.retain(is_described);
     let faults: Vec<_> = requests.iter().flat_map(|it| document.faults(it)).collect();
     println!(
         "{} requests of {} calls are valid",
@@ -312,7 +314,8 @@ async fn in_the_names_of_xs_pages_requests_differ_by_names_only() {
     };
     let bench = Bench::new([]).await;
     make_every_call(&bench).await;
-    let requests: Vec<_> = described(&bench).into_iter().map(renamed).collect();
+    let requests = described(&bench).into_iter().filter(is_described);
+    let requests: Vec<_> = requests.map(renamed).collect();
     let faults: Vec<_> = requests.iter().flat_map(|it| document.faults(it)).collect();
     println!(
         "{} requests are valid but for {RENAMED:?} and {GONE:?}",
@@ -336,7 +339,21 @@ const GONE: [(&str, &str); 5] = [
     ("expansions", "referenced_tweets.id.author_id"),
 ];
 
+/// Calls that our cut of the document leaves out; they are as X's guides show them.
+const UNDESCRIBED: [&str; 1] = ["/2/compliance/jobs"];
+/// Keeps the names of the pages in the document too.
+const STREAM: &str = "/2/tweets/search/stream";
+
+fn is_described(request: &Recorded) -> bool {
+    !UNDESCRIBED
+        .iter()
+        .any(|path| request.path.starts_with(path))
+}
+
 fn renamed(mut request: Recorded) -> Recorded {
+    if request.path == STREAM {
+        return request;
+    }
     let rename = |word: &str| {
         let found = RENAMED.iter().find(|(old, _)| *old == word);
         found.map_or(word, |(_, new)| new).to_owned()
