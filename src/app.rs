@@ -159,6 +159,7 @@ impl App {
             &store,
             &broker,
             Arc::clone(&directory),
+            Arc::clone(&linker),
             watch.view(),
         );
         let private = serve_private(
@@ -388,6 +389,7 @@ fn api(
     store: &Store,
     broker: &Arc<BrokerSettings>,
     directory: Arc<Directory>,
+    linker: Arc<Linker>,
     health: HealthView,
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
@@ -396,6 +398,7 @@ fn api(
     Arc::new(Api::new(ApiParts {
         store: store.clone(),
         directory,
+        linker,
         health,
         public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
         tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),

@@ -10,6 +10,9 @@ use crate::support::service::{APP, Setup, TestService};
 
 /// How X and browsers reach the service, by its configuration.
 const PUBLIC: &str = "https://channel.example";
+/// How browsers of administrators reach it.
+const PRIVATE: &str = "http://ops.example:8081";
+const TOKEN: &str = "the-private-token-of-the-tests-0123456789";
 const BRAND: UserId = UserId(77);
 
 /// Where a browser is.
@@ -87,6 +90,8 @@ async fn start_with(brand: NewUser) -> TestService {
         .app_keys(&oauth2)
         .app("plain", "")
         .set("PUBLIC__URL", PUBLIC)
+        .set("PRIVATE__URL", PRIVATE)
+        .set("PRIVATE__TOKEN", TOKEN)
         .callback(&format!("{PUBLIC}/oauth/twitter/callback"));
     let service = TestService::start(setup).await;
     service.add_user(brand.with_id(BRAND.0));
@@ -352,4 +357,68 @@ async fn a_name_with_markup_is_shown_as_text() {
     assert_eq!(page.status, 200);
     assert!(!page.body.contains("<img src=x"), "{}", page.body);
     assert!(page.body.contains("onerror=alert(1)"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_links_and_unlinks_by_api_and_comes_back_to_the_console() {
+    let service = start().await;
+    let ask = async |method: Method, path: &str, body: serde_json::Value| {
+        let url = format!("{}/api/v1{path}", service.private_url());
+        let request = client().request(method, url).bearer_auth(TOKEN).json(&body);
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let body = answer.text().await.unwrap();
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+        (status, body)
+    };
+    let wanted = serde_json::json!({"app": APP, "kind": "oauth2", "back": "/setup"});
+    let (status, offered) = ask(Method::POST, "/accounts/link", wanted).await;
+    assert_eq!(status, 201, "{offered:#}");
+    let page = Browser::new(&service)
+        .allow(offered["url"].as_str().unwrap())
+        .await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    assert_eq!(page.location, format!("{PRIVATE}/setup?linked={BRAND}"));
+
+    let account = format!("/accounts/{BRAND}");
+    let confirm = format!("{account}/confirm");
+    let nothing = || serde_json::json!({});
+    assert_eq!(ask(Method::POST, &confirm, nothing()).await.0, 204);
+    assert_eq!(service.next_event().await.event_type(), "account.linked");
+    let (status, unlinked) = ask(Method::DELETE, &account, nothing()).await;
+    assert_eq!(
+        (status, unlinked),
+        (StatusCode::OK, serde_json::json!({"left_at_x": []}))
+    );
+    let tokens = service.simulator.tokens_of(APP);
+    assert!(
+        tokens
+            .iter()
+            .filter(|it| it.user == BRAND)
+            .all(|it| !it.alive)
+    );
+    assert_eq!(ask(Method::DELETE, &account, nothing()).await.0, 404);
+
+    for (body, status, field) in [
+        (
+            serde_json::json!({"app": "x", "kind": "oauth2", "username": "brand"}),
+            400,
+            "app",
+        ),
+        (
+            serde_json::json!({"app": APP, "kind": "oauth2", "username": "#"}),
+            400,
+            "username",
+        ),
+        (
+            serde_json::json!({"app": APP, "kind": "oauth2", "username": "acme"}),
+            409,
+            "",
+        ),
+    ] {
+        let (got, problem) = ask(Method::POST, "/accounts/invitations", body).await;
+        assert_eq!(got, status, "{problem:#}");
+        let named = problem["errors"][0]["field"].as_str().unwrap_or_default();
+        assert_eq!(named, field);
+    }
 }
