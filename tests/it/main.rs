@@ -4,6 +4,7 @@
 // Says to clippy that the helpers are tests too.
 #![cfg(test)]
 
+mod api;
 mod broker;
 mod by_hand;
 mod chaos;

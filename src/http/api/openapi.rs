@@ -9,7 +9,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder}
 use utoipa::{Modify, OpenApi};
 
 use super::auth::SESSION_COOKIE;
-use super::problem::{FieldError, Problem};
+use super::problem::{FieldError, Written};
 use super::{
     accounts, apps, audit, commands, costs, events, gaps, health, linking, quarantine, sessions,
     tokens,
@@ -40,7 +40,7 @@ use crate::domain::access::Role;
         health::show, health::snapshot,
         gaps::list, costs::list, audit::list,
     ),
-    components(schemas(Problem, FieldError)),
+    components(schemas(Written<'static>, FieldError)),
     modifiers(&Common)
 )]
 struct Described;
