@@ -791,3 +791,57 @@ async fn no_secret_of_a_linking_lies_open_in_the_store() {
         }
     }
 }
+
+/// Where a test's log goes.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One thread runs all of it, so its log is all of the log.
+#[tokio::test]
+async fn the_log_tells_of_linkings_without_their_secrets() {
+    let log = Log::default();
+    let to = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("twitter_channel=trace")
+        .with_writer(move || to.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let bench = Bench::new().await;
+    let mut secrets = Vec::new();
+    for kind in BOTH {
+        for who in [bench.other, bench.brand] {
+            let begun = bench.begun(Bench::order(kind)).await;
+            let page = begun.to.as_str();
+            let address = bench.x.consent(page, who, Decision::Allow).unwrap();
+            let back: Url = address.parse().unwrap();
+            secrets.extend(back.query_pairs().map(|(_, value)| value.into_owned()));
+            secrets.push(begun.browser.expose_secret().to_owned());
+            let _refused_or_not = bench.finish(&begun, callback(&address)).await;
+        }
+    }
+    let id = AccountId("7".parse().unwrap());
+    bench.linker.unlink(Actor::CommandLine, id).await.unwrap();
+    secrets.extend(bench.x.tokens_of("acme").into_iter().map(|it| it.token));
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for told in [
+        "an account was linked",
+        "an account was not linked",
+        "an account was unlinked",
+    ] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    for secret in secrets {
+        assert!(!log.contains(&secret), "{secret}: {log}");
+    }
+}
