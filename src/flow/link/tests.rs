@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rustls::crypto::ring;
-use simulator::{Clock, Decision, NewApp, NewUser, Permission, Simulator, UserId};
+use simulator::{
+    Clock, Decision, Endpoint, Fault, FaultKind, NewApp, NewUser, Permission, Simulator, UserId,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -345,6 +347,51 @@ async fn the_token_of_an_account_that_works_is_not_ended_by_a_mix_up() {
     ));
     assert_eq!(bench.alive(), ["oauth1"]);
     assert_eq!(bench.links().await, 1);
+}
+
+#[tokio::test]
+async fn a_credential_that_x_does_not_take_back_is_told() {
+    let bench = Bench::new().await;
+    for (kind, endpoint) in [
+        (Kind::OAuth1, Endpoint::InvalidateToken),
+        (Kind::OAuth2, Endpoint::RevokeUserToken),
+    ] {
+        bench.x.order(Fault {
+            endpoint: Some(endpoint),
+            text: None,
+            account: None,
+            next: Some(1),
+            chance: None,
+            before_ms: 0,
+            after_ms: 0,
+            echo: None,
+            what: FaultKind::AnswerLost,
+        });
+        let failed = bench.link_as(Bench::order(kind), bench.other).await;
+        assert!(failed.unwrap_err().left_at_x, "{kind:?}");
+    }
+    assert_eq!(bench.links().await, 0);
+}
+
+/// The token that X's console shows the owner of an app is the one that linking gives.
+#[tokio::test]
+async fn the_token_of_the_apps_owner_outlives_the_owners_account() {
+    let bench = Bench::new().await;
+    let linked = bench.linked(Kind::OAuth1).await;
+    let token = bench.account().await.access_token.unwrap();
+    let owned = json!({
+        "name": "acme",
+        "owner_access_token": token.token.expose_secret(),
+        "owner_access_token_secret": token.secret.expose_secret(),
+    });
+    let put = bench
+        .directory
+        .put_app(Actor::CommandLine, table(with_key(owned)));
+    put.await.unwrap();
+    let unlinked = bench.linker.unlink(Actor::CommandLine, linked.account);
+    let left = unlinked.await.unwrap().left_at_x;
+    assert!(left.len() == 1 && left[0].contains("owner"), "{left:?}");
+    assert_eq!(bench.alive(), ["oauth1"]);
 }
 
 #[tokio::test]
