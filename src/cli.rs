@@ -1,6 +1,7 @@
 //! The command line. Commands on events, commands and quarantine work on the store, beside a running
 //! service.
 
+mod accounts;
 mod commands;
 mod events;
 mod filters;
@@ -47,6 +48,9 @@ enum Command {
     Check,
     /// Ask the running service whether it is ready (for a container's health check).
     Probe,
+    /// Accounts of X, and how they are linked.
+    #[command(subcommand)]
+    Account(accounts::Command),
     /// Events of the journal.
     #[command(subcommand)]
     Events(events::Command),
@@ -102,6 +106,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve => serve(settings).await?,
         Command::Check => print("the configuration is good\n")?,
         Command::Probe => probe::ready(settings.private.listen).await?,
+        Command::Account(command) => {
+            let store = open_store(&settings)?;
+            print(&command.run(&settings, &store).await?)?;
+        }
         Command::Events(command) => {
             let store = open_store(&settings)?;
             let mut accounts = Vec::new();

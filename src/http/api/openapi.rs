@@ -11,7 +11,8 @@ use utoipa::{Modify, OpenApi};
 use super::auth::SESSION_COOKIE;
 use super::problem::{FieldError, Written};
 use super::{
-    accounts, apps, audit, commands, costs, events, gaps, health, quarantine, sessions, tokens,
+    accounts, apps, audit, commands, costs, events, gaps, health, linking, quarantine, sessions,
+    tokens,
 };
 use crate::domain::access::Role;
 
@@ -35,6 +36,7 @@ use crate::domain::access::Role;
         apps::list, apps::put, apps::remove,
         accounts::list, accounts::change, accounts::confirm, accounts::filters,
         accounts::put_filters,
+        linking::begin, linking::invite, linking::unlink,
         health::show, health::snapshot,
         gaps::list, costs::list, audit::list,
     ),

@@ -252,7 +252,9 @@ impl From<ChangeError> for Problem {
                 problem.errors = faults.into_iter().map(FieldError::from).collect();
                 problem
             }
-            ChangeError::Declared(_) | ChangeError::InUse(_) => Self::new(Kind::Conflict, detail),
+            ChangeError::Declared(_) | ChangeError::InUse(_) | ChangeError::OtherApp(_) => {
+                Self::new(Kind::Conflict, detail)
+            }
             ChangeError::Unknown(_) => Self::not_found(detail),
             ChangeError::Unreadable(error) => {
                 tracing::error!(%error, "a credential cannot be read or kept");
