@@ -33,7 +33,9 @@ use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
 use crate::flow::ingest::{Context, Ingest};
 use crate::flow::media_link::MediaLinks;
+use crate::flow::person::Persons;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
+use crate::flow::pseudonyms::{PseudonymError, Pseudonyms};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::{Replies, Rules};
 use crate::flow::tokens::StoredTokens;
@@ -74,6 +76,8 @@ pub enum StartError {
     #[error(transparent)]
     Key(#[from] KeyFileError),
     #[error(transparent)]
+    Pseudonyms(#[from] PseudonymError),
+    #[error(transparent)]
     Attachments(#[from] VaultError),
     #[error("attachments cannot be fetched: {0}")]
     Fetching(#[from] SetupError),
@@ -106,12 +110,12 @@ impl App {
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
-        let rules = Arc::new(rules(&settings, &store).await?);
+        let sealer = key_file::sealer(&settings)?;
+        let rules = Arc::new(rules(&settings, &store, &sealer).await?);
         let registry = Arc::clone(&rules.registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let media = media_links(&store, &settings).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let sealer = key_file::sealer(&settings)?;
         let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
         let enricher = Enricher::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
         let context = Context::new(Arc::clone(&rules), media, enricher.enrichment());
@@ -156,7 +160,12 @@ impl App {
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
         tasks.spawn(telling_of_its_end(watch.run(stop.clone()), fallen.clone()));
-        let upkeep = upkeep::run(store.clone(), ingest, stop.clone());
+        let upkeep = upkeep::run(
+            store.clone(),
+            ingest,
+            settings.retention.clone(),
+            stop.clone(),
+        );
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
         Ok(Self {
@@ -199,8 +208,12 @@ impl App {
 /// What holds for all commands by these settings.
 ///
 /// # Errors
-/// When the store cannot be read.
-pub async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> {
+/// When the store cannot be used, or holds a key that was sealed by another sealer.
+pub async fn rules(
+    settings: &Settings,
+    store: &Store,
+    sealer: &Sealer,
+) -> Result<Rules, StartError> {
     let registry = Registry::new(
         settings.apps.clone(),
         settings.accounts.clone(),
@@ -210,6 +223,7 @@ pub async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreErr
         post_limits: Arc::new(PostLimits::load(store, &registry).await?),
         registry: Arc::new(registry),
         revoked: Arc::default(),
+        pseudonyms: Pseudonyms::load(store, sealer).await?,
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,
@@ -253,6 +267,17 @@ async fn replies(
     let vault = Vault::open(&folder, sealer).await?;
     let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
     Ok(Replies::new(store.clone(), rules, client, attachments).await?)
+}
+
+/// What is held of people, for the command line.
+///
+/// # Errors
+/// [`StartError`]: of the store, the keys or the folder of attachments.
+pub async fn persons(settings: &Settings, store: &Store) -> Result<Persons, StartError> {
+    let sealer = key_file::sealer(settings)?;
+    let rules = Arc::new(rules(settings, store, &sealer).await?);
+    let vault = Vault::open(&key_file::attachments_folder(settings), sealer).await?;
+    Ok(Persons::new(store.clone(), rules, vault))
 }
 
 /// Runs a part of the service; however it ends, `fallen` hears of it.

@@ -3,6 +3,7 @@
 
 mod commands;
 mod events;
+mod person;
 mod probe;
 mod quarantine;
 
@@ -15,7 +16,7 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
-use twitter_channel::app::{App, rules};
+use twitter_channel::app::{App, key_file, persons, rules};
 use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::store::Store;
 use twitter_channel::telemetry;
@@ -51,6 +52,9 @@ enum Command {
     /// Deliveries of X that were kept because they were not understood or had no account yet.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// What is held of a person at X.
+    #[command(subcommand)]
+    Person(person::Command),
 }
 
 /// Why a command ends with another status than 0.
@@ -84,12 +88,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
         Command::Commands(command) => {
             let store = open_store(&settings)?;
-            let rules = rules(&settings, &store)
+            let sealer = key_file::sealer(&settings).map_err(anyhow::Error::from)?;
+            let rules = rules(&settings, &store, &sealer)
                 .await
                 .map_err(anyhow::Error::from)?;
             print(&command.run(&store, rules).await?)?;
         }
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        Command::Person(command) => {
+            let persons = persons(&settings, &open_store(&settings)?)
+                .await
+                .map_err(anyhow::Error::from)?;
+            print(&command.run(&persons).await?)?;
+        }
     }
     Ok(())
 }

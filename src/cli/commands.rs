@@ -389,12 +389,14 @@ mod tests {
 
     use clap::Parser;
     use jiff::SignedDuration;
+    use secrecy::SecretBox;
     use twitter_channel::app::rules;
     use twitter_channel::config::Settings;
     use twitter_channel::domain::command::{
         Action, AttachmentSource, Command as Content, OutgoingAttachment, SendPost,
     };
     use twitter_channel::domain::ids::EventId;
+    use twitter_channel::sealing::Sealer;
     use twitter_channel::store::{AccountState, NewCommand};
 
     use super::*;
@@ -429,7 +431,8 @@ mod tests {
             (key, value.to_owned())
         });
         let settings = Settings::load(None, variables.into_iter()).unwrap();
-        rules(&settings, store).await.unwrap()
+        let sealer = Sealer::new(SecretBox::new(Box::new([1; 32])));
+        rules(&settings, store, &sealer).await.unwrap()
     }
 
     async fn run(store: &Store, line: &str) -> anyhow::Result<String> {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -94,10 +95,10 @@ fn names(r: &mut Reader<'_>) -> Option<Names> {
     })
 }
 
-pub(super) fn store(r: &mut Reader<'_>) -> Option<StoreSettings> {
+/// `retention` of bodies stands in a section of its own.
+pub(super) fn store(r: &mut Reader<'_>, retention: Option<Duration>) -> Option<StoreSettings> {
     let path = r.required_secret_as("url", value::store_url);
     let max_bytes = r.required("max_bytes", value::size);
-    let retention = r.required("retention", value::duration);
     Some(StoreSettings {
         path: path?,
         max_bytes: max_bytes?,

@@ -27,6 +27,7 @@ use crate::broker::settings::BrokerSettings;
 use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;
 use crate::domain::price::Prices;
+use crate::flow::upkeep::Retention;
 use crate::store::StoreSettings;
 use crate::telemetry::LogSettings;
 use fault::Faults;
@@ -45,6 +46,7 @@ pub struct Settings {
     pub private: PrivateConfig,
     pub broker: BrokerSettings,
     pub store: StoreSettings,
+    pub retention: Retention,
     pub secrets: Secrets,
     pub x_api: XApi,
     pub reconcile: Reconcile,
@@ -75,7 +77,8 @@ impl Settings {
         let public = r.section("public", adapters::public);
         let private = r.section("private", adapters::private);
         let broker = r.section("broker", adapters::broker);
-        let store = r.section("store", adapters::store);
+        let (bodies, retention) = r.section("retention", service::retention).unzip();
+        let store = r.section("store", |r| adapters::store(r, bodies));
         let secrets = r.section("secrets", service::secrets);
         let x_api = r.section("x_api", service::x_api);
         let reconcile = r.section("reconcile", service::reconcile);
@@ -97,6 +100,7 @@ impl Settings {
             private: private?,
             broker: broker?,
             store: store?,
+            retention: retention?,
             secrets: secrets?,
             x_api: x_api?,
             reconcile: reconcile?,

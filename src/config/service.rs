@@ -6,6 +6,7 @@ use super::accounts::sending;
 use super::reader::Reader;
 use super::value::{self, BaseUrl, SecretKey};
 use crate::domain::account::Sending;
+use crate::flow::upkeep::Retention;
 use crate::telemetry::{LogFormat, LogSettings};
 
 /// Keys of our own.
@@ -71,6 +72,20 @@ pub(super) fn commands(r: &mut Reader<'_>) -> Option<Commands> {
         expire_after: expire_after?,
         sending: sending?,
     })
+}
+
+/// How long bodies are kept, and all else that holds words of people.
+pub(super) fn retention(r: &mut Reader<'_>) -> Option<(Duration, Retention)> {
+    let bodies = r.required("bodies", value::duration);
+    let commands = r.required("commands", value::duration);
+    let quarantine = r.required("quarantine", value::duration);
+    let audit = r.required("audit", value::duration);
+    let retention = Retention {
+        commands: commands?,
+        quarantine: quarantine?,
+        audit: audit?,
+    };
+    Some((bodies?, retention))
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogSettings> {

@@ -145,10 +145,17 @@ pub struct Message {
 impl Message {
     /// Post, direct message or encrypted message.
     pub fn kind(&self) -> MessageKind {
-        match self.id {
-            MessageId::Post(_) => MessageKind::Post,
-            MessageId::DirectMessage(_) => MessageKind::DirectMessage,
-            MessageId::Encrypted(_) => MessageKind::EncryptedMessage,
+        self.id.kind()
+    }
+}
+
+impl MessageId {
+    /// Post, direct message or encrypted message.
+    pub fn kind(&self) -> MessageKind {
+        match self {
+            Self::Post(_) => MessageKind::Post,
+            Self::DirectMessage(_) => MessageKind::DirectMessage,
+            Self::Encrypted(_) => MessageKind::EncryptedMessage,
         }
     }
 }

@@ -326,6 +326,13 @@ pub(super) fn admit(rules: &Rules, command: &Command, at: Timestamp) -> Result<(
         let detail = "expires_at had passed when the command came.";
         return Err(refuse(FailureCode::Expired, "expires_at", detail));
     }
+    if let Action::ForgetPerson { person_id } = command.action
+        && rules.registry.is_ours(person_id)
+    {
+        const FIELD: &str = "forget_person.person_id";
+        let detail = format!("{person_id} is an account of ours: unlink it instead.");
+        return Err(refuse(FailureCode::Invalid, FIELD, detail));
+    }
     Ok(())
 }
 

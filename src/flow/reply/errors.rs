@@ -19,6 +19,7 @@ use crate::domain::ids::AccountId;
 use crate::domain::money::Usd;
 use crate::domain::price::{CallPrices, EventPrices, Prices};
 use crate::domain::registry::Registry;
+use crate::flow::pseudonyms::Pseudonyms;
 use crate::store::{
     CommandState, Hold, NewCommand, SendKind, SendRow, SendState, Store, StoreError, StoreSettings,
     Tx, Wait,
@@ -172,6 +173,7 @@ fn rules() -> Rules {
         registry: Arc::new(Registry::new(vec![app], vec![account], Vec::new())),
         revoked: Arc::default(),
         post_limits: Arc::default(),
+        pseudonyms: Pseudonyms::new(vec![0; 32].into()),
         prices: free(),
         sending: Sending::Live,
         expire_after: Duration::from_hours(24),

@@ -8,6 +8,7 @@ use super::outcome::{Case, Verdict};
 use super::rules::Rules;
 use crate::domain::command::{Action, Command, FailureCode};
 use crate::domain::ids::{AccountId, CommandId};
+use crate::flow::person::{PersonError, Persons};
 use crate::store::{CommandState, Store, StoreError, Tx};
 
 /// Rows that one transaction changes: deliveries must not wait long behind it.
@@ -29,9 +30,10 @@ pub(super) fn is_immediate(action: &Action) -> bool {
 /// after a fault between, changes nothing. Tells what was done.
 pub(super) async fn beforehand(
     store: &Store,
+    persons: &Persons,
     command: &Command,
     at: Timestamp,
-) -> Result<String, StoreError> {
+) -> Result<String, PersonError> {
     // Most commands are nothing of that, and are spared a read.
     if !matches!(
         command.action,
@@ -49,27 +51,23 @@ pub(super) async fn beforehand(
             Ok(format!("{count} events are published again."))
         }
         Action::ForgetPerson { person_id } => {
-            let mut after = 0;
-            let mut erased = store
-                .write(move |tx| tx.forget_beside_events(person_id))
-                .await?;
-            loop {
-                let read = move |tx: &Tx<'_>| tx.events_about(person_id, after, CHUNK);
-                let found = store.read(read).await?;
-                let (sequences, last) = (found.sequences, found.last);
-                erased.events += sequences.len() as u64;
-                store.write(move |tx| tx.erase_events(&sequences)).await?;
-                match last {
-                    Some(last) => after = last,
-                    None => break,
-                }
-            }
+            let erased = persons.erase(person_id, asked_by(command), at).await?;
             Ok(format!(
-                "Erased: {} events, {} kept deliveries, {} texts of commands. At X nothing changes.",
-                erased.events, erased.deliveries, erased.commands
+                "Erased: {} events, {} kept deliveries, {} texts of commands, {} files. At X \
+                 nothing changes.",
+                erased.events, erased.deliveries, erased.commands, erased.files
             ))
         }
         _ => Ok(String::new()),
+    }
+}
+
+/// Who asked by a command, for the proof; ids only.
+fn asked_by(command: &Command) -> String {
+    let agent = command.agent.as_ref().map(|agent| agent.id.as_str());
+    match agent.filter(|id| !id.is_empty()) {
+        Some(agent) => format!("command {}, agent {agent}", command.id),
+        None => format!("command {}", command.id),
     }
 }
 
@@ -112,7 +110,12 @@ pub(super) fn perform(
         Action::CancelCommand { target } => cancel(tx, rules, target, at)?,
         _ => Verdict::Succeeded { detail: done },
     };
-    case.finish(tx, rules, verdict, at)
+    case.finish(tx, rules, verdict, at)?;
+    match case.command.action {
+        // Its content names the person.
+        Action::ForgetPerson { .. } => tx.blank_command(sequence),
+        _ => Ok(()),
+    }
 }
 
 /// Takes a waiting command back.

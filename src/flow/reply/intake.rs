@@ -12,6 +12,7 @@ use crate::attachments::{Attachments, Kept, TakeError};
 use crate::broker::commands::{Reading, read};
 use crate::broker::delivery::{Delivery, Handler, Verdict};
 use crate::domain::command::{AttachmentSource, Command, InvalidCommand};
+use crate::flow::person::{PersonError, Persons};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
 
@@ -43,9 +44,9 @@ struct Taken {
 #[derive(Debug, thiserror::Error)]
 enum Wait {
     #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
     Files(TakeError),
+    #[error(transparent)]
+    Person(#[from] PersonError),
 }
 
 impl Handler for Intake {
@@ -152,7 +153,8 @@ impl Intake {
     async fn beforehand(&self, command: &Command, at: Timestamp) -> Result<Prepared, Wait> {
         let mut prepared = Prepared::default();
         if accept::admit(&self.rules, command, at).is_ok() {
-            prepared.done = immediate::beforehand(&self.store, command, at).await?;
+            let persons = self.persons();
+            prepared.done = immediate::beforehand(&self.store, &persons, command, at).await?;
         }
         let mut kept = BTreeMap::new();
         for (place, attachment) in accept::attachments(&command.action).iter().enumerate() {
@@ -177,6 +179,11 @@ impl Intake {
         }
         prepared.kept = kept;
         Ok(prepared)
+    }
+
+    fn persons(&self) -> Persons {
+        let vault = self.attachments.vault().clone();
+        Persons::new(self.store.clone(), Arc::clone(&self.rules), vault)
     }
 
     async fn discard(&self, files: Vec<Kept>) {

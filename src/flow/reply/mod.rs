@@ -17,7 +17,7 @@ mod by_hand;
 mod compose;
 #[cfg(test)]
 mod errors;
-mod files;
+pub(crate) mod files;
 mod immediate;
 mod intake;
 mod outcome;

@@ -13,6 +13,7 @@ use crate::domain::ids::{AccountId, ConversationId};
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::plan_check::PostLimits;
+use crate::flow::pseudonyms::Pseudonyms;
 use crate::store::{Hold, StoreError, Tx};
 
 /// Accounts whose credential X does not accept, as the watch saw them last: what advice on replies
@@ -49,13 +50,15 @@ pub struct Rules {
     pub first_read: Duration,
     /// From there to the second.
     pub second_read: Duration,
+    /// Keyed hashes in the place of erased ids.
+    pub pseudonyms: Pseudonyms,
     /// Longest posts, by the accounts' plans.
     pub post_limits: Arc<PostLimits>,
 }
 
 impl Rules {
     /// How an account is named in events, linked or not.
-    pub(super) fn account_ref(&self, id: Option<AccountId>) -> AccountRef {
+    pub(crate) fn account_ref(&self, id: Option<AccountId>) -> AccountRef {
         let account = id.and_then(|id| self.registry.account(id.0));
         AccountRef {
             id,

@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-const MIGRATIONS: [(i64, &str); 2] = [
+const MIGRATIONS: [(i64, &str); 3] = [
     (1, include_str!("migrations/0001_journal.sql")),
     (2, include_str!("migrations/0002_ledger.sql")),
+    (3, include_str!("migrations/0005_person.sql")),
 ];
 const NEWEST: i64 = MIGRATIONS.len() as i64;
 
