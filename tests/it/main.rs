@@ -17,6 +17,7 @@ mod hostile;
 mod http;
 mod layers;
 mod normalize;
+mod personal;
 mod plans;
 mod replies;
 mod routing;

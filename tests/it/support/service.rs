@@ -163,7 +163,7 @@ impl Setup {
     }
 
     /// An X hears of the apps and accounts that it does not know yet.
-    pub(super) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
+    pub(crate) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
         for (name, _) in &self.apps {
             let app = NewApp::new(name, &secret_of(name), &webhook(name));
             let _known = simulator.add_app(app);
