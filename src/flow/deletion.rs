@@ -302,33 +302,22 @@ pub(crate) fn retire(
     tx.let_go(Leaving::Event, sequence, at, hash)
 }
 
-/// Removes kept deliveries of messages that are gone. Those that wait for a moment are left alone:
-/// what they make is stopped where it would be published.
+/// Removes kept deliveries of messages that are gone; whether there were such messages.
 ///
 /// # Errors
 /// When the store cannot be used.
-pub(crate) async fn erase_kept_deliveries(store: &Store) -> Result<(), StoreError> {
+pub(crate) async fn erase_kept_deliveries(store: &Store) -> Result<bool, StoreError> {
+    let mut any = false;
     loop {
         let gone = store.read(|tx| tx.leaving_messages(MESSAGES)).await?;
         if gone.is_empty() {
-            return Ok(());
+            return Ok(any);
         }
-        let numbers: Vec<_> = gone.iter().map(u64::to_string).collect();
-        let mut after = 0;
-        loop {
-            let of = numbers.clone();
-            let read = move |tx: &Tx<'_>| {
-                tx.deliveries_naming(Deliveries::Quarantine, &of, after, DELIVERIES)
-            };
-            let page = store.read(read).await?;
-            let ids = page.rows.iter().filter(|kept| is_of(kept, &gone));
-            let ids: Vec<_> = ids.map(|kept| kept.id).collect();
-            store
-                .write(move |tx| ids.iter().try_for_each(|id| tx.release_quarantined(*id)))
-                .await?;
-            match page.last {
-                Some(last) => after = last,
-                None => break,
+        any = true;
+        for kept in Deliveries::ALL {
+            // What waits for a moment is stopped where it would be published.
+            if kept != Deliveries::Echoes {
+                erase_deliveries_of(store, kept, &gone).await?;
             }
         }
         store
@@ -337,6 +326,31 @@ pub(crate) async fn erase_kept_deliveries(store: &Store) -> Result<(), StoreErro
                 gone.try_for_each(|number| tx.has_left(Leaving::Message, *number))
             })
             .await?;
+    }
+}
+
+async fn erase_deliveries_of(
+    store: &Store,
+    kept: Deliveries,
+    gone: &[u64],
+) -> Result<(), StoreError> {
+    let numbers: Vec<_> = gone.iter().map(u64::to_string).collect();
+    let mut after = 0;
+    loop {
+        let of = numbers.clone();
+        let read = move |tx: &Tx<'_>| tx.deliveries_naming(kept, &of, after, DELIVERIES);
+        let page = store.read(read).await?;
+        let ids = page.rows.iter().filter(|delivery| is_of(delivery, gone));
+        let ids: Vec<_> = ids.map(|delivery| delivery.id).collect();
+        if !ids.is_empty() {
+            store
+                .write(move |tx| ids.iter().try_for_each(|id| tx.erase_delivery(kept, *id)))
+                .await?;
+        }
+        match page.last {
+            Some(last) => after = last,
+            None => return Ok(()),
+        }
     }
 }
 

@@ -146,7 +146,7 @@ impl Persons {
         self.erase_seen(&erasure, until).await?;
         self.erase_cases(&erasure).await?;
         self.erase_commands(&erasure, &mut erased).await?;
-        for kept in [Deliveries::Quarantine, Deliveries::Echoes] {
+        for kept in Deliveries::ALL {
             erased.deliveries += self.erase_deliveries(&erasure, kept).await?;
         }
         self.prove(&erasure, asked_by, erased).await?;
@@ -291,7 +291,7 @@ impl Persons {
             let ids: Vec<_> = page
                 .rows
                 .iter()
-                .filter(|delivery| kept == Deliveries::Quarantine || of.is_by(delivery))
+                .filter(|delivery| kept != Deliveries::Echoes || of.is_by(delivery))
                 .map(|delivery| delivery.id)
                 .collect();
             count += ids.len() as u64;
@@ -340,7 +340,7 @@ impl Persons {
         self.export_posts(person, out).await?;
         self.export_seen(person, until, out).await?;
         self.export_commands(person, out).await?;
-        for kept in [Deliveries::Quarantine, Deliveries::Echoes] {
+        for kept in Deliveries::ALL {
             self.export_deliveries(person, kept, out).await?;
         }
         Ok(())

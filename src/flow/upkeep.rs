@@ -141,6 +141,7 @@ pub async fn prune(store: &Store, retention: &Retention, now: Timestamp) -> Resu
         }
     })
     .await
+    .map(drop)
 }
 
 /// Removes what is left of commands; their texts go earlier.
@@ -153,7 +154,9 @@ async fn prune_replies(
     let costs_since = before(now, COSTS_KEPT);
     chunks(store, move |tx| tx.prune_commands(commands_since, CHUNK)).await?;
     chunks(store, move |tx| tx.blank_commands(texts_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK)).await
+    chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK))
+        .await
+        .map(drop)
 }
 
 /// Removes what was to go and may by now: events that are published, texts of commands with their
@@ -162,8 +165,8 @@ async fn prune_replies(
 /// # Errors
 /// When the store cannot be used.
 pub async fn let_go(store: &Store, now: Timestamp) -> Result<(), StoreError> {
-    chunks(store, move |tx| tx.erase_leaving_events(now, CHUNK)).await?;
-    chunks(store, move |tx| {
+    let events = chunks(store, move |tx| tx.erase_leaving_events(now, CHUNK)).await?;
+    let commands = chunks(store, move |tx| {
         let commands = tx.leaving_commands(CHUNK)?;
         for command in &commands {
             person::erase_ended(tx, *command, now)?;
@@ -172,7 +175,11 @@ pub async fn let_go(store: &Store, now: Timestamp) -> Result<(), StoreError> {
         Ok(commands.len())
     })
     .await?;
-    deletion::erase_kept_deliveries(store).await
+    let messages = deletion::erase_kept_deliveries(store).await?;
+    match events + commands > 0 || messages {
+        true => store.purge_log().await,
+        false => Ok(()),
+    }
 }
 
 fn since(now: Timestamp, kept: Duration) -> Timestamp {
@@ -202,9 +209,14 @@ fn before(now: Timestamp, age: SignedDuration) -> Timestamp {
 async fn chunks(
     store: &Store,
     step: impl Fn(&mut crate::store::Tx<'_>) -> Result<usize, StoreError> + Copy + Send + 'static,
-) -> Result<(), StoreError> {
-    while store.write(move |tx| step(tx)).await? > 0 {}
-    Ok(())
+) -> Result<usize, StoreError> {
+    let mut count = 0;
+    loop {
+        match store.write(move |tx| step(tx)).await? {
+            0 => return Ok(count),
+            changed => count += changed,
+        }
+    }
 }
 
 #[cfg(test)]

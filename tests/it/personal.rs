@@ -384,6 +384,11 @@ async fn an_answer_to_what_is_gone_tells_that_it_is_gone() {
     }
     let back = service.events().await;
     assert!(back.is_empty(), "{back:#?}");
+    twitter_channel::flow::upkeep::let_go(&service.store, Timestamp::now())
+        .await
+        .unwrap();
+    let left = found(&folder_of(&service), &["shingles"]);
+    assert!(left.is_empty(), "{left:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,7 +39,9 @@ pub struct SeenOf {
     pub id: EventId,
 }
 
-/// Where deliveries are kept whole.
+/// Where deliveries are kept whole, as rows with `id` and `body`. Whatever else comes to keep words of
+/// people has to be named here (or be told of in `flow::person` and `flow::deletion`): handing out,
+/// erasing and deleting go through all of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deliveries {
     Quarantine,
@@ -77,6 +79,9 @@ pub struct Proof {
 }
 
 impl Deliveries {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Quarantine, Self::Echoes];
+
     fn table(self) -> &'static str {
         match self {
             Self::Quarantine => "quarantine",
