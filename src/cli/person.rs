@@ -1,12 +1,13 @@
 //! `person`: what is held of somebody.
 
-use std::env;
 use std::io;
 
 use clap::Subcommand;
 use jiff::Timestamp;
 use twitter_channel::domain::ids::UserId;
 use twitter_channel::flow::person::{PersonError, Persons};
+
+use super::environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -43,10 +44,16 @@ async fn export(persons: &Persons, person: UserId) -> anyhow::Result<String> {
     Ok(String::new())
 }
 
+/// Who is at the keyboard, as the system knows it.
+fn user() -> String {
+    let variables: Vec<_> = environment().collect();
+    let named = |name: &str| variables.iter().find(|(known, _)| known == name);
+    let user = named("SUDO_USER").or_else(|| named("USER"));
+    user.map_or_else(|| "unknown".to_owned(), |(_, user)| user.clone())
+}
+
 async fn erase(persons: &Persons, person: UserId) -> anyhow::Result<String> {
-    // Who is at the keyboard, as the system knows it.
-    let user = env::var("SUDO_USER").or_else(|_| env::var("USER"));
-    let asked_by = format!("command line, {}", user.as_deref().unwrap_or("unknown"));
+    let asked_by = format!("command line, {}", user());
     let erased = persons.erase(person, asked_by, Timestamp::now()).await?;
     Ok(format!(
         "erased {} events, {} posts, {} kept deliveries, {} commands and {} files; left out of {} \
