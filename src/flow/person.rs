@@ -23,10 +23,10 @@ use crate::store::{
 };
 use crate::x::normalize::normalize;
 
-/// Rows that one transaction changes.
-const CHUNK: usize = 500;
-/// Small rows that one transaction looks at.
-const SMALL_CHUNK: usize = 5000;
+/// Rows with bodies that one transaction looks at or changes: each is read as JSON.
+const CHUNK: usize = 100;
+/// The same of small rows.
+const SMALL_CHUNK: usize = 2000;
 /// Kept deliveries that one transaction looks at: each may be as large as a body may be.
 const DELIVERIES_CHUNK: usize = 20;
 

@@ -3,6 +3,8 @@
 //! Reads go through a table part by part, writes change few rows: deliveries must not wait behind
 //! either.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::params;
 
@@ -100,30 +102,26 @@ impl Leaving {
     }
 }
 
-/// Whether a text of X holds this number by itself, not as a part of a longer one.
-fn names_number(text: &[u8], digits: &str) -> bool {
-    holds(text, digits, |before, after| {
-        !before.is_some_and(|it| it.is_ascii_digit())
-            && !after.is_some_and(|it| it.is_ascii_digit())
-    })
+/// Whether a text of X holds one of these numbers by itself, not as a part of a longer one.
+fn names_number(text: &[u8], numbers: &HashSet<&[u8]>) -> bool {
+    let mut runs = text.split(|byte| !byte.is_ascii_digit());
+    runs.any(|run| numbers.contains(run))
 }
 
 /// Whether a text of ours names this id, by itself or in the name of a conversation: ids are strings
 /// in it, and other numbers are not.
 fn names_id(text: &[u8], digits: &str) -> bool {
-    holds(text, digits, |before, after| {
-        before.is_none_or(|it| matches!(it, b'"' | b':' | b'-'))
-            && after.is_none_or(|it| matches!(it, b'"' | b'-'))
-    })
-}
-
-fn holds(text: &[u8], digits: &str, fits: impl Fn(Option<u8>, Option<u8>) -> bool) -> bool {
     let digits = digits.as_bytes();
     let byte = |at: Option<usize>| at.and_then(|at| text.get(at)).copied();
     let found = text.windows(digits.len().max(1)).enumerate();
     found
         .filter(|(_, window)| *window == digits)
-        .any(|(at, _)| fits(byte(at.checked_sub(1)), byte(at.checked_add(digits.len()))))
+        .any(|(at, _)| {
+            let before = byte(at.checked_sub(1));
+            let after = byte(at.checked_add(digits.len()));
+            before.is_none_or(|it| matches!(it, b'"' | b':' | b'-'))
+                && after.is_none_or(|it| matches!(it, b'"' | b'-'))
+        })
 }
 
 fn page<T>(looked: Vec<(u64, Option<T>)>, limit: usize) -> Page<T> {
@@ -461,11 +459,12 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Page<Delivery>, StoreError> {
         let table = kept.table();
+        let numbers: HashSet<&[u8]> = numbers.iter().map(|digits| digits.as_bytes()).collect();
         let sql = format!("SELECT id, body FROM {table} WHERE id > ?1 ORDER BY id LIMIT ?2");
         let looked = self.rows(&sql, [stored(after), stored(limit as u64)], |row| {
             let id = number(row.get(0)?);
             let body: Vec<u8> = row.get(1)?;
-            let names = numbers.iter().any(|digits| names_number(&body, digits));
+            let names = names_number(&body, &numbers);
             Ok((id, names.then_some(Delivery { id, body })))
         })?;
         Ok(page(looked, limit))
@@ -617,11 +616,12 @@ mod tests {
 
     #[test]
     fn a_number_counts_only_by_itself() {
+        let five = HashSet::from([b"5".as_slice()]);
         for text in ["5", "\"5\"", "dm:2-5", "5-7", "15, 5"] {
-            assert!(names_number(text.as_bytes(), "5"), "{text}");
+            assert!(names_number(text.as_bytes(), &five), "{text}");
         }
         for text in ["", "15", "51", "2515"] {
-            assert!(!names_number(text.as_bytes(), "5"), "{text}");
+            assert!(!names_number(text.as_bytes(), &five), "{text}");
         }
     }
 
