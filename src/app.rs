@@ -1,6 +1,7 @@
 //! Wiring: who gets which handle, and in which order things start and stop.
 
 pub mod key_file;
+mod webhook_secrets;
 
 use std::collections::HashMap;
 use std::io;
@@ -10,13 +11,9 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use metrics_exporter_prometheus::BuildError;
-use rand::RngCore;
-use secrecy::{ExposeSecret, SecretSlice};
-use sha2::{Digest, Sha256};
+use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,29 +24,33 @@ use crate::attachments::vault::{Vault, VaultError};
 use crate::broker::consumer::{Consumer, ConsumerState};
 use crate::broker::inbox::InboxMonitor;
 use crate::broker::publisher::Publisher;
+use crate::broker::settings::BrokerSettings;
 use crate::config::Settings;
-use crate::domain::account::App as XApp;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
-use crate::flow::ingest::{Context, Ingest};
+use crate::flow::ingest::Ingest;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::person::Persons;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
-use crate::flow::pseudonyms::{PseudonymError, Pseudonyms};
+use crate::flow::pseudonyms::Pseudonyms;
+use crate::flow::registry::{Declared, Directory};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
-use crate::flow::reply::{Replies, Rules};
+use crate::flow::reply::Replies;
+use crate::flow::rules::{LiveRules, Rules};
+use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
-use crate::flow::watch::Watch;
+use crate::flow::watch::{Board, HealthView, Watch, Watched};
+use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
-use crate::http::public::{AppSecrets, Webhooks};
+use crate::http::public::Webhooks;
 use crate::http::{Server, ServerSettings, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, http_client};
-use crate::x::signature::WebhookSecret;
 use key_file::KeyFileError;
+use webhook_secrets::WebhookSecrets;
 
 /// How long requests under way may take once the service stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -75,8 +76,6 @@ pub enum StartError {
     Metrics(#[from] BuildError),
     #[error(transparent)]
     Key(#[from] KeyFileError),
-    #[error(transparent)]
-    Pseudonyms(#[from] PseudonymError),
     #[error(transparent)]
     Attachments(#[from] VaultError),
     #[error("attachments cannot be fetched: {0}")]
@@ -110,16 +109,18 @@ impl App {
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
-        let sealer = key_file::sealer(&settings)?;
-        let rules = Arc::new(rules(&settings, &store, &sealer).await?);
-        let registry = Arc::clone(&rules.registry);
+        let sealer = key_file::sealer(&settings, &store).await?;
+        let directory = directory(&settings, &store, sealer.clone()).await?;
+        let directory = Arc::new(directory.serving());
+        let rules = directory.rules().clone();
+        let registry = Arc::clone(&rules.now().registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
-        let media = media_links(&store, &settings).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let media = media_links(&settings, &sealer);
         let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
-        let enricher = Enricher::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
-        let context = Context::new(Arc::clone(&rules), media, enricher.enrichment());
-        let (ingest, typing) = Ingest::new(store.clone(), Arc::new(context));
+        let enricher = Enricher::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let (ingest, typing) =
+            Ingest::new(store.clone(), rules.clone(), media, enricher.enrichment());
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
         let relay = Relay::new(
@@ -134,15 +135,37 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
-        let plans = PlanCheck::new(store.clone(), Arc::clone(&rules), Arc::clone(&client));
-        let replies = replies(&settings, &store, Arc::clone(&rules), client, sealer).await?;
+        let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
-        let private = serve_private(&settings, &store, states, readiness.clone())?;
-        let secrets = secrets_of_apps(&store, &registry, &tasks).await?;
-        let public = serve_public(&settings, secrets, Arc::clone(&ingest))?;
-        let inboxes = InboxMonitor::new(broker);
-        let watch = Watch::new(store.clone(), rules, inboxes, replies.paused());
+        let inboxes = InboxMonitor::new(Arc::clone(&broker));
+        let watched = Watched {
+            inboxes,
+            paused: replies.paused(),
+            board: Board::default(),
+            traffic: ingest.traffic(),
+        };
+        let watch = Watch::new(store.clone(), rules.clone(), watched);
+        let api = api(
+            &settings,
+            &store,
+            &broker,
+            Arc::clone(&directory),
+            watch.view(),
+        );
+        let private = serve_private(
+            &settings,
+            &store,
+            api,
+            states,
+            readiness.clone(),
+            rules.clone(),
+        )?;
+        let mut secrets = WebhookSecrets::new(store.clone(), tasks.clone());
+        let webhooks = secrets.of(&registry).await?;
+        let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
+        let public = serve_public(&settings, Arc::clone(&webhooks), Arc::clone(&ingest))?;
         let servers = TaskTracker::new();
         let (public_handle, private_handle) = (public.handle, private.handle);
         servers.spawn(public.running);
@@ -160,10 +183,14 @@ impl App {
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
         tasks.spawn(telling_of_its_end(watch.run(stop.clone()), fallen.clone()));
+        let following = secrets.follow(rules.clone(), webhooks, stop.clone());
+        tasks.spawn(telling_of_its_end(following, fallen.clone()));
+        let noticing = directory.run(stop.clone());
+        tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
         let upkeep = upkeep::run(
             store.clone(),
             ingest,
-            settings.retention.clone(),
+            (settings.retention.clone(), settings.unwanted),
             stop.clone(),
         );
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
@@ -205,25 +232,31 @@ impl App {
     }
 }
 
-/// What holds for all commands by these settings.
+/// What is linked, and what makes tickets: by these settings and by what administrators made.
 ///
 /// # Errors
-/// When the store cannot be used, or holds a key that was sealed by another sealer.
-pub async fn rules(
+/// When the store cannot be used.
+pub async fn directory(
     settings: &Settings,
     store: &Store,
-    sealer: &Sealer,
-) -> Result<Rules, StartError> {
-    let registry = Registry::new(
-        settings.apps.clone(),
-        settings.accounts.clone(),
-        settings.filters.clone(),
-    );
+    sealer: Sealer,
+) -> Result<Directory, StoreError> {
+    let declared = Declared {
+        apps: settings.apps.clone(),
+        accounts: settings.accounts.clone(),
+        filters: settings.filters.clone(),
+    };
+    let rules = LiveRules::new(rules(settings, store, &sealer).await?);
+    Directory::open(store.clone(), sealer, declared, rules).await
+}
+
+/// What holds for all commands by these settings, before anything is linked.
+async fn rules(settings: &Settings, store: &Store, sealer: &Sealer) -> Result<Rules, StoreError> {
     Ok(Rules {
-        post_limits: Arc::new(PostLimits::load(store, &registry).await?),
-        registry: Arc::new(registry),
+        post_limits: Arc::new(PostLimits::load(store).await?),
+        registry: Arc::default(),
         revoked: Arc::default(),
-        pseudonyms: Pseudonyms::load(store, sealer).await?,
+        pseudonyms: Pseudonyms::of(sealer),
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,
@@ -259,7 +292,7 @@ fn client(
 async fn replies(
     settings: &Settings,
     store: &Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
     client: Arc<Client>,
     sealer: Sealer,
 ) -> Result<Replies, StartError> {
@@ -274,10 +307,14 @@ async fn replies(
 /// # Errors
 /// [`StartError`]: of the store, the keys or the folder of attachments.
 pub async fn persons(settings: &Settings, store: &Store) -> Result<Persons, StartError> {
-    let sealer = key_file::sealer(settings)?;
-    let rules = Arc::new(rules(settings, store, &sealer).await?);
+    let sealer = key_file::sealer(settings, store).await?;
+    let directory = directory(settings, store, sealer.clone()).await?;
     let vault = Vault::open(&key_file::attachments_folder(settings), sealer).await?;
-    Ok(Persons::new(store.clone(), rules, vault))
+    Ok(Persons::new(
+        store.clone(),
+        directory.rules().clone(),
+        vault,
+    ))
 }
 
 /// Runs a part of the service; however it ends, `fallen` hears of it.
@@ -316,10 +353,9 @@ fn server(
 
 fn serve_public(
     settings: &Settings,
-    secrets: HashMap<String, AppSecrets>,
+    webhooks: Arc<Webhooks>,
     ingest: Arc<Ingest>,
 ) -> Result<Server, StartError> {
-    let webhooks = Arc::new(Webhooks::new(secrets, settings.public.max_body_bytes));
     let listener = listen("public.listen", settings.public.listen)?;
     let cores = available_parallelism().map_or(1, usize::from);
     let workers = settings.public.workers.map_or(cores, usize::from);
@@ -331,78 +367,39 @@ fn serve_public(
     )
 }
 
-async fn secrets_of_apps(
+/// What the JSON API works with.
+fn api(
+    settings: &Settings,
     store: &Store,
-    registry: &Registry,
-    tasks: &TaskTracker,
-) -> Result<HashMap<String, AppSecrets>, StoreError> {
-    let mut secrets = HashMap::new();
-    for app in registry.apps() {
-        secrets.insert(app.name.clone(), app_secrets(store, app, tasks).await?);
-    }
-    Ok(secrets)
-}
-
-/// The app's secrets; which of them answers challenges is remembered over restarts.
-async fn app_secrets(
-    store: &Store,
-    app: &XApp,
-    tasks: &TaskTracker,
-) -> Result<AppSecrets, StoreError> {
-    let secret = |secret: &secrecy::SecretString| WebhookSecret::new(secret.clone());
-    let previous = app.previous_consumer_secret.as_ref();
-    let prints: Vec<_> = [Some(&app.consumer_secret), previous]
-        .into_iter()
-        .flatten()
-        .map(|secret| fingerprint(secret.expose_secret()))
-        .collect();
-    let key = format!("crc_secret.{}", app.name);
-    let (of, store, tasks) = (key.clone(), store.clone(), tasks.clone());
-    let remembered = store.read(move |tx| tx.meta(&of)).await?;
-    let answering = prints
-        .iter()
-        .position(|print| Some(print) == remembered.as_ref());
-    let on_switch = move |index: usize| {
-        let (store, key, print) = (store.clone(), key.clone(), prints.get(index).cloned());
-        tracing::info!(
-            index,
-            "challenges are answered with another consumer secret now"
-        );
-        tasks.spawn(async move {
-            let write = store.write(move |tx| tx.set_meta(&key, &print.unwrap_or_default()));
-            if let Err(error) = write.await {
-                tracing::warn!(%error, "which consumer secret answers is not remembered");
-            }
-        });
-    };
-    Ok(AppSecrets::new(
-        secret(&app.consumer_secret),
-        previous.map(secret),
-        answering.unwrap_or(0),
-        on_switch,
-    ))
-}
-
-/// Tells secrets apart without keeping them.
-fn fingerprint(secret: &str) -> String {
-    STANDARD.encode(
-        Sha256::new()
-            .chain_update("crc secret:")
-            .chain_update(secret)
-            .finalize(),
-    )
+    broker: &Arc<BrokerSettings>,
+    directory: Arc<Directory>,
+    health: HealthView,
+) -> Arc<Api> {
+    let url = settings.private.url.as_ref();
+    let public_url = settings.public.url.as_ref();
+    let rules = directory.rules().clone();
+    Arc::new(Api::new(ApiParts {
+        store: store.clone(),
+        directory,
+        health,
+        public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
+        tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
+        token: settings.private.token.clone(),
+        secure_cookies: url.is_some_and(|url| url.as_str().starts_with("https:")),
+    }))
 }
 
 fn serve_private(
     settings: &Settings,
     store: &Store,
+    api: Arc<Api>,
     (relay, consumer): (RelayState, ConsumerState),
     readiness: Readiness,
+    rules: LiveRules,
 ) -> Result<Server, StartError> {
     let (shown, gauged) = (store.clone(), store.clone());
-    let apps: Vec<_> = settings.apps.iter().map(|app| app.name.clone()).collect();
     let private = Private {
-        token: settings.private.token.clone(),
+        api,
         readiness,
         parts: Box::new(move || {
             let links = [
@@ -412,7 +409,7 @@ fn serve_private(
             Box::pin(parts(shown.clone(), links))
         }),
         metrics: metrics::install()?,
-        refresh: Box::new(move || Box::pin(refresh(gauged.clone(), apps.clone()))),
+        refresh: Box::new(move || Box::pin(refresh(gauged.clone(), rules.now()))),
     };
     let listener = listen("private.listen", settings.private.listen)?;
     server(
@@ -516,15 +513,17 @@ fn ledger_line(ledger: &Ledger, now: Timestamp) -> String {
 }
 
 /// Brings the gauges of the store up to date; a store that cannot be read keeps the last ones.
-async fn refresh(store: Store, apps: Vec<String>) {
+async fn refresh(store: Store, rules: Arc<Rules>) {
     let limit = store.settings().max_bytes;
-    let read = store.read(move |tx| set_gauges(tx, limit, &apps)).await;
+    let read = store
+        .read(move |tx| set_gauges(tx, limit, &rules.registry))
+        .await;
     if let Err(error) = read {
         tracing::warn!(%error, "the store's gauges are old");
     }
 }
 
-fn set_gauges(tx: &Tx<'_>, limit: u64, apps: &[String]) -> Result<(), StoreError> {
+fn set_gauges(tx: &Tx<'_>, limit: u64, registry: &Registry) -> Result<(), StoreError> {
     metrics::set_store(tx.used_bytes()?, limit);
     let summary = tx.journal_summary()?;
     let waits = |at| Timestamp::now().duration_since(at).unsigned_abs();
@@ -541,39 +540,23 @@ fn set_gauges(tx: &Tx<'_>, limit: u64, apps: &[String]) -> Result<(), StoreError
         metrics::set_quarantine(reason.name(), count);
     }
     let gaps = tx.open_gaps()?;
-    for app in apps {
-        let open = gaps.iter().filter(|gap| gap.app == *app).count();
-        metrics::set_gaps(app, open as u64);
+    for app in registry.apps() {
+        let open = gaps.iter().filter(|gap| gap.app == app.name).count();
+        metrics::set_gaps(&app.name, open as u64);
     }
     Ok(())
 }
 
-/// Links to media are signed with `secrets.key`, else with a key that the store keeps: bodies with
-/// links outlive a restart.
-async fn media_links(store: &Store, settings: &Settings) -> Result<MediaLinks, StoreError> {
-    const KEY: &str = "media_link_key";
-    let key: SecretSlice<u8> = match &settings.secrets.key {
-        Some(key) => key.expose_secret().to_vec().into(),
-        None => {
-            let mut fresh = [0; 32];
-            rand::rng().fill_bytes(&mut fresh);
-            let fresh = STANDARD.encode(fresh);
-            let kept = store
-                .write(move |tx| match tx.meta(KEY)? {
-                    Some(kept) => Ok(kept),
-                    None => tx.set_meta(KEY, &fresh).map(|()| fresh),
-                })
-                .await?;
-            kept.into_bytes().into()
-        }
-    };
+/// Links to media outlive a restart, and a new `secrets.key`.
+fn media_links(settings: &Settings, sealer: &Sealer) -> MediaLinks {
     let default = format!("http://{}", settings.private.listen);
     let base = settings
         .private
         .url
         .as_ref()
         .map_or(default.as_str(), |url| url.as_str());
-    Ok(MediaLinks::new(base, key))
+    let key = sealer.subkey("media links");
+    MediaLinks::new(base, key.expose_secret().to_vec().into())
 }
 
 #[cfg(test)]

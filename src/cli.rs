@@ -3,9 +3,11 @@
 
 mod commands;
 mod events;
+mod filters;
 mod person;
 mod probe;
 mod quarantine;
+mod secrets;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -16,8 +18,9 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
-use twitter_channel::app::{App, key_file, persons, rules};
+use twitter_channel::app::{App, directory, key_file, persons};
 use twitter_channel::config::{ConfigFaults, Settings};
+use twitter_channel::flow::registry::Directory;
 use twitter_channel::store::Store;
 use twitter_channel::telemetry;
 
@@ -46,6 +49,9 @@ enum Command {
     /// Events of the journal.
     #[command(subcommand)]
     Events(events::Command),
+    /// Filters.
+    #[command(subcommand)]
+    Filters(filters::Command),
     /// Commands of the helpdesk core.
     #[command(subcommand)]
     Commands(commands::Command),
@@ -55,6 +61,9 @@ enum Command {
     /// What is held of a person at X.
     #[command(subcommand)]
     Person(person::Command),
+    /// The key that credentials are sealed with.
+    #[command(subcommand)]
+    Secrets(secrets::Command),
 }
 
 /// Why a command ends with another status than 0.
@@ -85,15 +94,26 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve => serve(settings).await?,
         Command::Check => print("the configuration is good\n")?,
         Command::Probe => probe::ready(settings.private.listen).await?,
-        Command::Events(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        Command::Events(command) => {
+            let store = open_store(&settings)?;
+            let mut accounts = Vec::new();
+            if command.concerns_accounts() {
+                let rules = open_directory(&settings, &store).await?.rules().now();
+                accounts.extend(rules.registry.accounts().map(|account| account.id));
+            }
+            print(&command.run(&store, accounts).await?)?;
+        }
+        Command::Filters(command) => {
+            let store = open_store(&settings)?;
+            let rules = open_directory(&settings, &store).await?.rules().now();
+            print(&command.run(&store, &rules.registry).await?)?;
+        }
         Command::Commands(command) => {
             let store = open_store(&settings)?;
-            let sealer = key_file::sealer(&settings).map_err(anyhow::Error::from)?;
-            let rules = rules(&settings, &store, &sealer)
-                .await
-                .map_err(anyhow::Error::from)?;
-            print(&command.run(&store, rules).await?)?;
+            let directory = open_directory(&settings, &store).await?;
+            print(&command.run(&store, directory.rules().now()).await?)?;
         }
+        Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
         Command::Person(command) => {
             let persons = persons(&settings, &open_store(&settings)?)
@@ -133,6 +153,12 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     app.stop().await;
     ensure!(!fallen, "a part of the service ended by itself");
     Ok(())
+}
+
+/// What is linked, by these settings and by what administrators made.
+async fn open_directory(settings: &Settings, store: &Store) -> anyhow::Result<Directory> {
+    let sealer = key_file::sealer(settings, store).await?;
+    Ok(directory(settings, store, sealer).await?)
 }
 
 /// Opens the store of a service that has run before: a wrong path must not make an empty one.

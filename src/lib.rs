@@ -8,6 +8,7 @@ pub mod domain;
 pub mod flow;
 pub mod http;
 pub mod sealing;
+pub mod settings;
 pub mod store;
 pub mod telemetry;
 pub mod x;

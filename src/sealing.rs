@@ -105,12 +105,18 @@ impl Sealer {
         Ok(ChunkOpener(stream))
     }
 
+    /// A key of its own for another use of this deployment: signatures, keyed hashes. The same for
+    /// the same purpose.
+    pub fn subkey(&self, purpose: &str) -> SecretBox<[u8; 32]> {
+        let key = self.key.expose_secret();
+        let (subkey, _) = Hkdf::<Sha256>::extract(Some(key), purpose.as_bytes());
+        SecretBox::new(Box::new(subkey.into()))
+    }
+
     /// The purpose's own key: HMAC-SHA256 of the purpose, which is what HKDF's first step computes
     /// for keys and texts of any length.
     fn cipher(&self, purpose: &str) -> XChaCha20Poly1305 {
-        let key = self.key.expose_secret();
-        let (subkey, _) = Hkdf::<Sha256>::extract(Some(key), purpose.as_bytes());
-        let subkey: SecretBox<[u8; 32]> = SecretBox::new(Box::new(subkey.into()));
+        let subkey = self.subkey(purpose);
         XChaCha20Poly1305::new(subkey.expose_secret().into())
     }
 }

@@ -44,6 +44,12 @@ pub(crate) enum Action {
     ChatMessage,
     Revoke,
     Crc,
+    WebhookInvalid,
+    WebhookDeleted,
+    WebhookCheck,
+    SubscriptionLost,
+    SuspendApp,
+    ResumeApp,
     Release,
 }
 
@@ -60,6 +66,10 @@ pub(crate) struct Request {
     #[serde(deserialize_with = "checkbox")]
     photo: bool,
     app: String,
+    /// The webhook meant, by id.
+    webhook: String,
+    /// The subscription meant, by id.
+    subscription: String,
     /// The post meant, by id.
     post: String,
     /// Who may reply to what is written.
@@ -119,6 +129,27 @@ pub(crate) async fn run(
         }
         Action::Crc => {
             simulator.crc(wish.app()?).await?;
+            None
+        }
+        Action::WebhookInvalid => {
+            simulator.invalidate_webhook(number("webhook", &request.webhook)?)?;
+            None
+        }
+        Action::WebhookDeleted => {
+            simulator.delete_webhook(number("webhook", &request.webhook)?)?;
+            None
+        }
+        Action::WebhookCheck => {
+            let webhook = number("webhook", &request.webhook)?;
+            simulator.check_webhook(webhook).await?;
+            None
+        }
+        Action::SubscriptionLost => {
+            wish.lose_subscription()?;
+            None
+        }
+        Action::SuspendApp | Action::ResumeApp => {
+            simulator.suspend_app(wish.app()?, matches!(action, Action::SuspendApp))?;
             None
         }
         Action::Release => {
@@ -185,6 +216,16 @@ impl Wish<'_> {
             .ok_or_else(|| ActionError::NothingToReplyTo(self.request.to.clone()))
     }
 
+    /// The one named, or all of an app to an account.
+    fn lose_subscription(&self) -> Result<(), ActionError> {
+        if self.request.subscription.is_empty() {
+            let (app, account) = (self.app()?, self.from()?);
+            return Ok(self.simulator.drop_subscriptions(app, account)?);
+        }
+        let id = number("subscription", &self.request.subscription)?;
+        Ok(self.simulator.drop_subscription(id)?)
+    }
+
     fn photo(&self) -> Option<NewMedia> {
         self.request.photo.then(NewMedia::photo)
     }
@@ -214,6 +255,13 @@ impl Wish<'_> {
         let found = found.ok_or_else(|| Refused::UnknownUser(name.to_owned()))?;
         Ok(found.id)
     }
+}
+
+fn number(field: &'static str, given: &str) -> Result<u64, ActionError> {
+    let given = needed(field, given)?;
+    given
+        .parse()
+        .map_err(|_not_a_number| ActionError::Missing(field))
 }
 
 fn needed<'a>(field: &'static str, value: &'a str) -> Result<&'a str, ActionError> {

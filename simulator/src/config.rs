@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use serde::Deserialize;
 use simulator::{
-    ApiSettings, Clock, Disturbances, Form, Includes, MediaBase, NewApp, NewUser, Settings,
-    Vocabulary,
+    ApiSettings, AppSpec, Clock, Disturbances, Form, Includes, MediaBase, NewUser, Permission,
+    Settings, Vocabulary,
 };
 
 const CREDENTIALS: &str = "\
@@ -26,7 +26,7 @@ and so on. GET /control/credentials?app=APP&account=NAME tells all of them as th
 #[command(version, after_help = CREDENTIALS)]
 pub(crate) struct Flags {
     /// A TOML file with everything; no other flag is needed then.
-    #[arg(long, conflicts_with_all = ["app", "consumer_key", "consumer_secret", "webhook", "account", "customer", "form"])]
+    #[arg(long, conflicts_with_all = ["app", "consumer_key", "consumer_secret", "webhook", "callback", "account", "customer", "form"])]
     config: Option<PathBuf>,
     /// Where the page and the control API are.
     #[arg(long)]
@@ -40,9 +40,12 @@ pub(crate) struct Flags {
     /// Its key; `<app>-key` when absent.
     #[arg(long, requires = "app")]
     consumer_key: Option<String>,
-    /// Where it is told.
+    /// Where it is told; without one it has to register its own, and to subscribe its accounts.
     #[arg(long, requires = "app")]
     webhook: Option<String>,
+    /// Where users may be sent back to after they let it in; may be repeated.
+    #[arg(long, requires = "app")]
+    callback: Vec<String>,
     /// An account it is subscribed to, as `ID:NAME`; may be repeated.
     #[arg(long, value_parser = person)]
     account: Vec<Person>,
@@ -76,32 +79,10 @@ pub(crate) struct Config {
     #[serde(default)]
     api: ApiSettings,
     #[serde(default, rename = "app")]
-    pub(crate) apps: Vec<AppConfig>,
+    pub(crate) apps: Vec<AppSpec>,
     /// Everybody on this X.
     #[serde(default, rename = "user")]
     pub(crate) users: Vec<Person>,
-}
-
-/// An app of the file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AppConfig {
-    name: String,
-    #[serde(default)]
-    consumer_key: String,
-    consumer_secret: String,
-    webhook: String,
-    pub(crate) forms: Vec<Form>,
-    /// The @names it is subscribed to.
-    #[serde(default)]
-    pub(crate) accounts: Vec<String>,
-    #[serde(default)]
-    vocabulary: Vocabulary,
-    #[serde(default)]
-    includes: Includes,
-    /// Whether `post.reply.create` fires for replies to replies.
-    #[serde(default = "yes")]
-    replies_to_replies: bool,
 }
 
 /// An account of X in the file or in a flag.
@@ -134,22 +115,29 @@ impl Flags {
     }
 
     fn without_file(self) -> Result<Config> {
-        let (Some(name), Some(consumer_secret), Some(webhook)) =
-            (self.app, self.consumer_secret, self.webhook)
-        else {
-            bail!("needed: --config, or --app with --consumer-secret and --webhook");
+        let (Some(name), Some(consumer_secret)) = (self.app, self.consumer_secret) else {
+            bail!("needed: --config, or --app with --consumer-secret");
         };
-        let app = AppConfig {
+        let accounts = self.account.iter().map(|person| person.username.clone());
+        let app = AppSpec {
             name,
             consumer_key: self.consumer_key.unwrap_or_default(),
             consumer_secret,
-            webhook,
+            client_id: String::new(),
+            client_secret: String::new(),
+            public_client: false,
+            permission: Permission::default(),
+            callbacks: self.callback,
+            environments: Vec::new(),
+            developer: String::new(),
+            owner: String::new(),
+            // Without one the app has to register its own, and to subscribe.
+            accounts: match self.webhook {
+                Some(_) => accounts.collect(),
+                None => Vec::new(),
+            },
+            webhook: self.webhook.unwrap_or_default(),
             forms: self.form,
-            accounts: self
-                .account
-                .iter()
-                .map(|person| person.username.clone())
-                .collect(),
             vocabulary: Vocabulary::default(),
             includes: Includes::default(),
             replies_to_replies: true,
@@ -182,24 +170,6 @@ impl Config {
             disturbances: self.disturbances.clone(),
             api: self.api.clone(),
             ..Settings::default()
-        }
-    }
-}
-
-impl AppConfig {
-    pub(crate) fn app(&self) -> NewApp {
-        let app =
-            NewApp::new(&self.name, &self.consumer_secret, &self.webhook).with_forms(&self.forms);
-        NewApp {
-            consumer_key: if self.consumer_key.is_empty() {
-                app.consumer_key
-            } else {
-                self.consumer_key.clone()
-            },
-            vocabulary: self.vocabulary,
-            includes: self.includes,
-            replies_to_replies: self.replies_to_replies,
-            ..app
         }
     }
 }
@@ -251,10 +221,6 @@ fn default_time_scale() -> f64 {
 /// People look at what the program sends, so its pictures shall be there.
 fn default_media_base() -> MediaBase {
     MediaBase::Simulator
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[cfg(test)]

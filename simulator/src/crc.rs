@@ -55,7 +55,7 @@ pub enum CrcError {
     Failed(#[from] CrcFailure),
 }
 
-/// The last check of an app.
+/// The last check of a webhook.
 #[derive(Clone, Debug, Serialize)]
 pub struct CrcReport {
     /// When, in milliseconds since 1970 by the simulator's clock.
@@ -76,56 +76,72 @@ struct Challenge {
     expected: String,
 }
 
-/// Checks the app's webhook with a token of its own making, and notes the result.
+/// Checks a webhook with a token of its own making, and notes the result.
 pub(crate) async fn check(
     world: &SharedWorld,
     http: &reqwest::Client,
-    app: &str,
+    webhook: u64,
     timeout: Duration,
 ) -> Result<(), CrcError> {
-    let (challenge, at_ms) = challenge(world, app)?;
-    let failure = ask(http, challenge, timeout).await.err();
-    let mut world = world.lock();
-    let app = world.app_mut(app)?;
-    match &failure {
-        None => {
-            app.valid = true;
-            app.validated_at_ms = at_ms;
-        }
-        Some(failure) if failure.is_final() || at_ms - app.validated_at_ms > GRACE_MS => {
-            app.valid = false
-        }
-        Some(_) => {}
-    }
-    app.last_crc = Some(CrcReport {
+    let (app, url) = {
+        let world = world.lock();
+        let webhook = world.webhook(webhook)?;
+        (webhook.app.clone(), webhook.url.clone())
+    };
+    let (at_ms, failure) = try_url(world, http, &app, &url, timeout).await?;
+    let report = CrcReport {
         at_ms,
         failure: failure.clone(),
-    });
+    };
+    let is_final = failure.as_ref().is_some_and(CrcFailure::is_final);
+    world.lock().checked(webhook, report, |webhook| {
+        is_final || at_ms - webhook.validated_at_ms > GRACE_MS
+    })?;
     failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
-fn challenge(world: &SharedWorld, app: &str) -> Result<(Challenge, i64), CrcError> {
+/// Asks whether the app's secret is known at `url`, be it registered or not: when it was asked,
+/// and what was wrong.
+pub(crate) async fn try_url(
+    world: &SharedWorld,
+    http: &reqwest::Client,
+    app: &str,
+    url: &str,
+    timeout: Duration,
+) -> Result<(i64, Option<CrcFailure>), Refused> {
+    let (challenge, at_ms) = challenge(world, app, url)?;
+    let failure = match challenge {
+        Ok(challenge) => ask(http, challenge, timeout).await.err(),
+        Err(failure) => Some(failure),
+    };
+    Ok((at_ms, failure))
+}
+
+type Asked = (Result<Challenge, CrcFailure>, i64);
+
+fn challenge(world: &SharedWorld, app: &str, url: &str) -> Result<Asked, Refused> {
     let mut world = world.lock();
     let at_ms = world.tick();
     let drawn = world.draw(&format!("crc/{app}/{at_ms}"));
-    let app = world.app(app)?;
     // Padded base64 in the query: who forgets to decode it fails.
     let token = STANDARD.encode(drawn);
     let nonce: String = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
-    let secret = &app.settings.consumer_secret;
-    let mut url = Url::parse(&app.settings.webhook)
-        .map_err(|error| CrcFailure::Unreachable(error.to_string()))?;
-    url.query_pairs_mut()
-        .append_pair("crc_token", &token)
-        .append_pair("nonce", &nonce);
-    let challenge = Challenge {
-        url,
-        signature: sign(
-            secret,
-            format!("crc_token={token}&nonce={nonce}").as_bytes(),
-        ),
-        expected: sign(secret, token.as_bytes()),
-    };
+    let secret = &world.app(app)?.settings.consumer_secret;
+    let challenge = Url::parse(url)
+        .map_err(|error| CrcFailure::Unreachable(error.to_string()))
+        .map(|mut url| {
+            url.query_pairs_mut()
+                .append_pair("crc_token", &token)
+                .append_pair("nonce", &nonce);
+            Challenge {
+                url,
+                signature: sign(
+                    secret,
+                    format!("crc_token={token}&nonce={nonce}").as_bytes(),
+                ),
+                expected: sign(secret, token.as_bytes()),
+            }
+        });
     Ok((challenge, at_ms))
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::record::{Attempt, AttemptResult, Delivery, DeliveryState, Record};
+use crate::replay::{DeliveryLog, Logged};
 use crate::settings::{CutPoint, Disturbances, Settings};
 use crate::shared::SharedWorld;
 use crate::signature::{SIGNATURE_HEADER, sign};
@@ -29,23 +30,27 @@ const REPEATS: [Duration; 3] = [
 pub(crate) struct Parcel {
     /// Its number in the record.
     pub(crate) id: u64,
-    pub(crate) app: String,
+    /// Where it goes.
+    pub(crate) webhook: u64,
     pub(crate) body: Bytes,
     pub(crate) delay: Duration,
     /// So many attempts are still to be cut, and where.
     pub(crate) cuts: u32,
     pub(crate) cut_point: CutPoint,
+    /// What the log is told at the first try.
+    pub(crate) untried: Option<Logged>,
 }
 
 impl Parcel {
-    pub(crate) fn new(id: u64, app: String, body: Bytes, disturbances: &Disturbances) -> Self {
+    pub(crate) fn new(id: u64, webhook: u64, body: Bytes, disturbances: &Disturbances) -> Self {
         Self {
             id,
-            app,
+            webhook,
             body,
             delay: Duration::from_millis(disturbances.delay_ms),
             cuts: disturbances.cuts,
             cut_point: disturbances.cut_point,
+            untried: None,
         }
     }
 }
@@ -56,6 +61,7 @@ pub(crate) struct Courier {
     pub(crate) http: reqwest::Client,
     pub(crate) world: SharedWorld,
     pub(crate) record: Arc<Record>,
+    pub(crate) log: Arc<DeliveryLog>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     time_scale: f64,
@@ -68,6 +74,7 @@ impl Courier {
             http,
             world,
             record: Arc::new(Record::new(settings.kept_deliveries)),
+            log: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             time_scale: settings.time_scale,
@@ -115,6 +122,10 @@ impl Courier {
             self.record.close(parcel.id, DeliveryState::Withheld);
             return true;
         };
+        if let Some(logged) = parcel.untried.take() {
+            let webhook = target.webhook.clone();
+            self.log.add(Logged { webhook, ..logged });
+        }
         let attempt = if parcel.cuts > 0 {
             parcel.cuts -= 1;
             timed(target.cut(&parcel.body, parcel.cut_point)).await
@@ -133,7 +144,13 @@ impl Courier {
         target: Target,
         body: Bytes,
     ) -> AttemptResult {
-        let id = self.record.open(Delivery::new(app, body.clone()));
+        self.once(Delivery::new(app, body), target).await
+    }
+
+    /// The same with anything, which is not repeated.
+    pub(crate) async fn once(&self, delivery: Delivery, target: Target) -> AttemptResult {
+        let body = delivery.body.clone();
+        let id = self.record.open(delivery);
         let attempt = timed(target.send(self, body)).await;
         let result = attempt.result.clone();
         self.record.attempted(id, attempt);
@@ -153,7 +170,7 @@ impl Courier {
             }
             // Anything but 2xx, 4xx and 5xx invalidates the webhook at once.
             AttemptResult::Answered(status) if !matches!(status, 200..=299 | 400..=599) => {
-                self.world.invalidate(&parcel.app);
+                self.world.invalidate(parcel.webhook);
                 false
             }
             _ => false,
@@ -162,9 +179,10 @@ impl Courier {
 
     fn target(&self, parcel: &Parcel) -> Option<Target> {
         let world = self.world.lock();
-        let app = world.app(&parcel.app).ok().filter(|app| app.valid)?;
-        Some(Target {
-            webhook: app.settings.webhook.clone(),
+        let webhook = world.webhook(parcel.webhook).ok()?;
+        let app = world.app(&webhook.app).ok()?;
+        (webhook.valid && !app.suspended).then(|| Target {
+            webhook: webhook.url.clone(),
             signature: Some(sign(app.delivery_secret(), &parcel.body)),
         })
     }

@@ -16,6 +16,7 @@
 
 mod actions;
 mod api;
+mod consent;
 mod control;
 mod crc;
 mod deliver;
@@ -26,23 +27,30 @@ mod outbox;
 mod page;
 mod photo;
 mod record;
+mod replay;
 mod server;
 mod settings;
 mod shared;
 mod signature;
 mod simulator;
+mod spec;
 mod text;
 
 pub use api::{
-    ApiCall, ApiSettings, Bill, BillLine, Credentials, Echo, EchoWhen, Endpoint, Fault, FaultKind,
-    Limits, Permission, Tier,
+    ActivityAnswer, ApiCall, ApiSettings, Bill, BillLine, ConsentError, Credentials, Decision,
+    Echo, EchoWhen, Endpoint, Fault, FaultKind, Limits, SecondStream, StreamFault, Tier, TokenSeen,
 };
 pub use crc::{CrcError, CrcFailure, CrcReport};
 pub use model::{
     Clock, Form, Includes, MediaKind, MessageId, NewApp, NewMedia, NewMessage, NewPost, NewUser,
-    PostId, ProfileField, Refused, ReplySettings, SigningSecret, Standing, UserId, Vocabulary,
+    Permission, PostId, ProfileField, Refused, ReplySettings, SigningSecret, Standing, UserId,
+    Vocabulary,
 };
 pub use record::{Attempt, AttemptResult, Delivery, DeliveryState};
 pub use settings::{CutPoint, Disturbances, MediaBase, Settings};
 pub use signature::{SIGNATURE_HEADER, sign};
-pub use simulator::{MessageSeen, PostSeen, RawSignature, SignedBody, Simulator, StartError};
+pub use simulator::{
+    MessageSeen, Pace, PostSeen, RawSignature, SignedBody, Simulator, StartError, Storm,
+    StreamSeen, SubscriptionSeen, Traffic, WebhookSeen, Written,
+};
+pub use spec::AppSpec;

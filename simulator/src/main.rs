@@ -31,15 +31,8 @@ fn populate(simulator: &Simulator, config: Config) -> Result<()> {
         simulator.add_user(user.into())?;
     }
     for app in config.apps {
-        let new = app.app();
-        let name = new.name.clone();
-        simulator.add_app(new)?;
-        for account in &app.accounts {
-            let user = simulator
-                .user_id(account)
-                .with_context(|| format!("app {name}: there is no user {account}"))?;
-            simulator.subscribe(&name, user, &app.forms)?;
-        }
+        let registered = simulator.register(&app);
+        registered.with_context(|| format!("app {}", app.name))?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::deliver::Parcel;
 use crate::dispatch::{Letter, merge};
 use crate::record::{Delivery, Record};
+use crate::replay::Logged;
 use crate::settings::Disturbances;
 
 /// Takes letters and passes them to the courier, disturbed as wished.
@@ -29,6 +30,8 @@ struct State {
     /// What happens to `held` on release.
     held_under: Disturbances,
     random: StdRng,
+    /// Whether X tells nobody of anything.
+    silent: bool,
 }
 
 impl Outbox {
@@ -45,6 +48,7 @@ impl Outbox {
                 held: Vec::new(),
                 held_under: Disturbances::default(),
                 random: StdRng::seed_from_u64(seed),
+                silent: false,
             }),
             record,
             courier,
@@ -53,6 +57,15 @@ impl Outbox {
 
     pub(crate) fn disturb(&self, always: Disturbances) {
         self.lock().always = always;
+    }
+
+    /// Whether what happens from now on is told to nobody, and never will be.
+    pub(crate) fn silence(&self, silent: bool) {
+        self.lock().silent = silent;
+    }
+
+    pub(crate) fn is_silent(&self) -> bool {
+        self.lock().silent
     }
 
     pub(crate) fn disturb_next(&self, next: Disturbances) {
@@ -102,9 +115,17 @@ impl Outbox {
         let mut ids = Vec::new();
         for letter in letters {
             let body = Bytes::from(letter.body.json.to_string());
-            for _ in 0..=disturbances.copies {
-                let id = self.record.open(delivery(&letter, body.clone()));
-                let parcel = Parcel::new(id, letter.app.clone(), body.clone(), disturbances);
+            for copy in 0..=disturbances.copies {
+                let delivery = delivery(&letter, body.clone());
+                // A copy is another delivery of the same event, of which X keeps one.
+                let first = (copy == 0).then(|| Logged {
+                    at_ms: letter.at_ms,
+                    webhook: String::new(),
+                    delivery: delivery.clone(),
+                });
+                let id = self.record.open(delivery);
+                let mut parcel = Parcel::new(id, letter.webhook, body.clone(), disturbances);
+                parcel.untried = first;
                 // The courier is gone only when the simulator has stopped.
                 let _ = self.courier.send(parcel);
                 ids.push(id);

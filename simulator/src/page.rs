@@ -7,7 +7,10 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Form, Path};
 
 use crate::actions::{self, Action, Request};
-use crate::model::{App, DirectMessage, Media, Post, PostId, User, UserId, World};
+use crate::api::TokenSeen;
+use crate::model::{
+    DirectMessage, Media, Post, PostId, Subscription, User, UserId, Webhook, World,
+};
 use crate::record::{AttemptResult, Delivery};
 use crate::simulator::Simulator;
 
@@ -17,9 +20,10 @@ const ROWS: usize = 20;
 
 pub(crate) async fn show(simulator: Data<Simulator>) -> HttpResponse {
     let deliveries = simulator.deliveries();
+    let tokens = simulator.all_tokens();
     let page = {
         let world = simulator.world().lock();
-        render(&world, &deliveries)
+        render(&world, &deliveries, &tokens)
     };
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
@@ -45,10 +49,13 @@ pub(crate) async fn act(
     }
 }
 
-fn render(world: &World, deliveries: &[Delivery]) -> String {
+fn render(world: &World, deliveries: &[Delivery], tokens: &[TokenSeen]) -> String {
     let sections = [
         section("Make something happen", &forms(world)),
         section("Apps", &apps(world)),
+        section("Webhooks", &webhooks(world)),
+        section("Subscriptions", &subscriptions(world)),
+        section("Tokens", &token_table(world, tokens)),
         section("Deliveries", &delivery_table(world, deliveries)),
         section("Posts", &posts(world)),
         section("Messages", &messages(world)),
@@ -57,7 +64,7 @@ fn render(world: &World, deliveries: &[Delivery]) -> String {
     document(&sections.concat())
 }
 
-fn document(body: &str) -> String {
+pub(crate) fn document(body: &str) -> String {
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>X on this machine</title>\
          <meta name=viewport content=\"width=device-width\"><style>{STYLE}</style>\
@@ -136,50 +143,139 @@ fn hidden(name: &str, value: &str) -> String {
 
 fn apps(world: &World) -> String {
     let rows = world.apps().map(|app| {
+        let fields = hidden("app", &app.settings.name);
+        let (state, switch) = match app.suspended {
+            true => (
+                "<span class=fault>suspended</span>",
+                form("resume_app", "resume", &fields),
+            ),
+            false => ("open", form("suspend_app", "suspend", &fields)),
+        };
         [
             escape(&app.settings.name),
-            escape(&app.settings.webhook),
-            health(app),
-            form("crc", "CRC check", &hidden("app", &app.settings.name)),
-            revoke_buttons(world, app),
+            escape(&app.settings.developer),
+            app.settings.permission.access_level().to_owned(),
+            state.to_owned(),
+            switch,
         ]
     });
-    table(["Name", "Webhook", "State", "", "Accounts"], rows)
+    table(["Name", "Developer", "Level", "State", ""], rows)
 }
 
-fn health(app: &App) -> String {
-    let state = if app.valid {
-        "valid"
-    } else {
-        "<span class=fault>invalid</span>"
+fn webhooks(world: &World) -> String {
+    let rows = world.webhooks().map(|webhook| {
+        let fields = hidden("webhook", &webhook.id.to_string());
+        let buttons = [
+            form("webhook_check", "CRC check", &fields),
+            form("webhook_invalid", "make invalid", &fields),
+            form("webhook_deleted", "delete", &fields),
+        ];
+        let version = match (webhook.place.v2, &webhook.place.environment) {
+            (true, None) => "v2".to_owned(),
+            (true, Some(label)) => format!("v2, v1.1 {}", escape(label)),
+            (false, label) => format!("v1.1 {}", escape(label.as_deref().unwrap_or_default())),
+        };
+        [
+            webhook.id.to_string(),
+            escape(&webhook.app),
+            escape(&webhook.url),
+            version,
+            health(webhook),
+            buttons.concat(),
+        ]
+    });
+    table(["Id", "App", "URL", "In", "State", ""], rows)
+}
+
+fn health(webhook: &Webhook) -> String {
+    let state = match webhook.valid {
+        true => "valid",
+        false => "<span class=fault>invalid</span>",
     };
-    let failure = app
-        .last_crc
-        .as_ref()
-        .and_then(|report| report.failure.as_ref());
-    match failure {
+    let report = webhook.last_crc.as_ref();
+    match report.and_then(|report| report.failure.as_ref()) {
         Some(failure) => format!("{state}: {}", escape(&failure.to_string())),
         None => state.to_owned(),
     }
 }
 
-fn revoke_buttons(world: &World, app: &App) -> String {
-    let mut accounts: Vec<&str> = Vec::new();
-    for form in &app.settings.forms {
-        let subscribers = world.subscribers(&app.settings.name, *form);
-        accounts.extend(subscribers.map(|user| user.username.as_str()));
-    }
-    accounts.sort_unstable();
-    accounts.dedup();
-    let button = |name: &&str| {
-        let fields = format!(
-            "{}{}",
-            hidden("app", &app.settings.name),
-            hidden("from", name)
+/// One row for each app and account; the events of X Activity are many.
+fn subscriptions(world: &World) -> String {
+    let mut pairs: Vec<(&str, UserId)> = world
+        .subscriptions()
+        .map(|kept| (&*kept.app, kept.user))
+        .collect();
+    pairs.dedup();
+    let rows = pairs.into_iter().map(|(app, account)| {
+        let user = world.user(account);
+        let username = user.map_or_else(|_| account.to_string(), |user| user.username.clone());
+        let fields = format!("{}{}", hidden("app", app), hidden("from", &username));
+        [
+            escape(app),
+            format!("@{}", escape(&username)),
+            subscribed_to(world.subscriptions_of(app, account)),
+            form("subscription_lost", "lose all", &fields),
+            revoke(world, app, account),
+        ]
+    });
+    table(["App", "Account", "To", "", ""], rows)
+}
+
+fn subscribed_to(subscriptions: &[Subscription]) -> String {
+    let items: String = subscriptions
+        .iter()
+        .map(|kept| {
+            let what = kept
+                .interest()
+                .map_or(kept.form().name(), |interest| interest.event);
+            let fields = hidden("subscription", &kept.id.to_string());
+            let lose = form("subscription_lost", "lose", &fields);
+            let place = match kept.webhook {
+                Some(webhook) => format!("webhook {webhook}"),
+                None => "stream only".to_owned(),
+            };
+            format!("<li>{what} <small>{} {place}</small> {lose}</li>", kept.id)
+        })
+        .collect();
+    format!(
+        "<details><summary>{} subscriptions</summary><ul>{items}</ul></details>",
+        subscriptions.len()
+    )
+}
+
+fn token_table(world: &World, tokens: &[TokenSeen]) -> String {
+    let rows = tokens.iter().map(|token| {
+        let level = token.permission.map_or_else(
+            || token.scopes.join(" "),
+            |level| level.access_level().to_owned(),
         );
-        form("revoke", &format!("revoke as @{}", escape(name)), &fields)
-    };
-    accounts.iter().map(button).collect()
+        let (state, end) = match token.alive {
+            true => ("alive", revoke(world, &token.app, token.user)),
+            false => ("<span class=fault>dead</span>", String::new()),
+        };
+        [
+            escape(&token.token),
+            token.kind.to_owned(),
+            escape(&token.app),
+            named(world, token.user),
+            escape(&level),
+            state.to_owned(),
+            end,
+        ]
+    });
+    table(["Token", "Kind", "App", "User", "May", "State", ""], rows)
+}
+
+/// The button by which a user puts an app out.
+fn revoke(world: &World, app: &str, account: UserId) -> String {
+    let user = world.user(account);
+    let username = user.map_or_else(|_| account.to_string(), |user| user.username.clone());
+    let fields = format!("{}{}", hidden("app", app), hidden("from", &username));
+    form(
+        "revoke",
+        &format!("revoke as @{}", escape(&username)),
+        &fields,
+    )
 }
 
 fn delivery_table(world: &World, deliveries: &[Delivery]) -> String {
@@ -372,6 +468,6 @@ fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N
     format!("<table><tr>{heads}</tr>{rows}</table>")
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     crate::text::escape(text).replace('"', "&quot;")
 }

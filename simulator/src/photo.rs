@@ -25,7 +25,7 @@ pub(crate) async fn show(simulator: Data<Simulator>, path: Path<String>) -> Http
 }
 
 /// A square in one colour, as a PNG.
-fn png(name: &str) -> Vec<u8> {
+pub(crate) fn png(name: &str) -> Vec<u8> {
     let hash = crc32(name.as_bytes()).to_be_bytes();
     let [red, green, blue, _] = hash;
     let row: Vec<u8> = std::iter::once(0)

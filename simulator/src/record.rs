@@ -173,6 +173,12 @@ impl Record {
         self.lock().deliveries.iter().cloned().collect()
     }
 
+    /// More is to come: until this is dropped, `settled` waits.
+    pub(crate) fn busy(&self) -> Busy<'_> {
+        self.pending.send_modify(|count| *count += 1);
+        Busy(self)
+    }
+
     /// Waits until nothing is on its way.
     pub(crate) async fn settled(&self) {
         // The sender lives in `self`, so the channel cannot close under us.
@@ -194,6 +200,18 @@ impl Record {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands for deliveries that are still to be made.
+pub(crate) struct Busy<'a>(&'a Record);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let Self(record) = self;
+        record
+            .pending
+            .send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 

@@ -8,7 +8,7 @@ use actix_web::web::{Data, get, post, scope};
 use actix_web::{App, HttpServer};
 
 use crate::simulator::Simulator;
-use crate::{api, control, page, photo};
+use crate::{api, consent, control, page, photo};
 
 /// All routes; the server runs once it is polled.
 pub(crate) fn build(simulator: Simulator, listener: TcpListener) -> io::Result<Server> {
@@ -20,6 +20,7 @@ pub(crate) fn build(simulator: Simulator, listener: TcpListener) -> io::Result<S
             .route("/actions/{action}", post().to(page::act))
             .service(scope("/control").configure(control::routes))
             .configure(api::routes)
+            .configure(consent::routes)
             .route("/{path:.+\\.png}", get().to(photo::show))
     });
     Ok(server

@@ -23,7 +23,8 @@ pub struct Settings {
     pub delivery_timeout: Duration,
     /// How long an answer to a CRC may take.
     pub crc_timeout: Duration,
-    /// The time from one unasked CRC to the next; none when absent.
+    /// The time from one unasked CRC to the next, by this machine's clock and by the simulator's
+    /// when it is moved on; none when absent.
     pub crc_interval: Option<Duration>,
     /// What media addresses in deliveries begin with.
     pub media_base: MediaBase,

@@ -17,10 +17,10 @@ impl SharedWorld {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// X stops delivering to the app until a CRC passes.
-    pub(crate) fn invalidate(&self, app: &str) {
-        if let Ok(app) = self.lock().app_mut(app) {
-            app.valid = false;
+    /// X stops delivering to the webhook until a CRC passes.
+    pub(crate) fn invalidate(&self, webhook: u64) {
+        if let Ok(webhook) = self.lock().webhook_mut(webhook) {
+            webhook.valid = false;
         }
     }
 }

@@ -11,7 +11,8 @@ use rand::RngCore;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use crate::config::{SecretKey, Settings};
-use crate::sealing::Sealer;
+use crate::sealing::{Sealer, TooLong};
+use crate::store::{Store, StoreError};
 
 /// The key file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,32 +22,105 @@ pub enum KeyFileError {
     /// Nothing is written over it: what it sealed would be lost.
     #[error("the key file {0} does not hold 32 bytes in base64; restore it, or set secrets.key")]
     Invalid(PathBuf),
+    /// Nothing that was sealed could be read.
+    #[error(
+        "secrets.key (or the file <store>.key) is not the key that this store was sealed with: \
+         restore that key, or start with an empty store and link the accounts again"
+    )]
+    Wrong,
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// The sealer of this deployment. Without `secrets.key` its key lies in `<store path>.key`, made at
-/// the first start.
+impl KeyFileError {
+    fn of(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::InvalidData => Self::Invalid(path),
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
+/// Where the store keeps the sealed key, and what it is sealed for.
+const DATA_KEY: &str = "data_key";
+
+/// The sealer of this deployment. What it seals with is made at random at the first start and kept
+/// in the store, sealed by the master key: so that one can be exchanged without touching what is
+/// sealed. Without `secrets.key` the master key lies in `<store path>.key`, made at the first start.
 ///
 /// # Errors
-/// [`KeyFileError`], when there is no `secrets.key`.
-pub fn sealer(settings: &Settings) -> Result<Sealer, KeyFileError> {
+/// [`KeyFileError`]; [`KeyFileError::Wrong`] where the store was sealed with another key.
+pub async fn sealer(settings: &Settings, store: &Store) -> Result<Sealer, KeyFileError> {
+    let master = Sealer::new(master(settings)?);
+    let fresh = random_key();
+    let sealed = master.seal(DATA_KEY, fresh.expose_secret())?;
+    let fresh = STANDARD.encode(sealed);
+    let kept = store
+        .write(move |tx| match tx.meta(DATA_KEY)? {
+            Some(kept) => Ok(kept),
+            None => tx.set_meta(DATA_KEY, &fresh).map(|()| fresh),
+        })
+        .await?;
+    open(&master, &kept).ok_or(KeyFileError::Wrong)
+}
+
+/// Seals the store's key with another master key. The service may run meanwhile; it needs the new
+/// one from its next start on.
+///
+/// # Errors
+/// [`KeyFileError`]; nothing has changed then.
+pub async fn rotate(
+    settings: &Settings,
+    store: &Store,
+    new: SecretKey,
+) -> Result<(), KeyFileError> {
+    let (old, new) = (Sealer::new(master(settings)?), Sealer::new(new));
+    let kept = store.read(|tx| tx.meta(DATA_KEY)).await?;
+    let kept = kept.and_then(|kept| STANDARD.decode(kept).ok());
+    let key = kept.and_then(|kept| old.open(DATA_KEY, &kept).ok());
+    let key = key.ok_or(KeyFileError::Wrong)?;
+    let sealed = STANDARD.encode(new.seal(DATA_KEY, key.expose_secret())?);
+    store
+        .write(move |tx| tx.set_meta(DATA_KEY, &sealed))
+        .await?;
+    Ok(())
+}
+
+/// Reads a key from a file: 32 bytes in base64.
+///
+/// # Errors
+/// [`KeyFileError::Io`] and [`KeyFileError::Invalid`].
+pub fn read_key(path: &Path) -> Result<SecretKey, KeyFileError> {
+    read(path).map_err(|source| KeyFileError::of(path, source))
+}
+
+fn open(master: &Sealer, kept: &str) -> Option<Sealer> {
+    let opened = master.open(DATA_KEY, &STANDARD.decode(kept).ok()?).ok()?;
+    let key: [u8; 32] = opened.expose_secret().try_into().ok()?;
+    Some(Sealer::new(SecretBox::new(Box::new(key))))
+}
+
+fn master(settings: &Settings) -> Result<SecretKey, KeyFileError> {
     if let Some(key) = &settings.secrets.key {
-        let key = Box::new(*key.expose_secret());
-        return Ok(Sealer::new(SecretBox::new(key)));
+        return Ok(SecretBox::new(Box::new(*key.expose_secret())));
     }
     let path = beside(&settings.store.path, ".key");
-    let key = kept_or_made(&path).map_err(|source| match source.kind() {
-        io::ErrorKind::InvalidData => KeyFileError::Invalid(path.clone()),
-        _ => KeyFileError::Io {
-            path: path.clone(),
-            source,
-        },
-    })?;
+    let key = kept_or_made(&path).map_err(|source| KeyFileError::of(&path, source))?;
     tracing::warn!(
         path = %path.display(),
         "secrets.key is not set: credentials and attachments are sealed with this file. Back it up, \
          apart from the database: without it they are lost, together with it they lie open"
     );
-    Ok(Sealer::new(key))
+    Ok(key)
+}
+
+fn random_key() -> SecretKey {
+    let mut key = Box::new([0; 32]);
+    rand::rng().fill_bytes(key.as_mut_slice());
+    SecretBox::new(key)
 }
 
 /// Where attachments are kept.
@@ -81,10 +155,9 @@ fn read(path: &Path) -> io::Result<SecretKey> {
 
 /// Makes the file whole or not at all, and never in the place of another.
 fn make(path: &Path) -> io::Result<()> {
-    let mut key = [0; 32];
-    rand::rng().fill_bytes(&mut key);
+    let key = STANDARD.encode(random_key().expose_secret());
     let draft = beside(path, &format!(".{}", std::process::id()));
-    let made = write(&draft, &STANDARD.encode(key)).and_then(|()| fs::hard_link(&draft, path));
+    let made = write(&draft, &key).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
     match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.exists() => {}
@@ -126,51 +199,85 @@ mod tests {
         Settings::load(Some(&config), std::iter::empty()).unwrap()
     }
 
-    fn opens(settings: &Settings, sealed: &[u8]) -> bool {
-        sealer(settings).unwrap().open("p", sealed).is_ok()
+    fn store(settings: &Settings) -> Store {
+        Store::open(settings.store.clone()).unwrap()
     }
 
-    #[test]
-    fn without_a_key_one_is_made_once_and_kept() {
+    async fn seals(settings: &Settings) -> Vec<u8> {
+        let sealer = sealer(settings, &store(settings)).await.unwrap();
+        sealer.seal("p", b"x").unwrap()
+    }
+
+    async fn opens(settings: &Settings, sealed: &[u8]) -> bool {
+        let sealer = sealer(settings, &store(settings)).await.unwrap();
+        sealer.open("p", sealed).is_ok()
+    }
+
+    #[tokio::test]
+    async fn without_a_key_one_is_made_once_and_kept() {
         let dir = TempDir::new().unwrap();
         let settings = settings(&dir, "");
-        let sealed = sealer(&settings).unwrap().seal("p", b"x").unwrap();
+        let sealed = seals(&settings).await;
         let file = dir.path().join("channel.db.key");
         let (written, mode) = (fs::read(&file).unwrap(), fs::metadata(&file).unwrap());
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
-        assert!(opens(&settings, &sealed));
+        assert!(opens(&settings, &sealed).await);
         assert_eq!(fs::read(&file).unwrap(), written);
-        let files = fs::read_dir(dir.path()).unwrap().count();
-        assert_eq!(files, 2, "the configuration and the key");
     }
 
-    #[test]
-    fn two_stores_have_two_keys() {
-        let [one, two] = [(); 2].map(|()| TempDir::new().unwrap());
-        let sealed = sealer(&settings(&one, "")).unwrap().seal("p", b"x");
-        assert!(!opens(&settings(&two, ""), &sealed.unwrap()));
-    }
-
-    #[test]
-    fn with_a_key_no_file_is_made() {
-        let dir = TempDir::new().unwrap();
+    #[tokio::test]
+    async fn two_stores_have_two_keys_even_of_one_master_key() {
         let key = STANDARD.encode([7; 32]);
-        let sealed = sealer(&settings(&dir, &key)).unwrap().seal("p", b"x");
-        let by_hand = Sealer::new(SecretBox::new(Box::new([7; 32])));
-        assert!(by_hand.open("p", &sealed.unwrap()).is_ok());
+        let [one, two] = [(); 2].map(|()| TempDir::new().unwrap());
+        let sealed = seals(&settings(&one, &key)).await;
+        assert!(!opens(&settings(&two, &key), &sealed).await);
+    }
+
+    #[tokio::test]
+    async fn with_a_key_no_file_is_made() {
+        let dir = TempDir::new().unwrap();
+        let settings = settings(&dir, &STANDARD.encode([7; 32]));
+        let sealed = seals(&settings).await;
+        assert!(opens(&settings, &sealed).await);
         assert!(!dir.path().join("channel.db.key").exists());
     }
 
-    #[test]
-    fn a_broken_key_file_is_refused_and_left_as_it_is() {
+    #[tokio::test]
+    async fn a_broken_key_file_is_refused_and_left_as_it_is() {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("channel.db.key");
+        let settings = settings(&dir, "");
+        let store = store(&settings);
         for broken in ["", "c2hvcnQ=\n", "no base64"] {
             fs::write(&file, broken).unwrap();
-            let refused = sealer(&settings(&dir, ""));
+            let refused = sealer(&settings, &store).await;
             assert!(matches!(refused, Err(KeyFileError::Invalid(path)) if path == file));
             assert_eq!(fs::read_to_string(&file).unwrap(), broken);
         }
+    }
+
+    #[tokio::test]
+    async fn another_key_than_the_stores_is_refused_and_harms_nothing() {
+        let dir = TempDir::new().unwrap();
+        let [right, wrong] = [7, 8].map(|byte| settings(&dir, &STANDARD.encode([byte; 32])));
+        let sealed = seals(&right).await;
+        let refused = sealer(&wrong, &store(&wrong)).await;
+        assert!(matches!(refused, Err(KeyFileError::Wrong)));
+        assert!(opens(&right, &sealed).await);
+    }
+
+    #[tokio::test]
+    async fn after_a_rotation_only_the_new_key_opens_all_that_was_sealed() {
+        let dir = TempDir::new().unwrap();
+        let [old, new] = [7, 8].map(|byte| settings(&dir, &STANDARD.encode([byte; 32])));
+        let sealed = seals(&old).await;
+        let key = SecretBox::new(Box::new([8; 32]));
+        rotate(&old, &store(&old), key).await.unwrap();
+        assert!(opens(&new, &sealed).await);
+        assert!(matches!(
+            sealer(&old, &store(&old)).await,
+            Err(KeyFileError::Wrong)
+        ));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::domain::activity::Via;
 use crate::domain::event::{
     AccountRef, Conversation, Customer, Deleted, Delivery, Described, DetectedBy, Edited, Event,
     Fault, GoneBecause, Health, HealthState, Incoming, Outgoing, Payload, Permission, ReplyAdvice,
+    Storm,
 };
 use crate::domain::filter::{Relation, Route};
 use crate::domain::ids::{ConversationId, EventId, MessageId, UserId};
@@ -86,11 +87,13 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
         time: time(event.time),
         sequence,
         backfilled: event.backfilled,
-        test: false,
+        test: matches!(event.payload, Payload::TestMessage(_)),
     });
     let account = Some(account(&event.account));
     match &event.payload {
-        Payload::MessageReceived(incoming) => json(&received(head, account, incoming)),
+        Payload::MessageReceived(incoming) | Payload::TestMessage(incoming) => {
+            json(&received(head, account, incoming))
+        }
         Payload::MessageSent(outgoing) => json(&sent(head, account, outgoing)),
         Payload::MessageEdited(it) => json(&edited(head, account, it)),
         Payload::MessageDeleted(it) => json(&deleted(head, account, it)),
@@ -124,6 +127,7 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
             conversation: Some(conversation(survivor)),
             merged: vec![merged.to_string()],
         }),
+        Payload::ConversationStorm(it) => json(&storm(head, account, it)),
         Payload::AccountRevoked {
             app,
             reason,
@@ -283,6 +287,22 @@ fn detected_by(by: DetectedBy) -> proto::message_deleted::DetectedBy {
     }
 }
 
+fn storm(
+    event: Option<proto::Event>,
+    account: Option<proto::Account>,
+    storm: &Storm,
+) -> proto::ConversationStorm {
+    proto::ConversationStorm {
+        event,
+        account,
+        conversation: Some(conversation(&storm.conversation)),
+        messages: storm.drawn.messages,
+        held: u32::try_from(storm.held).unwrap_or(u32::MAX),
+        cost_usd: storm.drawn.cost.to_string(),
+        since: time(storm.drawn.since),
+    }
+}
+
 fn health(
     event: Option<proto::Event>,
     account: Option<proto::Account>,
@@ -291,6 +311,7 @@ fn health(
     let state = match health.state {
         HealthState::Ok => proto::account_health::State::Ok,
         HealthState::Degraded => proto::account_health::State::Degraded,
+        HealthState::Down => proto::account_health::State::Down,
     };
     proto::AccountHealth {
         event,
@@ -527,6 +548,8 @@ fn delivery(delivery: &Delivery) -> proto::Delivery {
         Via::AccountActivity => Wire::AccountActivity,
         Via::Activity => Wire::Activity,
         Via::FilteredStream => Wire::FilteredStream,
+        Via::Search => Wire::Search,
+        Via::Lookup => Wire::Lookup,
     };
     proto::Delivery {
         via: via.into(),

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 use twitter_channel::domain::command::Failure;
 use twitter_channel::domain::ids::{AccountId, CommandId};
-use twitter_channel::flow::reply::{self, Rules};
+use twitter_channel::flow::reply;
+use twitter_channel::flow::rules::Rules;
 use twitter_channel::store::{
     CommandFilter, CommandRow, CommandState, Hold, OutcomeRow, SendRow, Store, StoreError, Tx,
 };
@@ -89,8 +90,8 @@ fn account(raw: &str) -> Result<AccountId, String> {
 
 impl Command {
     /// Does it; gives what to print.
-    pub(super) async fn run(self, store: &Store, rules: Rules) -> anyhow::Result<String> {
-        let (rules, now) = (Arc::new(rules), Timestamp::now());
+    pub(super) async fn run(self, store: &Store, rules: Arc<Rules>) -> anyhow::Result<String> {
+        let now = Timestamp::now();
         match self {
             Self::List(list) => list.run(store, now).await,
             Self::Show { id } => show(store, id).await,
@@ -389,8 +390,7 @@ mod tests {
 
     use clap::Parser;
     use jiff::SignedDuration;
-    use secrecy::SecretBox;
-    use twitter_channel::app::rules;
+    use twitter_channel::app::directory;
     use twitter_channel::config::Settings;
     use twitter_channel::domain::command::{
         Action, AttachmentSource, Command as Content, OutgoingAttachment, SendPost,
@@ -416,7 +416,7 @@ mod tests {
     }
 
     /// The rules of a service with one account, whose stop switch is this.
-    async fn rules_with(store: &Store, sending: &str) -> Rules {
+    async fn rules_with(store: &Store, sending: &str) -> Arc<Rules> {
         let variables = [
             ("APPS__0__NAME", "acme"),
             ("APPS__0__CONSUMER_KEY", "k"),
@@ -431,8 +431,9 @@ mod tests {
             (key, value.to_owned())
         });
         let settings = Settings::load(None, variables.into_iter()).unwrap();
-        let sealer = Sealer::new(SecretBox::new(Box::new([1; 32])));
-        rules(&settings, store, &sealer).await.unwrap()
+        let sealer = Sealer::new(Box::new([7; 32]).into());
+        let directory = directory(&settings, store, sealer).await.unwrap();
+        directory.rules().now()
     }
 
     async fn run(store: &Store, line: &str) -> anyhow::Result<String> {

@@ -5,8 +5,9 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use twitter_channel::domain::ids::EventId;
-use twitter_channel::flow::reply;
+use twitter_channel::domain::ids::{AccountId, ConversationId, EventId};
+use twitter_channel::flow::dry_run::explain;
+use twitter_channel::flow::{reply, storm};
 use twitter_channel::store::{JournalRow, Lane, Store, StoreError, Tx};
 
 use super::{as_text, line, rows};
@@ -22,6 +23,28 @@ pub(super) enum Command {
     },
     /// Have the running service publish events again, with the same ids and x-republished.
     Republish(Republish),
+    /// Have the running service publish what is held back of a conversation in storm, in order.
+    Release(Release),
+    /// Say which filter took a message, or why none did.
+    Explain {
+        /// X's id of the message, or the event's: 32 hex digits.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Release {
+    /// Id of the conversation, as conversation.storm has it: post:1209097192914313216.
+    #[arg(long, value_name = "ID")]
+    conversation: ConversationId,
+    /// Only what is held back for the account with this id.
+    #[arg(long, value_name = "ID", value_parser = account_id)]
+    account: Option<AccountId>,
+}
+
+fn account_id(raw: &str) -> Result<AccountId, String> {
+    let id = raw.parse().map_err(|error| format!("{error}"));
+    id.map(AccountId)
 }
 
 #[derive(Debug, Args)]
@@ -50,12 +73,23 @@ pub(super) struct Republish {
 }
 
 impl Command {
-    /// Does it; gives what to print.
-    pub(super) async fn run(self, store: &Store) -> anyhow::Result<String> {
+    /// Whether it has to know which accounts are linked.
+    pub(super) fn concerns_accounts(&self) -> bool {
+        matches!(self, Self::Explain { .. })
+    }
+
+    /// Does it, of these accounts where that matters; gives what to print.
+    pub(super) async fn run(
+        self,
+        store: &Store,
+        accounts: Vec<AccountId>,
+    ) -> anyhow::Result<String> {
         match self {
             Self::List(list) => list.run(store).await,
             Self::Show { id } => show(store, id).await,
             Self::Republish(republish) => republish.run(store).await,
+            Self::Release(release) => release.run(store).await,
+            Self::Explain { id } => explained(store, accounts, &id).await,
         }
     }
 }
@@ -192,6 +226,33 @@ impl Republish {
     }
 }
 
+impl Release {
+    async fn run(self, store: &Store) -> anyhow::Result<String> {
+        let name = self.conversation.name();
+        let count = storm::release(store, self.account, self.conversation).await?;
+        ensure!(count > 0, "nothing is held back of {name}");
+        Ok(format!(
+            "{count} messages will be published by the running service\n"
+        ))
+    }
+}
+
+async fn explained(store: &Store, accounts: Vec<AccountId>, id: &str) -> anyhow::Result<String> {
+    let found = explain(store, accounts, id).await?;
+    ensure!(
+        !found.is_empty(),
+        "nothing is known of {id}: it never came, lies in quarantine, or is too long ago"
+    );
+    let told = found.iter().map(|it| {
+        line(&[
+            format!("{:.0}", it.at),
+            it.event.to_string(),
+            it.finding.sentence(),
+        ])
+    });
+    Ok(told.collect())
+}
+
 /// All of them or, when one is not stored, none.
 async fn republish(store: &Store, ids: &[EventId], now: Timestamp) -> anyhow::Result<usize> {
     let mut rows = Vec::new();
@@ -211,6 +272,8 @@ async fn republish(store: &Store, ids: &[EventId], now: Timestamp) -> anyhow::Re
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use twitter_channel::domain::event::message_event_id;
+    use twitter_channel::domain::ids::MessageId;
     use twitter_channel::store::NewRow;
 
     use super::*;
@@ -228,7 +291,8 @@ mod tests {
     }
 
     async fn run(store: &Store, line: &str) -> anyhow::Result<String> {
-        parse(line).unwrap().run(store).await
+        let accounts = vec![AccountId("1".parse().unwrap())];
+        parse(line).unwrap().run(store, accounts).await
     }
 
     fn id(number: u64) -> EventId {
@@ -335,6 +399,34 @@ mod tests {
         assert_eq!(republished(&store).await, [2]);
         let reversed = "republish --from 1970-01-02T00:00:00Z --to 1970-01-01T00:00:00Z";
         run(&store, reversed).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn messages_are_explained_by_their_event_or_their_own_id() {
+        let store = store().await;
+        let gone = |tx: &mut Tx<'_>| {
+            let id = message_event_id(
+                AccountId("1".parse().unwrap()),
+                "message.received",
+                &MessageId::Post("77".parse().unwrap()),
+            );
+            tx.remember_unwanted(id, at(5))
+        };
+        store.write(gone).await.unwrap();
+        let said = run(&store, &format!("explain {}", id(1))).await.unwrap();
+        assert!(said.contains("It was published"), "{said}");
+        let said = run(&store, "explain 77").await.unwrap();
+        assert!(said.contains("no longer remembered"), "{said}");
+        let error = run(&store, "explain 78").await.unwrap_err().to_string();
+        assert!(error.contains("nothing is known of 78"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_let_through_where_nothing_is_held_back() {
+        let error = run(&*store().await, "release --conversation post:1").await;
+        let error = error.unwrap_err().to_string();
+        assert_eq!(error, "nothing is held back of post:1");
+        parse("release --conversation 1").expect_err("no conversation");
     }
 
     #[test]

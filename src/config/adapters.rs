@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::reader::Reader;
-use super::value::{self, BaseUrl};
 use crate::attachments::settings::{AttachmentSource, FetchSettings};
 use crate::broker::settings::{BrokerSettings, Inbox, Names, TopologyMode};
 use crate::domain::attachment::LARGEST_BYTES;
+use crate::settings::reader::Reader;
+use crate::settings::value::{self, BaseUrl};
 use crate::store::StoreSettings;
 
 /// The listener for X.
@@ -95,15 +95,21 @@ fn names(r: &mut Reader<'_>) -> Option<Names> {
     })
 }
 
-/// `retention` of bodies stands in a section of its own.
-pub(super) fn store(r: &mut Reader<'_>, retention: Option<Duration>) -> Option<StoreSettings> {
+/// Also how long is remembered what nobody wanted. `retention` of bodies stands in a section of its
+/// own.
+pub(super) fn store(
+    r: &mut Reader<'_>,
+    retention: Option<Duration>,
+) -> Option<(StoreSettings, Duration)> {
     let path = r.required_secret_as("url", value::store_url);
     let max_bytes = r.required("max_bytes", value::size);
-    Some(StoreSettings {
+    let unwanted = r.required("unwanted", value::duration);
+    let settings = StoreSettings {
         path: path?,
         max_bytes: max_bytes?,
         retention: retention?,
-    })
+    };
+    Some((settings, unwanted?))
 }
 
 pub(super) fn attachments(

@@ -3,24 +3,20 @@
 //!
 //! `config/default.toml` is the reference of all keys.
 
-mod accounts;
 mod adapters;
-mod fault;
 mod prices;
-mod reader;
 mod service;
 mod source;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use std::path::Path;
+use std::time::Duration;
 
+pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
-pub use fault::{ConfigFaults, Fault};
 pub use service::{Commands, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
-pub use value::{BaseUrl, SecretKey};
 
 use crate::attachments::settings::FetchSettings;
 use crate::broker::settings::BrokerSettings;
@@ -28,10 +24,11 @@ use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;
 use crate::domain::price::Prices;
 use crate::flow::upkeep::Retention;
+use crate::settings::Faults;
+use crate::settings::declared;
+use crate::settings::reader::Reader;
 use crate::store::StoreSettings;
 use crate::telemetry::LogSettings;
-use fault::Faults;
-use reader::Reader;
 
 /// Everything that can be set. Its `Debug` shows no secret.
 #[derive(Debug)]
@@ -47,6 +44,8 @@ pub struct Settings {
     pub broker: BrokerSettings,
     pub store: StoreSettings,
     pub retention: Retention,
+    /// `store.unwanted`: how long is remembered what no filter wanted.
+    pub unwanted: Duration,
     pub secrets: Secrets,
     pub x_api: XApi,
     pub reconcile: Reconcile,
@@ -71,14 +70,14 @@ impl Settings {
     }
 
     fn read(r: &mut Reader<'_>) -> Option<Self> {
-        let declared = accounts::declared(r);
+        let declared = declared::declared(r);
         let sources = r.tables("attachment_sources", adapters::attachment_source);
         let attachments = r.section("attachments", |r| adapters::attachments(r, sources));
         let public = r.section("public", adapters::public);
         let private = r.section("private", adapters::private);
         let broker = r.section("broker", adapters::broker);
         let (bodies, retention) = r.section("retention", service::retention).unzip();
-        let store = r.section("store", |r| adapters::store(r, bodies));
+        let (store, unwanted) = r.section("store", |r| adapters::store(r, bodies)).unzip();
         let secrets = r.section("secrets", service::secrets);
         let x_api = r.section("x_api", service::x_api);
         let reconcile = r.section("reconcile", service::reconcile);
@@ -101,6 +100,7 @@ impl Settings {
             broker: broker?,
             store: store?,
             retention: retention?,
+            unwanted: unwanted?,
             secrets: secrets?,
             x_api: x_api?,
             reconcile: reconcile?,

@@ -1,8 +1,8 @@
 //! X's price list.
 
-use super::reader::Reader;
-use super::value;
 use crate::domain::price::{CallPrices, EventPrices, Prices};
+use crate::settings::reader::Reader;
+use crate::settings::value;
 
 /// A reader of a section whose keys are the fields of a struct of prices.
 macro_rules! price_list {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::accounts::sending;
-use super::reader::Reader;
-use super::value::{self, BaseUrl, SecretKey};
 use crate::domain::account::Sending;
 use crate::flow::upkeep::Retention;
+use crate::settings::declared::sending;
+use crate::settings::reader::Reader;
+use crate::settings::value::{self, BaseUrl, SecretKey};
 use crate::telemetry::{LogFormat, LogSettings};
 
 /// Keys of our own.

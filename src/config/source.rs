@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use ::config::{Config, ConfigError, File, FileFormat};
+use ::config::ConfigError;
 use serde_json::{Map, Value};
 
-use super::fault::Faults;
+use crate::settings::Faults;
+use crate::settings::toml::parse;
 
 /// `config/default.toml`: every key with its default and a comment.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -41,18 +42,6 @@ pub(super) fn tree(
     }
 }
 
-/// A list given as a whole by the environment, written as in TOML.
-pub(super) fn parse_list(text: &str) -> Option<Vec<Value>> {
-    match parse(&[format!("list = {text}")])
-        .ok()?
-        .get_mut("list")?
-        .take()
-    {
-        Value::Array(list) => Some(list),
-        _ => None,
-    }
-}
-
 fn read_file(path: &Path, faults: &Faults) -> Option<String> {
     let note = |error| {
         faults.add(
@@ -62,13 +51,6 @@ fn read_file(path: &Path, faults: &Faults) -> Option<String> {
         )
     };
     std::fs::read_to_string(path).map_err(note).ok()
-}
-
-fn parse(sources: &[String]) -> Result<Value, ConfigError> {
-    let builder = sources.iter().fold(Config::builder(), |builder, text| {
-        builder.add_source(File::from_str(text, FileFormat::Toml))
-    });
-    builder.build()?.try_deserialize()
 }
 
 /// Where and what, without the line itself, which may hold a secret.

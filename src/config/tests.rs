@@ -237,6 +237,47 @@ fn the_environment_reaches_into_lists() {
 }
 
 #[test]
+fn a_filter_may_hold_storms_back() {
+    let filter = |keys: &str| {
+        format!(
+            "[[apps]]\nname = \"acme\"\nconsumer_key = \"k\"\nconsumer_secret = \"s\"\n\
+             [[accounts]]\napp = \"acme\"\nid = \"12\"\nusername = \"acme\"\n\
+             [[filters]]\naccount = \"acme\"\ngroup = \"g\"\n{keys}\n"
+        )
+    };
+    let mentions = "match = \"mentions\"";
+    let storm = "storm = { messages = 200, per = \"1h\" }";
+    let settings = load(&filter(&format!("{mentions}\n{storm}")), &[]).unwrap();
+    let limit = settings.filters[0].storm.unwrap();
+    assert_eq!((limit.messages.get(), limit.per), (200, HOUR));
+    let without = load(&filter(mentions), &[]).unwrap();
+    assert_eq!(without.filters[0].storm, None);
+    for (keys, fault) in [
+        (
+            "storm = { messages = 0, per = \"1h\" }",
+            "filters[0].storm.messages",
+        ),
+        (
+            "storm = { messages = 1, per = \"100ms\" }",
+            "filters[0].storm.per",
+        ),
+        ("storm = { messages = 1 }", "filters[0].storm.per"),
+        (
+            "storm = { messages = 1, per = \"1h\", x = 1 }",
+            "filters[0].storm.x",
+        ),
+        ("storm = 200", "filters[0].storm"),
+    ] {
+        let lines = faults(&filter(&format!("{mentions}\n{keys}")), &[]);
+        assert!(lines[0].starts_with(fault), "{lines:?}");
+        assert_eq!(lines.len(), 1, "{lines:?}");
+    }
+    let direct = filter(&format!("match = \"direct_messages\"\n{storm}"));
+    let lines = faults(&direct, &[]);
+    assert!(lines[0].contains("never held back"), "{lines:?}");
+}
+
+#[test]
 fn lists_of_the_environment_have_no_gaps() {
     let lines = faults("", &[("TWITTER_CHANNEL__APPS__1__NAME", "acme")]);
     assert!(

@@ -41,6 +41,8 @@ pub struct App {
     /// OAuth 2.0, where the app has it.
     pub client_id: Option<String>,
     pub client_secret: Option<SecretString>,
+    /// Of the account that owns the app: X takes the v1.1 webhook calls from nobody else.
+    pub owner_token: Option<AccessToken>,
     pub delivery: Delivery,
     pub tier: Tier,
 }
@@ -91,6 +93,14 @@ pub struct TokenPair {
     pub scopes: String,
 }
 
+/// How an account was linked by its owner's consent, not by the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linking {
+    pub at: Timestamp,
+    /// A pair of OAuth 2.0 tokens lies in the store.
+    pub oauth2: bool,
+}
+
 /// One of our accounts at X.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -102,6 +112,8 @@ pub struct Account {
     pub access_token: Option<AccessToken>,
     /// Seeds the rotated OAuth 2.0 pairs, which live in the store.
     pub oauth2_refresh_token: Option<SecretString>,
+    /// `None`: by the configuration.
+    pub linking: Option<Linking>,
     pub sending: Sending,
     /// People of whom this account wants nothing, whatever X's own block list says.
     pub blocked: BTreeSet<UserId>,
@@ -111,6 +123,18 @@ pub struct Account {
     pub max_post_length: Option<u32>,
     /// Which reads of X make events fuller.
     pub enrich: Enrich,
+}
+
+impl Account {
+    /// Whether calls can be made in its name.
+    pub fn has_credential(&self) -> bool {
+        self.access_token.is_some() || self.has_oauth2()
+    }
+
+    /// Whether it has, or had once, a pair of OAuth 2.0 tokens.
+    pub fn has_oauth2(&self) -> bool {
+        self.oauth2_refresh_token.is_some() || self.linking.is_some_and(|it| it.oauth2)
+    }
 }
 
 #[cfg(test)]

@@ -5,24 +5,35 @@ use jiff::Timestamp;
 use super::ids::{ConversationId, DirectMessageId, TweetId, UserId};
 use super::message::{Message, Post};
 
-/// The product of X that brought a delivery.
+/// What brought a delivery: a product of X, or a read of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Via {
     /// Account Activity, v1.1 premium or v2: the shapes are the same.
     AccountActivity,
     /// X Activity API.
     Activity,
-    /// Filtered-stream webhook.
+    /// Filtered stream, by webhook or by connection.
     FilteredStream,
+    /// We found it by recent search.
+    Search,
+    /// We read it from a timeline, a list of messages, or by its id.
+    Lookup,
 }
 
 impl Via {
-    /// As in metrics and quarantine: `account_activity`, `activity`, `filtered_stream`.
+    /// Whether we asked for it: then the call is charged, not the delivery.
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::Search | Self::Lookup)
+    }
+
+    /// As in metrics and quarantine: `account_activity`, `filtered_stream`, `search`, ...
     pub fn name(self) -> &'static str {
         match self {
             Self::AccountActivity => "account_activity",
             Self::Activity => "activity",
             Self::FilteredStream => "filtered_stream",
+            Self::Search => "search",
+            Self::Lookup => "lookup",
         }
     }
 }

@@ -11,6 +11,7 @@ use super::ids::{
 use super::message::{Message, MessageKind, Quoted};
 use super::money::Usd;
 use super::outcome::{CommandRef, Deferred, Failed, Succeeded};
+use super::storm::Drawn;
 use super::text::written;
 
 /// An account as events name it.
@@ -45,6 +46,8 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
     MessageReceived(Box<Incoming>),
+    /// A `message.received` that nobody wrote, marked as such: a try of the way to the core.
+    TestMessage(Box<Incoming>),
     MessageSent(Box<Outgoing>),
     MessageEdited(Box<Edited>),
     MessageDeleted(Deleted),
@@ -63,6 +66,7 @@ pub enum Payload {
         survivor: Conversation,
         merged: ConversationId,
     },
+    ConversationStorm(Storm),
     AccountRevoked {
         app: String,
         reason: String,
@@ -150,6 +154,17 @@ pub enum DetectedBy {
     Send,
     /// A command or an operator.
     Request,
+}
+
+/// A conversation draws so many messages that they are held back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Storm {
+    pub conversation: Conversation,
+    /// What came in it since the storm began.
+    pub drawn: Drawn,
+    /// How many of it are held back.
+    pub held: u64,
+    pub at: Timestamp,
 }
 
 /// The exchange that an event belongs to.
@@ -308,12 +323,48 @@ pub struct Health {
 pub enum HealthState {
     Ok,
     Degraded,
+    /// Nothing comes in or nothing goes out, because of a fault.
+    Down,
+}
+
+impl HealthState {
+    /// By what the faults do.
+    pub fn of(faults: &[Fault]) -> Self {
+        match faults.iter().map(|fault| fault.effect).max() {
+            None => Self::Ok,
+            Some(Effect::Nothing) => Self::Degraded,
+            Some(Effect::StopsReceiving | Effect::StopsSending | Effect::StopsBoth) => Self::Down,
+        }
+    }
+}
+
+/// What a fault does to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Something is late, missing or soon over.
+    Nothing,
+    StopsReceiving,
+    StopsSending,
+    StopsBoth,
+}
+
+impl Effect {
+    /// Whether messages of X cannot come in.
+    pub fn stops_receiving(self) -> bool {
+        matches!(self, Self::StopsReceiving | Self::StopsBoth)
+    }
+
+    /// Whether nothing can be sent to X.
+    pub fn stops_sending(self) -> bool {
+        matches!(self, Self::StopsSending | Self::StopsBoth)
+    }
 }
 
 /// One thing that is wrong, in a sentence, with what mends it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     pub code: &'static str,
+    pub effect: Effect,
     pub since: Timestamp,
     pub sentence: String,
     pub fix: String,
@@ -324,13 +375,14 @@ impl Payload {
     /// CloudEvents type; also the first two words of the routing key.
     pub fn event_type(&self) -> &'static str {
         match self {
-            Self::MessageReceived(_) => "message.received",
+            Self::MessageReceived(_) | Self::TestMessage(_) => "message.received",
             Self::MessageSent(_) => "message.sent",
             Self::MessageEdited(_) => "message.edited",
             Self::MessageDeleted(_) => "message.deleted",
             Self::ConversationRead { .. } => "conversation.read",
             Self::ConversationTyping { .. } => "conversation.typing",
             Self::ConversationMerged { .. } => "conversation.merged",
+            Self::ConversationStorm(_) => "conversation.storm",
             Self::AccountRevoked { .. } => "account.revoked",
             Self::AccountHealth(_) => "account.health",
             Self::CommandSucceeded(_) => "command.succeeded",
@@ -342,13 +394,16 @@ impl Payload {
     /// The conversation it belongs to, where it has one.
     pub fn conversation(&self) -> Option<&Conversation> {
         match self {
-            Self::MessageReceived(incoming) => Some(&incoming.conversation),
+            Self::MessageReceived(incoming) | Self::TestMessage(incoming) => {
+                Some(&incoming.conversation)
+            }
             Self::MessageSent(outgoing) => Some(&outgoing.conversation),
             Self::MessageEdited(edited) => Some(&edited.conversation),
             Self::MessageDeleted(deleted) => Some(&deleted.conversation),
             Self::ConversationRead { conversation, .. }
             | Self::ConversationTyping { conversation, .. } => Some(conversation),
             Self::ConversationMerged { survivor, .. } => Some(survivor),
+            Self::ConversationStorm(storm) => Some(&storm.conversation),
             Self::CommandSucceeded(it) => it.outcome.conversation.as_ref(),
             Self::CommandFailed(it) => it.outcome.conversation.as_ref(),
             Self::AccountRevoked { .. } | Self::AccountHealth(_) | Self::CommandDeferred(_) => None,
@@ -388,7 +443,9 @@ impl Payload {
     /// What the event is about, apart from account and type, and its number for ordering.
     fn object(&self) -> (String, u64) {
         match self {
-            Self::MessageReceived(incoming) => message_object(&incoming.message.original_id),
+            Self::MessageReceived(incoming) | Self::TestMessage(incoming) => {
+                message_object(&incoming.message.original_id)
+            }
             Self::MessageSent(outgoing) => message_object(&outgoing.message.original_id),
             Self::MessageEdited(edited) => message_object(&edited.message.message.id),
             Self::MessageDeleted(deleted) => message_object(&deleted.original_id),
@@ -409,6 +466,10 @@ impl Payload {
             Self::ConversationMerged { survivor, merged } => {
                 (format!("{}/{merged}", survivor.id), 0)
             }
+            Self::ConversationStorm(storm) => (
+                format!("{}/{}", storm.conversation.id, storm.at),
+                order(storm.at),
+            ),
             Self::AccountRevoked { app, at, .. } => (format!("{app}/{at}"), order(*at)),
             Self::AccountHealth(health) => (health.at.to_string(), order(health.at)),
             Self::CommandSucceeded(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),

@@ -13,13 +13,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::ids::AccountId;
 use super::message::{Message, MessageKind, Person};
+use super::storm::StormLimit;
 use super::term::{Searchable, Term};
 
 /// What a message is to the account, in the order in which one stands for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Relation {
     /// A repost of a message of the account.
     Repost,
@@ -98,18 +101,32 @@ impl Default for SpamConditions {
 }
 
 impl SpamConditions {
-    fn met_by(&self, candidate: &Candidate<'_>) -> bool {
+    /// The first one that the message or its author misses.
+    fn missed_by(&self, candidate: &Candidate<'_>) -> Option<Condition> {
         let author = &candidate.message.author;
-        let verified = !self.verified || author.verified != Some(false);
         let followed = match (self.min_followers, author.followers_count) {
             (Some(least), Some(count)) => count >= least,
             _ => true,
         };
         let requested = candidate.message_request == Some(true);
-        verified
-            && followed
-            && self.old_enough(author, candidate.now)
-            && (self.message_requests || !requested)
+        let missed = [
+            (
+                Condition::Verified,
+                self.verified && author.verified == Some(false),
+            ),
+            (Condition::MinFollowers, !followed),
+            (
+                Condition::MinAccountAge,
+                !self.old_enough(author, candidate.now),
+            ),
+            (
+                Condition::MessageRequests,
+                requested && !self.message_requests,
+            ),
+        ];
+        missed
+            .into_iter()
+            .find_map(|(condition, missed)| missed.then_some(condition))
     }
 
     fn old_enough(&self, author: &Person, now: Timestamp) -> bool {
@@ -134,6 +151,8 @@ pub struct Filter {
     /// Let through what other accounts of ours write.
     pub own: bool,
     pub conditions: SpamConditions,
+    /// Holds messages back in conversations that draw too many; never direct messages.
+    pub storm: Option<StormLimit>,
 }
 
 impl Filter {
@@ -157,8 +176,15 @@ impl Filter {
         } else if candidate.own_author {
             (!self.own).then_some(Why::Own)
         } else {
-            (!self.conditions.met_by(candidate)).then_some(Why::Spam)
+            self.conditions.missed_by(candidate).map(Why::Spam)
         }
+    }
+
+    fn refusal(&self, candidate: &Candidate<'_>) -> Option<Refusal<'_>> {
+        self.objection(candidate).map(|why| Refusal {
+            why,
+            filter: Some(&self.route.filter),
+        })
     }
 }
 
@@ -188,17 +214,42 @@ pub struct Candidate<'a> {
 /// How long replies follow a conversation after its last published message.
 pub const FOLLOWED_FOR: Duration = Duration::from_hours(30 * 24);
 
-/// Why nobody wants a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A spam condition, by the key of its filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    Verified,
+    MinFollowers,
+    MinAccountAge,
+    MessageRequests,
+}
+
+impl Condition {
+    /// Its key.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::MinFollowers => "min_followers",
+            Self::MinAccountAge => "min_account_age",
+            Self::MessageRequests => "message_requests",
+        }
+    }
+}
+
+/// Why a message is not published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Why {
     Blocked,
     Repost,
     /// Written by one of our accounts.
     Own,
-    /// The author misses the conditions of the filter that fits.
-    Spam,
+    /// Message or author miss this condition of the filter that fits.
+    Spam(Condition),
     /// No filter fits.
     NoFilter,
+    /// A filter wants it, but its conversation draws too many: it waits. [`decide`] never says so.
+    Storm,
 }
 
 impl Why {
@@ -208,8 +259,44 @@ impl Why {
             Self::Blocked => "blocked",
             Self::Repost => "repost",
             Self::Own => "own",
-            Self::Spam => "spam",
+            Self::Spam(_) => "spam",
             Self::NoFilter => "no_filter",
+            Self::Storm => "storm",
+        }
+    }
+}
+
+/// Why a message is not published, and the filter that would have taken it otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal<'a> {
+    pub why: Why,
+    /// Name of the filter that fits; `None` where none does, or none was asked.
+    pub filter: Option<&'a str>,
+}
+
+impl Refusal<'_> {
+    /// In words for an administrator.
+    pub fn sentence(&self) -> String {
+        let filter = self.filter.unwrap_or_default();
+        match self.why {
+            Why::Blocked => "Its author is blocked by the account.".to_owned(),
+            Why::NoFilter => "No filter of the account fits it.".to_owned(),
+            Why::Own if filter.is_empty() => {
+                "One of our accounts wrote it, and no filter asks for that.".to_owned()
+            }
+            Why::Own => format!(
+                "Filter {filter} fits, but one of our accounts wrote it and `own` is not set."
+            ),
+            Why::Repost => {
+                format!("Filter {filter} fits, but it is a repost and `reposts` is not set.")
+            }
+            Why::Spam(condition) => format!(
+                "Filter {filter} fits, but its condition `{}` is not met.",
+                condition.name()
+            ),
+            Why::Storm => format!(
+                "Filter {filter} wants it, but its conversation draws too many: it is held back."
+            ),
         }
     }
 }
@@ -219,18 +306,23 @@ impl Why {
 pub enum Decision<'a> {
     Wanted {
         route: &'a Route,
+        /// The filter that took it; `None` where it followed a conversation whose filter is gone.
+        filter: Option<&'a Filter>,
         /// It followed its conversation.
         by_thread: bool,
         /// All that hold, without repeats, the one that stands for all first.
         relations: Vec<Relation>,
     },
-    Unwanted(Why),
+    Unwanted(Refusal<'a>),
 }
 
 /// Whether the account's filters want a message, and where it goes.
 pub fn decide<'a>(filters: &'a [Filter], candidate: &Candidate<'a>) -> Decision<'a> {
     if candidate.blocked {
-        return Decision::Unwanted(Why::Blocked);
+        return Decision::Unwanted(Refusal {
+            why: Why::Blocked,
+            filter: None,
+        });
     }
     let list = || {
         filters
@@ -243,13 +335,15 @@ pub fn decide<'a>(filters: &'a [Filter], candidate: &Candidate<'a>) -> Decision<
     let followed = follow(list(), candidate);
     let listed = fitting().find(|filter| filter.objection(candidate).is_none());
     let by_thread = matches!(followed, Ok(Some(_)));
-    let route = match (followed, listed) {
-        (Ok(Some(route)), _) => route,
-        (_, Some(filter)) => &filter.route,
+    let (route, filter) = match (followed, listed) {
+        (Ok(Some(followed)), _) => followed,
+        (_, Some(filter)) => (&filter.route, Some(filter)),
         (followed, None) => {
-            let objection = fitting().find_map(|filter| filter.objection(candidate));
-            let why = objection.or(followed.err()).unwrap_or(Why::NoFilter);
-            return Decision::Unwanted(why);
+            let refusal = fitting().find_map(|filter| filter.refusal(candidate));
+            return Decision::Unwanted(refusal.or(followed.err()).unwrap_or(Refusal {
+                why: Why::NoFilter,
+                filter: None,
+            }));
         }
     };
 
@@ -262,6 +356,7 @@ pub fn decide<'a>(filters: &'a [Filter], candidate: &Candidate<'a>) -> Decision<
     }
     Decision::Wanted {
         route,
+        filter,
         by_thread,
         relations: relations.into_iter().collect(),
     }
@@ -277,20 +372,27 @@ fn searchable<'a>(
     wanted.then(|| Searchable::new(message))
 }
 
+/// A route, and the filter that is answered to.
+type Followed<'a> = (&'a Route, Option<&'a Filter>);
+
 /// The route of the conversation, or why its filter keeps this message out. Where that filter is
 /// gone from the list, what is not our own still follows.
 fn follow<'a>(
     mut list: impl Iterator<Item = &'a Filter>,
     candidate: &Candidate<'a>,
-) -> Result<Option<&'a Route>, Why> {
+) -> Result<Option<Followed<'a>>, Refusal<'a>> {
     let Some(route) = candidate.followed.filter(|_| !candidate.is_repost) else {
         return Ok(None);
     };
-    let objection = match list.find(|filter| filter.route.filter == route.filter) {
-        Some(filter) => filter.objection(candidate),
-        None => candidate.own_author.then_some(Why::Own),
+    let filter = list.find(|filter| filter.route.filter == route.filter);
+    let refusal = match filter {
+        Some(filter) => filter.refusal(candidate),
+        None => candidate.own_author.then_some(Refusal {
+            why: Why::Own,
+            filter: None,
+        }),
     };
-    objection.map_or(Ok(Some(route)), Err)
+    refusal.map_or(Ok(Some((route, filter))), Err)
 }
 
 #[cfg(test)]
@@ -333,6 +435,7 @@ mod tests {
             reposts: false,
             own: false,
             conditions: SpamConditions::default(),
+            storm: None,
         }
     }
 
@@ -367,14 +470,14 @@ mod tests {
     fn group<'a>(decision: &Decision<'a>) -> Result<&'a str, Why> {
         match decision {
             Decision::Wanted { route, .. } => Ok(route.group.as_str()),
-            Decision::Unwanted(why) => Err(*why),
+            Decision::Unwanted(refusal) => Err(refusal.why),
         }
     }
 
     fn relations(decision: Decision<'_>) -> Vec<Relation> {
         match decision {
             Decision::Wanted { relations, .. } => relations,
-            Decision::Unwanted(why) => panic!("unwanted: {}", why.name()),
+            Decision::Unwanted(refusal) => panic!("unwanted: {}", refusal.sentence()),
         }
     }
 
@@ -549,17 +652,22 @@ mod tests {
             author.created_at = Some(now() - DAY * 7);
         };
         assert_eq!(judged(all_conditions(), good), Ok(()));
-        let misses: [fn(&mut Person); 3] = [
-            |author| author.verified = Some(false),
-            |author| author.followers_count = Some(9),
-            |author| author.created_at = Some(now() - DAY * 6),
+        type Miss = (Condition, fn(&mut Person));
+        let misses: [Miss; 3] = [
+            (Condition::Verified, |author| author.verified = Some(false)),
+            (Condition::MinFollowers, |author| {
+                author.followers_count = Some(9);
+            }),
+            (Condition::MinAccountAge, |author| {
+                author.created_at = Some(now() - DAY * 6);
+            }),
         ];
-        for miss in misses {
+        for (condition, miss) in misses {
             let judged = judged(all_conditions(), |author| {
                 good(author);
                 miss(author);
             });
-            assert_eq!(judged, Err(Why::Spam));
+            assert_eq!(judged, Err(Why::Spam(condition)));
         }
     }
 
@@ -575,7 +683,7 @@ mod tests {
             ..SpamConditions::default()
         };
         let judged = judged(conditions, |author| author.created_at = Some(now()));
-        assert_eq!(judged, Err(Why::Spam));
+        assert_eq!(judged, Err(Why::Spam(Condition::MinAccountAge)));
     }
 
     #[test]
@@ -584,7 +692,7 @@ mod tests {
         filters[0].conditions.message_requests = false;
         let message = direct_message("hi");
         for (request, expected) in [
-            (Some(true), Err(Why::Spam)),
+            (Some(true), Err(Why::Spam(Condition::MessageRequests))),
             (Some(false), Ok("dm")),
             (None, Ok("dm")),
         ] {
@@ -646,7 +754,63 @@ mod tests {
         message.author.followers_count = Some(0);
         let mut reply = candidate(&message, &[]);
         reply.followed = Some(&thread);
-        assert_eq!(group(&decide(&filters, &reply)), Err(Why::Spam));
+        let spam = Why::Spam(Condition::MinFollowers);
+        assert_eq!(group(&decide(&filters, &reply)), Err(spam));
+    }
+
+    #[test]
+    fn a_refusal_names_the_filter_that_fits_and_says_what_is_in_the_way() {
+        let mut filters = [mentions("g"), term("acme", "t")];
+        filters[0].conditions.min_followers = Some(10);
+        let mut message = Message::saying("@acme");
+        message.author.followers_count = Some(0);
+        let refused =
+            |filters: &[Filter], relations: &[Relation], change: fn(&mut Candidate<'_>)| {
+                let mut candidate = candidate(&message, relations);
+                change(&mut candidate);
+                match decide(filters, &candidate) {
+                    Decision::Unwanted(refusal) => refusal.sentence(),
+                    Decision::Wanted { route, .. } => panic!("wanted by {}", route.filter),
+                }
+            };
+        assert_eq!(
+            refused(&filters[..1], &[Relation::Mention], |_| ()),
+            "Filter mentions fits, but its condition `min_followers` is not met."
+        );
+        assert_eq!(
+            refused(&filters[1..], &[], |it| it.is_repost = true),
+            "Filter term:acme fits, but it is a repost and `reposts` is not set."
+        );
+        assert_eq!(
+            refused(&filters[1..], &[], |it| it.own_author = true),
+            "Filter term:acme fits, but one of our accounts wrote it and `own` is not set."
+        );
+        assert_eq!(
+            refused(&filters, &[], |it| it.blocked = true),
+            "Its author is blocked by the account."
+        );
+        assert_eq!(
+            refused(&filters[..1], &[], |_| ()),
+            "No filter of the account fits it."
+        );
+    }
+
+    #[test]
+    fn the_filter_that_took_a_message_is_told_also_where_it_was_followed() {
+        let filters = [mentions("g"), term("#field", "field")];
+        let message = Message::saying("#field");
+        let taker = |followed: Option<&Route>| {
+            let mut candidate = candidate(&message, &[Relation::Mention]);
+            candidate.followed = followed;
+            match decide(&filters, &candidate) {
+                Decision::Wanted { filter, .. } => filter.map(|it| it.route.filter.clone()),
+                Decision::Unwanted(refusal) => panic!("{}", refusal.sentence()),
+            }
+        };
+        assert_eq!(taker(None).as_deref(), Some("mentions"));
+        let (known, gone) = (route("field", "term:#field"), route("g", "gone"));
+        assert_eq!(taker(Some(&known)).as_deref(), Some("term:#field"));
+        assert_eq!(taker(Some(&gone)), None);
     }
 
     #[test]

@@ -102,8 +102,25 @@ digits_id! {
     DirectMessageId
 }
 digits_id! {
+    /// Id of a rule of the filtered stream.
+    StreamRuleId
+}
+digits_id! {
+    /// Id of a batch compliance job.
+    ComplianceJobId
+}
+digits_id! {
     /// Id of a post or of a direct message, before it is known which of the two it names.
     MessageNumber
+}
+
+digits_id! {
+    /// Id of a webhook that X has registered.
+    WebhookId
+}
+digits_id! {
+    /// Id of one subscription of the X Activity API.
+    SubscriptionId
 }
 
 impl MessageNumber {
@@ -138,6 +155,11 @@ pub struct CommandId(String);
 impl CommandId {
     /// Longest id, characters.
     pub const LONGEST: usize = 128;
+
+    /// Of a command that a person repeats; `random` is its own.
+    pub fn of_retry(random: u128) -> Self {
+        Self(format!("retry-{random:032x}"))
+    }
 
     /// As the core wrote it.
     pub fn as_str(&self) -> &str {

@@ -1,5 +1,6 @@
 //! What the service talks about. No I/O, no clock: time is an argument.
 
+pub mod access;
 pub mod account;
 pub mod activity;
 pub mod attachment;
@@ -13,5 +14,6 @@ pub mod outcome;
 pub mod price;
 pub mod registry;
 pub mod reply;
+pub mod storm;
 pub mod term;
 pub mod text;

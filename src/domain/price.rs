@@ -49,6 +49,19 @@ pub struct CallPrices {
     pub owned_read: Usd,
 }
 
+impl Prices {
+    /// What one message cost that came by `via`; `own`: the receiving account wrote it.
+    pub fn of_message(&self, via: Via, kind: MessageKind, own: bool) -> Usd {
+        match (via.is_read(), kind) {
+            (false, _) => self.events.of_message(via, kind, own),
+            (true, MessageKind::Post) => self.calls.post_read,
+            (true, MessageKind::DirectMessage | MessageKind::EncryptedMessage) => {
+                self.calls.direct_message_read
+            }
+        }
+    }
+}
+
 impl EventPrices {
     /// What one delivered message cost; `own`: the receiving account wrote it.
     pub fn of_message(&self, via: Via, kind: MessageKind, own: bool) -> Usd {

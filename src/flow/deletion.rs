@@ -228,6 +228,10 @@ pub fn blank(
             retire(tx, row.sequence, redacted.as_deref(), None, at)?;
         }
     }
+    if let MessageId::Post(id) = original {
+        let received = message_event_id(account, "message.received", original);
+        tx.forget_unpublished(account, *id, received)?;
+    }
     if let Some(number) = number(original) {
         tx.let_deliveries_go(number, at)?;
     }

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::reads;
-use super::reply::{Rules, result_name};
+use super::reply::result_name;
+use super::rules::LiveRules;
 use super::watch::month_of;
 use crate::domain::account::Account;
 use crate::domain::ids::{AccountId, TweetId, UserId};
@@ -152,14 +153,14 @@ impl Enrichment {
 /// Reads what is asked for.
 pub struct Enricher {
     store: Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
     client: Arc<Client>,
     enrichment: Enrichment,
     requests: mpsc::Receiver<Request>,
 }
 
 impl Enricher {
-    pub fn new(store: Store, rules: Arc<Rules>, client: Arc<Client>) -> Self {
+    pub fn new(store: Store, rules: LiveRules, client: Arc<Client>) -> Self {
         let (sender, requests) = mpsc::channel(QUEUE);
         Self {
             store,
@@ -187,7 +188,7 @@ impl Enricher {
             };
             let reader = Reader {
                 store: self.store.clone(),
-                rules: Arc::clone(&self.rules),
+                rules: self.rules.clone(),
                 client: Arc::clone(&self.client),
                 enrichment: self.enrichment.clone(),
             };
@@ -203,7 +204,7 @@ impl Enricher {
 /// Reads for one delivery.
 struct Reader {
     store: Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
     client: Arc<Client>,
     enrichment: Enrichment,
 }
@@ -224,16 +225,13 @@ impl Reader {
     }
 
     async fn read(&self, wish: &Wish) -> Result<(), StoreError> {
-        let Some(account) = self.rules.registry.account(wish.account.0) else {
-            return Ok(());
-        };
-        let Some(app) = self.rules.registry.app_of(account) else {
+        let rules = self.rules.now();
+        let Some(auth @ Auth::Account { account, .. }) = rules.auth(Some(wish.account)) else {
             return Ok(());
         };
         if self.is_over_budget(account).await? {
             return Ok(());
         }
-        let auth = Auth::Account { app, account };
         if let Some(author) = wish.author {
             self.read_person(auth, account, author).await?;
         }
@@ -311,7 +309,7 @@ impl Reader {
     async fn bill<T>(&self, account: &Account, reply: &Reply<T>) -> Result<(), StoreError> {
         metrics::count_call(reply.call.name(), result_name(&reply.result));
         let (id, read, now) = (account.id, reply.resources, Timestamp::now());
-        let prices = self.rules.prices.calls.clone();
+        let prices = self.rules.now().prices.calls.clone();
         self.store
             .write(move |tx| reads::charge(tx, &prices, id, read, now).map(drop))
             .await

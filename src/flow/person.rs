@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::deletion::{self, Gone};
 use super::pseudonyms::Pseudonyms;
-use super::reply::{Rules, files};
+use super::reply::files;
+use super::rules::{LiveRules, Rules};
 use crate::attachments::vault::{Vault, VaultError};
 use crate::broker::redact;
 use crate::domain::activity::ActivityEvent;
@@ -54,6 +55,7 @@ pub struct Erased {
     pub told: u64,
     /// Posts known by id.
     pub posts: u64,
+    /// Deliveries kept for whatever reason, and what is remembered of messages nobody wanted.
     pub deliveries: u64,
     pub commands: u64,
     pub files: u64,
@@ -63,7 +65,7 @@ pub struct Erased {
 #[derive(Clone)]
 pub struct Persons {
     store: Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
     vault: Vault,
 }
 
@@ -114,7 +116,7 @@ impl Told {
 }
 
 impl Persons {
-    pub fn new(store: Store, rules: Arc<Rules>, vault: Vault) -> Self {
+    pub fn new(store: Store, rules: LiveRules, vault: Vault) -> Self {
         Self {
             store,
             rules,
@@ -134,7 +136,7 @@ impl Persons {
         at: Timestamp,
     ) -> Result<Erased, PersonError> {
         let erasure = Erasure {
-            rules: Arc::clone(&self.rules),
+            rules: self.rules.now(),
             person,
             at,
         };
@@ -149,6 +151,7 @@ impl Persons {
         for kept in Deliveries::ALL {
             erased.deliveries += self.erase_deliveries(&erasure, kept).await?;
         }
+        erased.deliveries += self.erase_sightings(person).await?;
         self.prove(&erasure, asked_by, erased).await?;
         self.store.purge_log().await?;
         Ok(erased)
@@ -307,6 +310,27 @@ impl Persons {
         }
     }
 
+    async fn erase_sightings(&self, person: UserId) -> Result<u64, StoreError> {
+        let (digits, mut after, mut count) = (person.to_string(), 0, 0);
+        loop {
+            let digits = digits.clone();
+            let read = move |tx: &Tx<'_>| tx.sightings_naming(&digits, after, CHUNK);
+            let page = self.store.read(read).await?;
+            count += page.rows.len() as u64;
+            if !page.rows.is_empty() {
+                let forget = move |tx: &mut Tx<'_>| {
+                    let mut rows = page.rows.iter();
+                    rows.try_for_each(|row| tx.forget_sighting(row.id))
+                };
+                self.store.write(forget).await?;
+            }
+            match page.last {
+                Some(last) => after = last,
+                None => return Ok(count),
+            }
+        }
+    }
+
     async fn prove(
         &self,
         of: &Erasure,
@@ -343,7 +367,7 @@ impl Persons {
         for kept in Deliveries::ALL {
             self.export_deliveries(person, kept, out).await?;
         }
-        Ok(())
+        self.export_sightings(person, out).await
     }
 
     async fn export_events(
@@ -470,11 +494,39 @@ impl Persons {
                 let kind = match kept {
                     Deliveries::Quarantine => "quarantined_delivery",
                     Deliveries::Echoes => "waiting_delivery",
+                    Deliveries::Held => "held_delivery",
                 };
                 let line = json!({
                     "kind": kind,
                     "id": delivery.id,
                     "body": readable(&delivery.body),
+                });
+                writeln!(out, "{line}")?;
+            }
+            match page.last {
+                Some(last) => after = last,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+impl Persons {
+    async fn export_sightings(
+        &self,
+        person: UserId,
+        out: &mut dyn io::Write,
+    ) -> Result<(), PersonError> {
+        let (digits, mut after) = (person.to_string(), 0);
+        loop {
+            let digits = digits.clone();
+            let read = move |tx: &Tx<'_>| tx.sightings_naming(&digits, after, CHUNK);
+            let page = self.store.read(read).await?;
+            for row in page.rows {
+                let line = json!({
+                    "kind": "unwanted_message",
+                    "sequence": row.id.to_string(),
+                    "body": readable(&row.body),
                 });
                 writeln!(out, "{line}")?;
             }

@@ -1,8 +1,7 @@
 //! What each account pays X for decides how long its posts may be: asked at start and once a day.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,10 +10,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::reads;
-use super::reply::{Rules, result_name};
+use super::reply::result_name;
+use super::rules::{LiveRules, Rules};
 use crate::domain::account::Account;
 use crate::domain::ids::{AccountId, UserId};
-use crate::domain::registry::Registry;
 use crate::domain::text::{LONG_POST_LIMIT, POST_LIMIT};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
@@ -25,35 +24,29 @@ const AGAIN_AFTER: Duration = Duration::from_hours(1);
 
 /// How long the posts of each account may be by its plan, as X told last.
 #[derive(Debug, Default)]
-pub struct PostLimits(HashMap<AccountId, AtomicU32>);
+pub struct PostLimits(Mutex<HashMap<AccountId, u32>>);
 
 impl PostLimits {
     /// What is known from before.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn load(store: &Store, registry: &Registry) -> Result<Self, StoreError> {
-        let ids: Vec<_> = registry.accounts().map(|account| account.id).collect();
-        let read = move |tx: &Tx<'_>| {
-            let limits = ids.into_iter().map(|id| {
-                let known = tx.account_state(id)?.post_limit;
-                Ok((id, known.unwrap_or(POST_LIMIT).into()))
-            });
-            limits.collect()
-        };
-        store.read(read).await.map(Self)
+    pub async fn load(store: &Store) -> Result<Self, StoreError> {
+        let known = store.read(|tx| tx.post_limits()).await?;
+        Ok(Self(Mutex::new(known.into_iter().collect())))
     }
 
     /// In weighted characters.
     pub fn of(&self, account: AccountId) -> u32 {
-        let known = self.0.get(&account);
-        known.map_or(POST_LIMIT, |known| known.load(Ordering::Relaxed))
+        self.lock().get(&account).copied().unwrap_or(POST_LIMIT)
     }
 
     fn set(&self, account: AccountId, limit: u32) {
-        if let Some(known) = self.0.get(&account) {
-            known.store(limit, Ordering::Relaxed);
-        }
+        self.lock().insert(account, limit);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,14 +75,14 @@ enum Unknown {
 /// Asks for the plans of the accounts that have a credential and no limit by their settings.
 pub struct PlanCheck {
     store: Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
     client: Arc<Client>,
     /// Whose failure is logged.
     failing: HashSet<AccountId>,
 }
 
 impl PlanCheck {
-    pub fn new(store: Store, rules: Arc<Rules>, client: Arc<Client>) -> Self {
+    pub fn new(store: Store, rules: LiveRules, client: Arc<Client>) -> Self {
         Self {
             store,
             rules,
@@ -104,18 +97,28 @@ impl PlanCheck {
     }
 
     async fn ask_forever(&mut self) {
-        let rules = Arc::clone(&self.rules);
-        let asked = rules.registry.accounts().filter(|it| is_asked(it));
-        let begin = Instant::now();
-        let mut due: Vec<_> = asked.map(|account| (begin, account)).collect();
+        let mut changes = self.rules.changes();
+        let mut due: HashMap<AccountId, Instant> = HashMap::new();
         loop {
-            let Some((at, account)) = due.iter_mut().min_by_key(|(at, _)| *at) else {
-                return std::future::pending().await;
+            let rules = Arc::clone(&changes.borrow_and_update());
+            let asked = |id: AccountId| rules.registry.account(id.0).filter(|it| is_asked(it));
+            due.retain(|id, _| asked(*id).is_some());
+            for account in rules.registry.accounts().filter(|it| is_asked(it)) {
+                due.entry(account.id).or_insert_with(Instant::now);
+            }
+            let next = due.iter().min_by_key(|(_, at)| **at);
+            let Some((account, at)) = next.and_then(|(id, at)| Some((asked(*id)?, *at))) else {
+                // Its sender lives as long as the rules do.
+                let _ = changes.changed().await;
+                continue;
             };
-            sleep_until(*at).await;
-            let checked = self.check(account, Timestamp::now()).await;
+            tokio::select! {
+                _ = changes.changed() => continue,
+                () = sleep_until(at) => {}
+            }
+            let checked = self.check(&rules, account, Timestamp::now()).await;
             let pause = if checked.is_ok() { EVERY } else { AGAIN_AFTER };
-            *at = Instant::now() + pause;
+            due.insert(account.id, Instant::now() + pause);
             self.log(account, checked);
         }
     }
@@ -138,30 +141,35 @@ impl PlanCheck {
     }
 
     /// Asks X for one account's plan, and remembers it.
-    async fn check(&self, account: &Account, now: Timestamp) -> Result<u32, Unknown> {
-        let app = self.rules.registry.app_of(account);
+    async fn check(
+        &self,
+        rules: &Arc<Rules>,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<u32, Unknown> {
+        let app = rules.registry.app_of(account);
         let app = app.ok_or(Unknown::NotTold)?;
         let asked = self.client.me(Auth::Account { app, account }).await;
         metrics::count_call(asked.call.name(), result_name(&asked.result));
         let read = asked.resources;
         let limit = limit_told(account.id, asked);
         let (id, told) = (account.id, limit.as_ref().ok().copied());
-        let rules = Arc::clone(&self.rules);
+        let charged_by = Arc::clone(rules);
         self.store
             .write(move |tx| {
-                charge(tx, &rules, id, read, now)?;
+                charge(tx, &charged_by, id, read, now)?;
                 told.map_or(Ok(()), |limit| remember(tx, id, limit))
             })
             .await?;
         let limit = limit?;
-        self.rules.post_limits.set(id, limit);
+        rules.post_limits.set(id, limit);
         Ok(limit)
     }
 }
 
 /// Without a credential X cannot be asked, and with a limit by the settings it need not be.
 fn is_asked(account: &Account) -> bool {
-    let has_credential = account.access_token.is_some() || account.oauth2_refresh_token.is_some();
+    let has_credential = account.has_credential();
     has_credential && account.max_post_length.is_none()
 }
 

@@ -3,64 +3,25 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
-use rand::RngCore;
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::{ExposeSecret, SecretBox};
 use sha2::Sha256;
 
 use crate::domain::ids::{EventId, UserId};
-use crate::sealing::{Sealer, WrongKeyOrDamaged};
-use crate::store::{Store, StoreError};
-
-/// Where the key of the hashes lies, sealed: whoever changes `secrets.key` seals it anew.
-pub const KEY: &str = "pseudonym_key";
-/// What it is sealed for.
-pub const PURPOSE: &str = "pseudonyms";
-
-/// Why there are no keyed hashes.
-#[derive(Debug, thiserror::Error)]
-pub enum PseudonymError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What was erased would not be recognised.
-    #[error("the key of what was erased was {0}; restore secrets.key or the key file")]
-    Sealed(#[from] WrongKeyOrDamaged),
-}
+use crate::sealing::Sealer;
 
 /// Makes the keyed hashes of one deployment; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pseudonyms {
-    key: Arc<SecretSlice<u8>>,
+    key: Arc<SecretBox<[u8; 32]>>,
 }
 
 impl Pseudonyms {
-    /// `key` is random.
-    pub fn new(key: SecretSlice<u8>) -> Self {
-        Self { key: Arc::new(key) }
-    }
-
-    /// Those of this store; a key is made at first.
-    ///
-    /// # Errors
-    /// When the store cannot be used, or the key was sealed by another sealer.
-    pub async fn load(store: &Store, sealer: &Sealer) -> Result<Self, PseudonymError> {
-        let kept = store.read(|tx| tx.meta(KEY)).await?;
-        let kept = match kept {
-            Some(kept) => kept,
-            None => {
-                let fresh = STANDARD.encode(fresh(sealer));
-                store
-                    .write(move |tx| match tx.meta(KEY)? {
-                        Some(kept) => Ok(kept),
-                        None => tx.set_meta(KEY, &fresh).map(|()| fresh),
-                    })
-                    .await?
-            }
-        };
-        let sealed = STANDARD.decode(kept).or(Err(WrongKeyOrDamaged))?;
-        Ok(Self::new(sealer.open(PURPOSE, &sealed)?))
+    /// Those of the store that this sealer is of; another master key changes nothing.
+    pub fn of(sealer: &Sealer) -> Self {
+        Self {
+            key: Arc::new(sealer.subkey("pseudonyms")),
+        }
     }
 
     /// In the place of a person's id.
@@ -79,19 +40,11 @@ impl Pseudonyms {
     }
 
     fn hash(&self, what: &str) -> [u8; 32] {
-        let mac = Hmac::<Sha256>::new_from_slice(self.key.expose_secret())
+        let mac = Hmac::<Sha256>::new_from_slice(self.key.expose_secret().as_slice())
             .map(|mac| mac.chain_update(what).finalize().into_bytes().into());
         // HMAC takes keys of any length, so there always is one.
         mac.unwrap_or_default()
     }
-}
-
-/// A fresh key, sealed.
-fn fresh(sealer: &Sealer) -> Vec<u8> {
-    let mut key = [0; 32];
-    rand::rng().fill_bytes(&mut key);
-    // So short a text can always be sealed; an empty one would not open.
-    sealer.seal(PURPOSE, &key).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -99,7 +52,7 @@ mod tests {
     use super::*;
 
     fn pseudonyms(key: u8) -> Pseudonyms {
-        Pseudonyms::new(vec![key; 32].into())
+        Pseudonyms::of(&Sealer::new(SecretBox::new(Box::new([key; 32]))))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::account::TokenPair;
 use crate::domain::ids::AccountId;
-use crate::sealing::{Sealer, WrongKeyOrDamaged};
+use crate::sealing::{Sealer, TooLong, WrongKeyOrDamaged};
 use crate::store::{Store, StoreError};
 use crate::x::client::{TokenVault, VaultError};
 
@@ -37,8 +37,8 @@ enum Fault {
     Sealed(#[from] WrongKeyOrDamaged),
     #[error("the pair cannot be read")]
     Unreadable(#[from] serde_json::Error),
-    #[error("the pair is too long")]
-    TooLong,
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
 }
 
 impl StoredTokens {
@@ -62,17 +62,7 @@ impl StoredTokens {
     }
 
     async fn write(&self, account: AccountId, pair: TokenPair) -> Result<(), Fault> {
-        let text = |secret: &SecretString| secret.expose_secret().to_owned();
-        let written = Written {
-            access_token: text(&pair.access_token),
-            refresh_token: text(&pair.refresh_token),
-            expires_at: pair.expires_at.as_second(),
-            scopes: pair.scopes,
-        };
-        let json: SecretString = serde_json::to_string(&written)?.into();
-        let json = json.expose_secret().as_bytes();
-        let sealed = self.sealer.seal(&purpose(account), json);
-        let sealed = sealed.map_err(|_too_long| Fault::TooLong)?;
+        let sealed = seal(&self.sealer, account, &pair)?;
         self.store
             .write(move |tx| {
                 let mut state = tx.account_state(account)?;
@@ -82,6 +72,27 @@ impl StoredTokens {
             .await?;
         Ok(())
     }
+}
+
+/// Seals a pair as [`StoredTokens`] reads it.
+///
+/// # Errors
+/// For a pair beyond all measure.
+pub(super) fn seal(
+    sealer: &Sealer,
+    account: AccountId,
+    pair: &TokenPair,
+) -> Result<Vec<u8>, TooLong> {
+    let text = |secret: &SecretString| secret.expose_secret().to_owned();
+    let written = Written {
+        access_token: text(&pair.access_token),
+        refresh_token: text(&pair.refresh_token),
+        expires_at: pair.expires_at.as_second(),
+        scopes: pair.scopes.clone(),
+    };
+    // Four strings and numbers always make JSON.
+    let json = SecretString::from(serde_json::json!(written).to_string());
+    sealer.seal(&purpose(account), json.expose_secret().as_bytes())
 }
 
 fn purpose(account: AccountId) -> String {

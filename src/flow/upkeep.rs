@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::ingest::Ingest;
 use super::{deletion, person};
 use crate::domain::registry::Registry;
-use crate::store::{GapReason, Leaving, Store, StoreError, ThreadsSweep};
+use crate::store::{GapReason, Leaving, Store, StoreError, ThreadsSweep, hour_of};
 
 /// How exactly a downtime is known.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
@@ -28,6 +28,8 @@ const THREADS_KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
 const COMMANDS_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// More than a year, to compare with the year before.
 const COSTS_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// A month to look at; two weeks tell what is usual.
+const TRAFFIC_KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Share of the cap, in percent, above which confirmed bodies go, oldest first.
 const PRUNE_ABOVE: u64 = 80;
 
@@ -64,8 +66,13 @@ pub async fn note_downtime(
         .await
 }
 
-/// Keeps the store in order until `stop`.
-pub async fn run(store: Store, ingest: Arc<Ingest>, retention: Retention, stop: CancellationToken) {
+/// Keeps the store in order until `stop`. What nobody wanted is remembered for `unwanted_for`.
+pub async fn run(
+    store: Store,
+    ingest: Arc<Ingest>,
+    (retention, unwanted_for): (Retention, Duration),
+    stop: CancellationToken,
+) {
     let [mut alive, mut prune_due, mut retry] =
         [ALIVE_EVERY, PRUNE_EVERY, RETRY_EVERY].map(|period| {
             let mut ticks = interval(period);
@@ -86,11 +93,17 @@ pub async fn run(store: Store, ingest: Arc<Ingest>, retention: Retention, stop: 
                 report("clean-up of what is gone", let_go(&store, Timestamp::now()).await);
                 let swept = prune_threads(&store, &mut sweep, Timestamp::now()).await;
                 report("clean-up of threads", swept);
+                let pruned = prune_sightings(&store, unwanted_for, Timestamp::now()).await;
+                report("clean-up of what nobody wanted", pruned);
             }
             _ = retry.tick() => {
                 report("noting gaps", ingest.note_refusals().await);
                 if let Err(error) = ingest.retry_quarantined().await {
                     tracing::warn!(%error, "kept deliveries were not tried again");
+                }
+                report("telling of storms", ingest.watch_storms(Timestamp::now()).await);
+                if let Err(error) = ingest.release_held().await {
+                    tracing::warn!(%error, "messages held back were not let through");
                 }
             }
         }
@@ -131,7 +144,11 @@ pub async fn prune(store: &Store, retention: &Retention, now: Timestamp) -> Resu
     .await?;
     chunks(store, move |tx| tx.prune_bodies(bodies, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_seen(bodies, CHUNK)).await?;
+    chunks(store, move |tx| tx.prune_held(bodies, FEW)).await?;
+    chunks(store, move |tx| tx.prune_storms(now, bodies, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_echoes(bodies, FEW)).await?;
+    let audit = since(now, retention.audit);
+    chunks(store, move |tx| tx.prune_audit(audit, CHUNK)).await?;
     prune_replies(store, since(now, retention.commands), now).await?;
     chunks(store, move |tx| {
         if tx.used_bytes()? > limit {
@@ -154,7 +171,9 @@ async fn prune_replies(
     let costs_since = before(now, COSTS_KEPT);
     chunks(store, move |tx| tx.prune_commands(commands_since, CHUNK)).await?;
     chunks(store, move |tx| tx.blank_commands(texts_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK))
+    chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK)).await?;
+    let hours_since = hour_of(before(now, TRAFFIC_KEPT));
+    chunks(store, move |tx| tx.prune_traffic(hours_since, CHUNK))
         .await
         .map(drop)
 }
@@ -180,6 +199,24 @@ pub async fn let_go(store: &Store, now: Timestamp) -> Result<(), StoreError> {
         true => store.purge_log().await,
         false => Ok(()),
     }
+}
+
+/// Forgets what filters looked at in messages that nobody wanted: what is older than `kept`, and the
+/// oldest while there is too much of it.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn prune_sightings(
+    store: &Store,
+    kept: Duration,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let kept = kept.min(store.settings().retention);
+    let limit = store.settings().sightings_limit();
+    let since = since(now, kept);
+    chunks(store, move |tx| tx.prune_sightings(since, limit, CHUNK))
+        .await
+        .map(drop)
 }
 
 fn since(now: Timestamp, kept: Duration) -> Timestamp {

@@ -1,24 +1,24 @@
-//! The private listener: probes and metrics for ops; console and API need the bearer token.
+//! The private listener: probes and metrics for ops are open; console and API need a credential.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::http::header::{AUTHORIZATION, ContentType, WWW_AUTHENTICATE};
+use actix_web::http::header::ContentType;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
+
+use super::api::{self, Api};
 
 /// Work that a request asks of the rest of the service.
 pub type Hook<T> = Box<dyn Fn() -> BoxFuture<'static, T> + Send + Sync>;
 
 /// What the private listener shows, and to whom.
 pub struct Private {
-    /// What console and API ask for; nobody gets in without one.
-    pub token: Option<SecretString>,
+    /// Who gets in, and what they find there.
+    pub api: Arc<Api>,
     pub readiness: Readiness,
     /// The parts of the service for `/readyz?verbose`, which is open: no secrets.
     pub parts: Hook<Vec<Part>>,
@@ -65,9 +65,8 @@ pub fn routes(private: Arc<Private>) -> impl Fn(&mut ServiceConfig) + Clone + Se
             .app_data(Data::from(Arc::clone(&private)))
             .service(web::resource("/livez").get(livez))
             .service(web::resource("/readyz").get(readyz))
-            .service(web::resource("/metrics").get(metrics))
-            .service(web::resource("/").to(closed))
-            .service(web::resource(["/api", "/api/{path:.*}"]).to(closed));
+            .service(web::resource("/metrics").get(metrics));
+        api::routes(config, &private.api);
     }
 }
 
@@ -103,46 +102,20 @@ async fn metrics(private: Data<Private>) -> HttpResponse {
         .body(private.metrics.render())
 }
 
-/// Console and API: nothing is there yet, but only who has the token is told so.
-async fn closed(request: HttpRequest, private: Data<Private>) -> HttpResponse {
-    if private.lets_in(&request) {
-        HttpResponse::NotFound().finish()
-    } else {
-        HttpResponse::Unauthorized()
-            .insert_header((WWW_AUTHENTICATE, "Bearer"))
-            .finish()
-    }
-}
-
-impl Private {
-    /// Whether the request carries the token; compared in constant time.
-    fn lets_in(&self, request: &HttpRequest) -> bool {
-        let Some((token, given)) = self.token.as_ref().zip(bearer(request)) else {
-            return false;
-        };
-        token.expose_secret().as_bytes().ct_eq(given).into()
-    }
-}
-
-/// The token in `Authorization: Bearer <token>`; the scheme's case does not matter.
-fn bearer(request: &HttpRequest) -> Option<&[u8]> {
-    let header = request.headers().get(AUTHORIZATION)?.as_bytes();
-    let (scheme, token) = header.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
-}
-
 #[cfg(test)]
 mod tests {
     use actix_web::body::to_bytes;
+    use actix_web::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
     use actix_web::http::{Method, StatusCode};
     use actix_web::test::{TestRequest, call_service, init_service};
     use actix_web::{App, dev::ServiceResponse};
 
     use super::*;
+    use crate::http::api::testing;
 
     fn private(token: Option<&str>) -> Arc<Private> {
         Arc::new(Private {
-            token: token.map(SecretString::from),
+            api: testing::api(token),
             readiness: Readiness::default(),
             parts: Box::new(|| {
                 Box::pin(async {
@@ -221,7 +194,8 @@ mod tests {
             }
             let request = TestRequest::get().uri(uri);
             let request = request.insert_header((AUTHORIZATION, "bearer s3cret"));
-            assert_eq!(send(&private, request).await.status(), 404, "{uri}");
+            let expected = if uri == "/api/v1/commands" { 200 } else { 404 };
+            assert_eq!(send(&private, request).await.status(), expected, "{uri}");
         }
     }
 

@@ -8,7 +8,7 @@ mod refusal;
 mod secrets;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{ALLOW, HeaderValue};
@@ -30,29 +30,34 @@ const WEBHOOK: &str = "/webhooks/twitter/{app}";
 
 /// The webhooks we answer for.
 pub struct Webhooks {
-    apps: HashMap<String, AppSecrets>,
+    apps: RwLock<HashMap<String, Arc<AppSecrets>>>,
     max_body_bytes: usize,
 }
 
 impl Webhooks {
     /// `apps` by the name in their URL; a larger body than `max_body_bytes` is refused unread.
-    pub fn new(apps: HashMap<String, AppSecrets>, max_body_bytes: usize) -> Self {
+    pub fn new(apps: HashMap<String, Arc<AppSecrets>>, max_body_bytes: usize) -> Self {
         Self {
-            apps,
+            apps: RwLock::new(apps),
             max_body_bytes,
         }
     }
 
-    fn app(&self, name: &str) -> Result<&AppSecrets, Refusal> {
-        self.apps.get(name).ok_or(Refusal::UnknownApp)
+    /// Answers for these apps from now on.
+    pub fn replace(&self, apps: HashMap<String, Arc<AppSecrets>>) {
+        *self.apps.write().unwrap_or_else(PoisonError::into_inner) = apps;
+    }
+
+    fn app(&self, name: &str) -> Result<Arc<AppSecrets>, Refusal> {
+        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
+        apps.get(name).cloned().ok_or(Refusal::UnknownApp)
     }
 
     /// The app's name for logs and metrics: what strangers ask for is not repeated there.
     fn label<'a>(&self, name: &'a str) -> &'a str {
-        if self.apps.contains_key(name) {
-            name
-        } else {
-            "unknown"
+        match self.app(name) {
+            Ok(_) => name,
+            Err(_) => "unknown",
         }
     }
 }
@@ -88,7 +93,7 @@ async fn answer_challenge(
     let app = webhooks.label(&name);
     let token = webhooks
         .app(&name)
-        .and_then(|secrets| respond(secrets, request.query_string()));
+        .and_then(|secrets| respond(&secrets, request.query_string()));
     match &token {
         Ok(_) => metrics::count_crc(app, Timestamp::now()),
         Err(refusal) => note_refusal(app, refusal),
@@ -136,7 +141,7 @@ async fn take(
     let secrets = webhooks.app(name)?;
     let received_at = Timestamp::now();
     let delivery =
-        SignedDelivery::receive(request, payload, secrets, webhooks.max_body_bytes).await?;
+        SignedDelivery::receive(request, payload, &secrets, webhooks.max_body_bytes).await?;
     let signer = delivery.signer();
     let accepted = ingest
         .accept(name, delivery.into_body(), received_at)
@@ -190,7 +195,7 @@ mod tests {
     async fn challenge(uri: &str) -> ServiceResponse {
         let secret = WebhookSecret::new(SecretString::from("secret"));
         let secrets = AppSecrets::new(secret, None, 0, |_index| {});
-        let webhooks = Webhooks::new([("acme".to_owned(), secrets)].into(), 64);
+        let webhooks = Webhooks::new([("acme".to_owned(), Arc::new(secrets))].into(), 64);
         let app = App::new()
             .app_data(Data::new(webhooks))
             .route(WEBHOOK, web::get().to(answer_challenge));

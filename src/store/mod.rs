@@ -15,18 +15,27 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-pub use sqlite::accounts::{AccountState, Cost};
+pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
+pub use sqlite::accounts::{AccountState, Cost, DayCost};
+pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
-pub use sqlite::journal::{JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary};
+pub use sqlite::journal::{
+    EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,
+};
 pub use sqlite::ledger::{
-    CommandFilter, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told, Wait, Waiting,
+    CommandFilter, CommandQuery, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told,
+    Wait, Waiting,
 };
 pub use sqlite::persons::{Deliveries, Delivery, Leaving, Page, PostKey, PostsOf, Proof, SeenOf};
-pub use sqlite::quarantine::{NewQuarantined, QuarantineReason, Quarantined};
+pub use sqlite::quarantine::{KeptDelivery, NewQuarantined, QuarantineReason, Quarantined};
+pub use sqlite::registry::{AppRow, LinkRow};
 pub use sqlite::sends::{SendKind, SendRow, SendState};
+pub use sqlite::sightings::Decided;
+pub use sqlite::storms::{Held, HeldConversation, NewHeld, StormRow};
 pub use sqlite::threads::{ConversationRow, PostRow, ThreadsSweep};
+pub use sqlite::traffic::{Traffic, hour_of};
 pub use sqlite::tx::Tx;
 
 use answers::Gathered;
@@ -59,6 +68,16 @@ impl StoreSettings {
             path: self.path.clone(),
             reason: error.to_string(),
         }
+    }
+
+    /// What is held back in storms may take a tenth of the cap.
+    pub fn held_limit(&self) -> u64 {
+        self.max_bytes / 10
+    }
+
+    /// What is remembered of messages that nobody wanted may take a twentieth of the cap.
+    pub fn sightings_limit(&self) -> u64 {
+        self.max_bytes / 20
     }
 
     /// What quarantined deliveries may take: a tenth of the cap.

@@ -2,7 +2,7 @@
 //!
 //! Labels hold only what is bounded: names out of the configuration and of closed enums.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -71,6 +71,7 @@ metrics! {
     LEDGER_AGE: Kind::Gauge, "ledger_oldest_open_age_seconds", "Age of the oldest command without an outcome; 0 when there is none.";
     STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
     STORE_LIMIT: Kind::Gauge, "store_limit_bytes", "Most bytes the store may use; ingest ends at 90 %.";
+    FAULTS: Kind::Gauge, "account_faults", "1 for each fault that an account has now, by account id and code; see account.health.";
     GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
 }
 
@@ -203,6 +204,20 @@ pub fn set_gaps(app: &str, open: u64) {
     gauge!(GAPS_OPEN, "app" => app.to_owned()).set(open as f64);
 }
 
+/// The faults that accounts have now, by account and code.
+pub fn set_faults(faults: impl Iterator<Item = (String, &'static str)>) {
+    static SHOWN: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
+    let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let now: BTreeSet<_> = faults.collect();
+    shown.extend(now.iter().cloned());
+    // Zeros too: what is over must not keep its last figure.
+    for (account, code) in shown.iter() {
+        let holds = now.contains(&(account.clone(), code));
+        let labels = [("account", account.clone()), ("code", (*code).to_owned())];
+        gauge!(FAULTS, &labels).set(f64::from(u8::from(holds)));
+    }
+}
+
 /// Collects the metrics of this process; gives the same handle however often it is called.
 ///
 /// # Errors
@@ -309,6 +324,7 @@ mod tests {
         set_cost("2975699229", "post", 15_000);
         set_store(6, 7);
         set_gaps("acme", 1);
+        set_faults([("2975699229".to_owned(), "TOKEN_REVOKED")].into_iter());
     }
 
     fn rendered() -> String {

@@ -17,7 +17,7 @@ const TIERS: [&[&str]; 9] = [
     &["http", "broker::consumer"],
     &["flow"],
     &["store", "x", "broker", "attachments"],
-    &["telemetry", "sealing"],
+    &["telemetry", "sealing", "settings"],
     &["domain"],
 ];
 

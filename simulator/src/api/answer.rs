@@ -3,6 +3,9 @@
 use serde_json::Value;
 
 use super::ledger::Charge;
+use super::replay::ReplayJob;
+use super::stream::Live;
+use super::webhooks::Check;
 use super::windows::Header;
 use crate::model::Event;
 
@@ -19,6 +22,12 @@ pub(crate) struct Answer {
     pub(crate) effect: Option<String>,
     /// What the world is to be told.
     pub(crate) event: Option<Event>,
+    /// A webhook to be asked before anything is answered.
+    pub(crate) check: Option<Check>,
+    /// What goes on after the head, in place of `body`.
+    pub(crate) live: Option<Live>,
+    /// What X does before it answers so.
+    pub(crate) replay: Option<ReplayJob>,
 }
 
 impl Answer {

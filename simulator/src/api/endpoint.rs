@@ -3,8 +3,8 @@
 use actix_web::http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::auth::Permission;
 use super::windows::Limits;
+use crate::model::Permission;
 
 /// One call of X's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,6 +62,80 @@ pub enum Endpoint {
     MediaStatus,
     /// `POST /2/media/metadata`
     MediaMetadata,
+    /// `POST /oauth/request_token`: OAuth 1.0a's first step
+    RequestToken,
+    /// `POST /oauth/access_token`: OAuth 1.0a's last step
+    AccessToken,
+    /// `POST /2/webhooks`
+    CreateWebhook,
+    /// `GET /2/webhooks`
+    ListWebhooks,
+    /// `PUT /2/webhooks/{id}`
+    ValidateWebhook,
+    /// `DELETE /2/webhooks/{id}`
+    DeleteWebhook,
+    /// `POST /2/account_activity/webhooks/{id}/subscriptions/all`
+    SubscribeAccount,
+    /// `GET /2/account_activity/webhooks/{id}/subscriptions/all`
+    CheckAccount,
+    /// `GET /2/account_activity/webhooks/{id}/subscriptions/all/list`
+    ListAccounts,
+    /// `DELETE /2/account_activity/webhooks/{id}/subscriptions/{user}/all`
+    UnsubscribeAccount,
+    /// `GET /2/account_activity/subscriptions/count`
+    CountAccounts,
+    /// `POST /2/activity/subscriptions`
+    CreateActivity,
+    /// `GET /2/activity/subscriptions`
+    ListActivity,
+    /// `PUT /2/activity/subscriptions/{id}`
+    UpdateActivity,
+    /// `DELETE /2/activity/subscriptions/{id}`
+    DeleteActivity,
+    /// `DELETE /2/activity/subscriptions`
+    DeleteActivities,
+    /// `POST /1.1/account_activity/all/{env}/webhooks.json`
+    CreateWebhookV1,
+    /// `GET /1.1/account_activity/all/{env}/webhooks.json`
+    ListWebhooksV1,
+    /// `PUT /1.1/account_activity/all/{env}/webhooks/{id}.json`
+    ValidateWebhookV1,
+    /// `DELETE /1.1/account_activity/all/{env}/webhooks/{id}.json`
+    DeleteWebhookV1,
+    /// `POST /1.1/account_activity/all/{env}/subscriptions.json`
+    SubscribeV1,
+    /// `GET /1.1/account_activity/all/{env}/subscriptions.json`
+    CheckV1,
+    /// `DELETE /1.1/account_activity/all/{env}/subscriptions.json`: for the user that signs
+    UnsubscribeV1,
+    /// `GET /1.1/account_activity/all/{env}/subscriptions/list.json`
+    ListAccountsV1,
+    /// `DELETE /1.1/account_activity/all/{env}/subscriptions/{user}.json`
+    UnsubscribeUserV1,
+    /// `GET /1.1/account_activity/subscriptions/count.json`
+    CountAccountsV1,
+    /// `GET /2/tweets/search/stream`
+    Stream,
+    /// `GET /2/tweets/search/stream/rules`
+    Rules,
+    /// `POST /2/tweets/search/stream/rules`
+    ChangeRules,
+    /// `GET /2/tweets/search/stream/rules/counts`
+    RuleCounts,
+    /// `POST /2/webhooks/replay`
+    Replay,
+    /// `POST /2/compliance/jobs`
+    CreateComplianceJob,
+    /// `GET /2/compliance/jobs`
+    ComplianceJobs,
+    /// `GET /2/compliance/jobs/{id}`
+    ComplianceJob,
+    /// `GET /2/usage/tweets`
+    PostUsage,
+    /// What `media_url_https` of a direct message says
+    MessageMediaFile,
+    /// `GET /2/dm_conversations/media/{dm_id}/{media_id}/{resource_id}`
+    MessageMedia,
     /// `POST /oauth2/token`: the app's bearer token
     AppToken,
     /// `POST /2/oauth2/token`: a user's tokens of OAuth 2.0
@@ -76,6 +150,7 @@ pub enum Endpoint {
 pub(crate) struct Access {
     pub(crate) bearer: bool,
     pub(crate) oauth1: bool,
+    pub(crate) oauth2: bool,
     /// What an OAuth 2.0 user token needs.
     pub(crate) scopes: &'static [&'static str],
     /// What an OAuth 1.0a token needs.
@@ -84,7 +159,7 @@ pub(crate) struct Access {
 
 impl Endpoint {
     /// Every one; those with fixed paths before those with ids in the same place.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 67] = [
         Self::CreatePost,
         Self::SearchRecent,
         Self::DeletePost,
@@ -111,6 +186,43 @@ impl Endpoint {
         Self::MediaUpload,
         Self::MediaStatus,
         Self::MediaMetadata,
+        Self::RequestToken,
+        Self::AccessToken,
+        Self::CreateWebhook,
+        Self::ListWebhooks,
+        Self::ValidateWebhook,
+        Self::DeleteWebhook,
+        Self::SubscribeAccount,
+        Self::CheckAccount,
+        Self::ListAccounts,
+        Self::UnsubscribeAccount,
+        Self::CountAccounts,
+        Self::CreateActivity,
+        Self::ListActivity,
+        Self::UpdateActivity,
+        Self::DeleteActivity,
+        Self::DeleteActivities,
+        Self::CreateWebhookV1,
+        Self::ListWebhooksV1,
+        Self::ValidateWebhookV1,
+        Self::DeleteWebhookV1,
+        Self::SubscribeV1,
+        Self::CheckV1,
+        Self::UnsubscribeV1,
+        Self::ListAccountsV1,
+        Self::UnsubscribeUserV1,
+        Self::CountAccountsV1,
+        Self::Stream,
+        Self::RuleCounts,
+        Self::Rules,
+        Self::ChangeRules,
+        Self::Replay,
+        Self::CreateComplianceJob,
+        Self::ComplianceJobs,
+        Self::ComplianceJob,
+        Self::PostUsage,
+        Self::MessageMediaFile,
+        Self::MessageMedia,
         Self::AppToken,
         Self::UserToken,
         Self::RevokeUserToken,
@@ -146,6 +258,85 @@ impl Endpoint {
             Self::MediaFinalize => (Method::POST, "/2/media/upload/{id}/finalize"),
             Self::MediaStatus => (Method::GET, "/2/media/upload"),
             Self::MediaMetadata => (Method::POST, "/2/media/metadata"),
+            Self::RequestToken => (Method::POST, "/oauth/request_token"),
+            Self::AccessToken => (Method::POST, "/oauth/access_token"),
+            Self::CreateWebhook => (Method::POST, "/2/webhooks"),
+            Self::ListWebhooks => (Method::GET, "/2/webhooks"),
+            Self::ValidateWebhook => (Method::PUT, "/2/webhooks/{id}"),
+            Self::DeleteWebhook => (Method::DELETE, "/2/webhooks/{id}"),
+            Self::SubscribeAccount => (
+                Method::POST,
+                "/2/account_activity/webhooks/{id}/subscriptions/all",
+            ),
+            Self::CheckAccount => (
+                Method::GET,
+                "/2/account_activity/webhooks/{id}/subscriptions/all",
+            ),
+            Self::ListAccounts => (
+                Method::GET,
+                "/2/account_activity/webhooks/{id}/subscriptions/all/list",
+            ),
+            Self::UnsubscribeAccount => (
+                Method::DELETE,
+                "/2/account_activity/webhooks/{id}/subscriptions/{user}/all",
+            ),
+            Self::CountAccounts => (Method::GET, "/2/account_activity/subscriptions/count"),
+            Self::CreateActivity => (Method::POST, "/2/activity/subscriptions"),
+            Self::ListActivity => (Method::GET, "/2/activity/subscriptions"),
+            Self::UpdateActivity => (Method::PUT, "/2/activity/subscriptions/{id}"),
+            Self::DeleteActivity => (Method::DELETE, "/2/activity/subscriptions/{id}"),
+            Self::DeleteActivities => (Method::DELETE, "/2/activity/subscriptions"),
+            Self::CreateWebhookV1 => (
+                Method::POST,
+                "/1.1/account_activity/all/{env}/webhooks.json",
+            ),
+            Self::ListWebhooksV1 => (Method::GET, "/1.1/account_activity/all/{env}/webhooks.json"),
+            Self::ValidateWebhookV1 => (
+                Method::PUT,
+                "/1.1/account_activity/all/{env}/webhooks/{id}.json",
+            ),
+            Self::DeleteWebhookV1 => (
+                Method::DELETE,
+                "/1.1/account_activity/all/{env}/webhooks/{id}.json",
+            ),
+            Self::SubscribeV1 => (
+                Method::POST,
+                "/1.1/account_activity/all/{env}/subscriptions.json",
+            ),
+            Self::CheckV1 => (
+                Method::GET,
+                "/1.1/account_activity/all/{env}/subscriptions.json",
+            ),
+            Self::UnsubscribeV1 => (
+                Method::DELETE,
+                "/1.1/account_activity/all/{env}/subscriptions.json",
+            ),
+            Self::ListAccountsV1 => (
+                Method::GET,
+                "/1.1/account_activity/all/{env}/subscriptions/list.json",
+            ),
+            Self::UnsubscribeUserV1 => (
+                Method::DELETE,
+                "/1.1/account_activity/all/{env}/subscriptions/{user}.json",
+            ),
+            Self::CountAccountsV1 => (
+                Method::GET,
+                "/1.1/account_activity/subscriptions/count.json",
+            ),
+            Self::Stream => (Method::GET, "/2/tweets/search/stream"),
+            Self::Rules => (Method::GET, "/2/tweets/search/stream/rules"),
+            Self::ChangeRules => (Method::POST, "/2/tweets/search/stream/rules"),
+            Self::RuleCounts => (Method::GET, "/2/tweets/search/stream/rules/counts"),
+            Self::Replay => (Method::POST, "/2/webhooks/replay"),
+            Self::CreateComplianceJob => (Method::POST, "/2/compliance/jobs"),
+            Self::ComplianceJobs => (Method::GET, "/2/compliance/jobs"),
+            Self::ComplianceJob => (Method::GET, "/2/compliance/jobs/{id}"),
+            Self::PostUsage => (Method::GET, "/2/usage/tweets"),
+            Self::MessageMediaFile => (Method::GET, "/1.1/ton/data/dm/{id}/{medium}/{file}"),
+            Self::MessageMedia => (
+                Method::GET,
+                "/2/dm_conversations/media/{id}/{medium}/{file}",
+            ),
             Self::AppToken => (Method::POST, "/oauth2/token"),
             Self::UserToken => (Method::POST, "/2/oauth2/token"),
             Self::RevokeUserToken => (Method::POST, "/2/oauth2/revoke"),
@@ -165,8 +356,59 @@ impl Endpoint {
     pub(crate) fn is_about_tokens(self) -> bool {
         matches!(
             self,
-            Self::AppToken | Self::UserToken | Self::RevokeUserToken | Self::InvalidateToken
+            Self::RequestToken
+                | Self::AccessToken
+                | Self::AppToken
+                | Self::UserToken
+                | Self::RevokeUserToken
+                | Self::InvalidateToken
         )
+    }
+
+    /// Account Activity v1.1: with labels, without envelopes.
+    fn is_v1_activity(self) -> bool {
+        self.route().1.starts_with("/1.1/account_activity")
+    }
+
+    fn is_about_webhooks(self) -> bool {
+        matches!(
+            self,
+            Self::CreateWebhook | Self::ListWebhooks | Self::ValidateWebhook | Self::DeleteWebhook
+        )
+    }
+
+    /// Lists and ends of subscriptions are the app's own, without its users.
+    fn is_for_apps_alone(self) -> bool {
+        matches!(
+            self,
+            Self::ListAccounts
+                | Self::UnsubscribeAccount
+                | Self::CountAccounts
+                | Self::UpdateActivity
+                | Self::DeleteActivity
+                | Self::DeleteActivities
+                | Self::ListAccountsV1
+                | Self::UnsubscribeUserV1
+                | Self::CountAccountsV1
+        )
+    }
+
+    fn takes_oauth1(self) -> bool {
+        // The pages give the list of webhooks to bearers alone, but not what is done to them.
+        !self.is_for_apps_alone()
+            && !self.is_of_app()
+            && !matches!(
+                self,
+                Self::MediaMetadata | Self::MessageMedia | Self::ListWebhooks
+            )
+    }
+
+    fn takes_oauth2(self) -> bool {
+        !self.is_for_apps_alone()
+            && !self.is_of_app()
+            && !self.is_about_webhooks()
+            && !self.is_v1_activity()
+            && self != Self::MessageMediaFile
     }
 
     fn is_about_messages(self) -> bool {
@@ -179,15 +421,38 @@ impl Endpoint {
                 | Self::MessagesIn
                 | Self::GetMessage
                 | Self::DeleteMessage
+                | Self::MessageMediaFile
+                | Self::MessageMedia
+        )
+    }
+
+    /// Whether it is the app's own matter, whoever uses it.
+    fn is_of_app(self) -> bool {
+        matches!(
+            self,
+            Self::Stream
+                | Self::Rules
+                | Self::ChangeRules
+                | Self::RuleCounts
+                | Self::Replay
+                | Self::CreateComplianceJob
+                | Self::ComplianceJobs
+                | Self::ComplianceJob
+                | Self::PostUsage
         )
     }
 
     pub(crate) fn access(self) -> Access {
         Access {
             bearer: self.takes_bearer(),
-            oauth1: self != Self::MediaMetadata,
+            oauth1: self.takes_oauth1(),
+            oauth2: self.takes_oauth2(),
             scopes: self.scopes(),
             permission: match self {
+                // What these need depends on what is asked, or is refused in v1.1's own words.
+                Self::CreateActivity => Permission::Read,
+                _ if self.is_about_webhooks() || self.is_v1_activity() => Permission::Read,
+                Self::SubscribeAccount | Self::CheckAccount => Permission::ReadWriteMessages,
                 _ if self.is_about_messages() => Permission::ReadWriteMessages,
                 _ if self.route().0 == Method::GET => Permission::Read,
                 _ => Permission::ReadWrite,
@@ -196,9 +461,16 @@ impl Endpoint {
     }
 
     fn takes_bearer(self) -> bool {
+        if self.is_for_apps_alone() || self.is_about_webhooks() || self.is_of_app() {
+            return true;
+        }
         matches!(
             self,
-            Self::GetPost
+            Self::CreateActivity
+                | Self::ListActivity
+                | Self::ListWebhooksV1
+                | Self::ValidateWebhookV1
+                | Self::GetPost
                 | Self::GetPosts
                 | Self::SearchRecent
                 | Self::UserPosts
@@ -219,12 +491,19 @@ impl Endpoint {
             Self::Messages | Self::MessagesWith | Self::MessagesIn | Self::GetMessage => {
                 &["dm.read", "tweet.read", "users.read"]
             }
+            Self::MessageMedia => &["dm.read"],
             Self::MediaUpload
             | Self::MediaInitialize
             | Self::MediaAppend
             | Self::MediaFinalize
             | Self::MediaStatus
             | Self::MediaMetadata => &["media.write"],
+            Self::SubscribeAccount | Self::CheckAccount => {
+                &["dm.read", "dm.write", "tweet.read", "users.read"]
+            }
+            // By the event that is asked for.
+            Self::CreateActivity => &[],
+            Self::ListActivity => &["tweet.read"],
             _ => &["tweet.read", "users.read"],
         }
     }
@@ -255,6 +534,28 @@ impl Endpoint {
             Self::MediaStatus => Limits::of(None, Some(1_000)).daily(Some(100_000), None),
             Self::MediaInitialize | Self::MediaAppend | Self::MediaFinalize => {
                 Limits::of(None, Some(1_875)).daily(Some(180_000), None)
+            }
+            Self::SubscribeAccount
+            | Self::CheckAccount
+            | Self::ListAccounts
+            | Self::UnsubscribeAccount
+            | Self::CountAccounts
+            | Self::CreateActivity
+            | Self::ListActivity
+            | Self::UpdateActivity
+            | Self::DeleteActivity
+            | Self::DeleteActivities => Limits::of(Some(500), Some(500)),
+            Self::SubscribeV1 | Self::CheckV1 | Self::UnsubscribeV1 | Self::UnsubscribeUserV1 => {
+                Limits::of(Some(500), Some(500))
+            }
+            Self::ListAccountsV1 => Limits::of(Some(50), None),
+            _ if self.is_about_webhooks() => Limits::of(Some(450), Some(450)),
+            _ if self.is_v1_activity() => Limits::of(Some(15), Some(15)),
+            Self::Stream | Self::PostUsage => Limits::of(Some(50), None),
+            Self::Rules | Self::RuleCounts => Limits::of(Some(450), None),
+            Self::ChangeRules | Self::Replay => Limits::of(Some(100), None),
+            Self::CreateComplianceJob | Self::ComplianceJobs | Self::ComplianceJob => {
+                Limits::of(Some(150), None)
             }
             _ => Limits::default(),
         }

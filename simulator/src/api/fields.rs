@@ -11,7 +11,9 @@ use super::ledger::{Charge, Price};
 use super::problem::{self, Missing, Reason};
 use crate::forms::json::{non_empty, with};
 use crate::forms::{post_v2, user};
-use crate::model::{DirectMessage, Media, Post, PostId, User, UserId, Vocabulary, World, format};
+use crate::model::{
+    DirectMessage, Media, MessageId, Post, PostId, User, UserId, Vocabulary, World, format,
+};
 use crate::text::{self, QuoteLink};
 
 const POST: &[&str] = &["id", "text", "edit_history_tweet_ids"];
@@ -39,6 +41,19 @@ impl Selection {
     ) -> Result<Self, Box<Answer>> {
         let app = world.app(&caller.app);
         let vocabulary = app.map(|app| app.settings.vocabulary).unwrap_or_default();
+        Self::in_words(vocabulary, incoming, also)
+    }
+
+    /// Streams keep the old words.
+    pub(super) fn of_stream(incoming: &Incoming, also: &[&str]) -> Result<Self, Box<Answer>> {
+        Self::in_words(Vocabulary::Tweets, incoming, also)
+    }
+
+    fn in_words(
+        vocabulary: Vocabulary,
+        incoming: &Incoming,
+        also: &[&str],
+    ) -> Result<Self, Box<Answer>> {
         let posts = match vocabulary {
             Vocabulary::Tweets => "tweet.fields",
             Vocabulary::Posts => "post.fields",
@@ -100,6 +115,17 @@ impl Selection {
         pick(post_v2::media(&world.hosts, medium), MEDIUM, &self.media)
     }
 
+    /// Its address is that of the message, and not public.
+    fn message_medium(&self, world: &World, message: MessageId, medium: &Media) -> Value {
+        let mut whole = post_v2::media(&world.hosts, medium);
+        for name in ["url", "preview_image_url"] {
+            if let Some(address) = whole.get_mut(name) {
+                *address = json!(world.hosts.message_still(message, medium));
+            }
+        }
+        pick(whole, MEDIUM, &self.media)
+    }
+
     fn message(&self, world: &World, message: &DirectMessage) -> Value {
         pick(whole_message(world, message), MESSAGE, &self.messages)
     }
@@ -118,7 +144,7 @@ impl<'a> Sight<'a> {
     pub(super) fn post(self, id: PostId) -> Result<&'a Post, Reason> {
         let post = self.world.visible_post(id).map_err(|_gone| Reason::Gone)?;
         let author = self.world.user(post.author).map_err(|_gone| Reason::Gone)?;
-        if author.standing.suspended {
+        if author.standing.is_closed() {
             return Err(Reason::Gone);
         }
         let follows = |viewer| self.world.follows(viewer, author.id) || viewer == author.id;
@@ -133,6 +159,9 @@ impl<'a> Sight<'a> {
         let user = self.world.user(id).map_err(|_gone| Reason::Gone)?;
         if user.standing.suspended {
             return Err(Reason::Suspended);
+        }
+        if user.standing.deactivated {
+            return Err(Reason::Gone);
         }
         Ok(user)
     }
@@ -218,6 +247,7 @@ pub(super) struct Shown<'a> {
     users: Vec<UserId>,
     posts: Vec<PostId>,
     media: Vec<&'a Media>,
+    message_media: Vec<(MessageId, &'a Media)>,
     errors: Vec<Value>,
     charges: Vec<Charge>,
     /// What a post costs.
@@ -232,6 +262,7 @@ impl<'a> Shown<'a> {
             users: Vec::new(),
             posts: Vec::new(),
             media: Vec::new(),
+            message_media: Vec::new(),
             errors: Vec::new(),
             charges: Vec::new(),
             post_price: Price::PostRead,
@@ -303,19 +334,30 @@ impl<'a> Shown<'a> {
             self.users.push(message.sender);
         }
         if self.selection.expands("attachments.media_keys") {
-            self.media.extend(&message.media);
+            let id = message.id;
+            self.message_media
+                .extend(message.media.iter().map(|medium| (id, medium)));
         }
         self.selection.message(self.sight.world, message)
     }
 
     /// The answer with `data`, what goes with it, and `meta`.
-    pub(super) fn answer(mut self, data: Option<Value>, meta: Option<Value>) -> Answer {
+    pub(super) fn answer(self, data: Option<Value>, meta: Option<Value>) -> Answer {
+        let (body, charges) = self.whole(data, meta);
+        Answer::ok(&body).charging(charges)
+    }
+
+    /// The body of that answer, and what it costs.
+    pub(super) fn whole(
+        mut self,
+        data: Option<Value>,
+        meta: Option<Value>,
+    ) -> (Value, Vec<Charge>) {
         let includes = self.includes();
         let body = with(json!({}), "data", data);
         let body = with(body, "includes", includes);
         let body = with(body, "errors", non_empty(self.errors));
-        let body = with(body, "meta", meta);
-        Answer::ok(&body).charging(self.charges)
+        (with(body, "meta", meta), self.charges)
     }
 
     fn includes(&mut self) -> Option<Value> {
@@ -338,6 +380,11 @@ impl<'a> Shown<'a> {
             .media
             .iter()
             .map(|medium| selection.medium(world, medium));
+        let of_messages = self
+            .message_media
+            .iter()
+            .map(|(id, medium)| selection.message_medium(world, *id, medium));
+        let media = media.chain(of_messages);
         let includes = with(json!({}), "users", non_empty(users));
         let includes = with(includes, "tweets", non_empty(posts));
         let includes = with(includes, "media", non_empty(media.collect()));

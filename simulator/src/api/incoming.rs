@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RANGE};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
@@ -25,9 +25,13 @@ pub(crate) struct Incoming {
     pub(crate) target: String,
     /// The variable part of the path, if it has one.
     pub(crate) id: String,
+    /// All variable parts of the path.
+    pub(crate) parts: Vec<(String, String)>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) authorization: Option<String>,
     pub(crate) content_type: String,
+    /// The part of a file that is wanted, as sent.
+    pub(crate) range: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -60,9 +64,15 @@ impl Incoming {
             address: format!("{scheme}://{}{}", host.to_lowercase(), request.path()),
             target: request.uri().to_string(),
             id: path_part(request),
+            parts: request
+                .match_info()
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             query: query.into_owned().collect(),
             authorization: header(AUTHORIZATION),
             content_type: header(CONTENT_TYPE).unwrap_or_default(),
+            range: header(RANGE),
             body: Bytes::new(),
         }
     }
@@ -71,6 +81,13 @@ impl Incoming {
         let mut pairs = self.query.iter();
         let found = pairs.find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// A variable part of the path; empty where the path has none of that name.
+    pub(crate) fn part(&self, name: &str) -> &str {
+        let mut parts = self.parts.iter();
+        let found = parts.find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value)
     }
 
     /// The fields of a form; none where the body is none.
@@ -141,7 +158,7 @@ fn path_part(request: &HttpRequest) -> String {
     found.unwrap_or_default().to_owned()
 }
 
-async fn read_body(mut payload: Payload) -> Result<Bytes, Unread> {
+pub(super) async fn read_body(mut payload: Payload) -> Result<Bytes, Unread> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_broken| Unread::BrokenOff)?;

@@ -133,6 +133,8 @@ pub(crate) struct Ledger {
     credit: HashMap<String, i64>,
     /// What was paid for on a day.
     paid: HashSet<(String, i64, String)>,
+    /// How many posts an app has read on a day.
+    posts_read: HashMap<(String, i64), u64>,
 }
 
 impl Ledger {
@@ -148,6 +150,12 @@ impl Ledger {
         self.credit.get(app).copied()
     }
 
+    /// How many posts the app has read, or was told of, on a day counted from 1970.
+    pub(crate) fn posts_read(&self, app: &str, day: i64) -> u64 {
+        let read = self.posts_read.get(&(app.to_owned(), day));
+        read.copied().unwrap_or_default()
+    }
+
     pub(crate) fn bill(&self, app: &str) -> Bill {
         self.bills.get(app).cloned().unwrap_or_default()
     }
@@ -160,6 +168,11 @@ impl Ledger {
                 .as_ref()
                 .is_none_or(|resource| self.paid.insert((app.to_owned(), day, resource.clone())));
             if is_new {
+                let resource = charge.resource.as_deref().unwrap_or_default();
+                if resource.starts_with("post/") {
+                    let read = self.posts_read.entry((app.to_owned(), day));
+                    *read.or_default() += 1;
+                }
                 self.add(app, charge.price);
             }
         }

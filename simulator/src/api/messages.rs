@@ -97,7 +97,7 @@ fn send(call: Call<'_>, recipient: UserId) -> Outcome {
         ));
     }
     let to = call.world.user(recipient).ok();
-    let to = to.filter(|user| !user.standing.suspended);
+    let to = to.filter(|user| !user.standing.is_closed());
     let to = to.ok_or_else(|| not_found("user", "participant_id", &recipient.to_string()))?;
     if to.id == sender.id || !may_write(call.world, sender.id, to.id) {
         return Err(problem::forbidden(CLOSED));

@@ -26,8 +26,8 @@ pub(super) struct Wanted {
     /// Only ids below this.
     below: Option<u64>,
     /// Only ids above this.
-    above: Option<u64>,
-    from_ms: Option<i64>,
+    pub(super) above: Option<u64>,
+    pub(super) from_ms: Option<i64>,
     pub(super) until_ms: Option<i64>,
 }
 
@@ -64,23 +64,28 @@ impl Wanted {
         })
     }
 
-    /// The page out of `entries`, newest first, and the token of the next one.
-    pub(super) fn page<'a, T: Listed>(
-        &self,
+    /// Those of `entries`, newest first, that lie in the wanted span.
+    pub(super) fn span<'a, T: Listed + 'a>(
+        self,
         entries: impl Iterator<Item = &'a T>,
-    ) -> (Vec<&'a T>, Option<String>) {
-        let oldest = |entry: &T| {
+    ) -> impl Iterator<Item = &'a T> {
+        let too_new = move |entry: &&T| {
+            self.below.is_some_and(|below| entry.id() >= below)
+                || self.until_ms.is_some_and(|until| entry.at_ms() >= until)
+        };
+        let new_enough = move |entry: &&T| {
             self.above.is_none_or(|above| entry.id() > above)
                 && self.from_ms.is_none_or(|from| entry.at_ms() >= from)
         };
-        let mut found: Vec<&T> = entries
-            .skip_while(|entry| {
-                self.below.is_some_and(|below| entry.id() >= below)
-                    || self.until_ms.is_some_and(|until| entry.at_ms() >= until)
-            })
-            .take_while(|entry| oldest(entry))
-            .take(self.max_results + 1)
-            .collect();
+        entries.skip_while(too_new).take_while(new_enough)
+    }
+
+    /// The page out of `entries`, newest first, and the token of the next one.
+    pub(super) fn page<'a, T: Listed + 'a>(
+        self,
+        entries: impl Iterator<Item = &'a T>,
+    ) -> (Vec<&'a T>, Option<String>) {
+        let mut found: Vec<&T> = self.span(entries).take(self.max_results + 1).collect();
         let more = found.len() > self.max_results;
         found.truncate(self.max_results);
         let last = found.last().map(|entry| entry.id()).filter(|_| more);

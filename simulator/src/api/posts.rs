@@ -95,7 +95,7 @@ pub(super) fn author<'a>(call: &'a Call<'_>) -> Checked<&'a User> {
         .world
         .user(user)
         .map_err(|_gone| problem::unauthorized())?;
-    if user.standing.suspended {
+    if user.standing.is_closed() {
         return Err(problem::forbidden(
             "Your account is suspended and is not permitted to access this feature.",
         ));

@@ -29,6 +29,11 @@ pub(crate) fn typed(status: u16, kind: &str, title: &str, detail: &str) -> Box<A
     problem(status, typed_json(status, kind, title, detail))
 }
 
+/// The `type` of a problem.
+pub(crate) fn kind(name: &str) -> String {
+    format!("{PROBLEMS}{name}")
+}
+
 fn typed_json(status: u16, kind: &str, title: &str, detail: &str) -> Value {
     json!({
         "title": title,
@@ -36,6 +41,16 @@ fn typed_json(status: u16, kind: &str, title: &str, detail: &str) -> Value {
         "type": format!("{PROBLEMS}{kind}"),
         "status": status,
     })
+}
+
+/// The product is not open to the app.
+pub(crate) fn not_enrolled() -> Box<Answer> {
+    let detail = "The App is not enrolled in the product that this endpoint belongs to.";
+    let body = typed_json(403, "client-forbidden", "Client Forbidden", detail);
+    problem(
+        403,
+        with_all(body, json!({ "reason": "client-not-enrolled" })),
+    )
 }
 
 /// The request breaks the schema or a rule for one parameter.

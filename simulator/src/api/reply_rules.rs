@@ -24,7 +24,7 @@ pub(super) fn check(call: &Call<'_>, author: &User, parent: PostId) -> Result<bo
         return refuse(GONE);
     };
     let own = to.id == author.id;
-    if to.standing.suspended {
+    if to.standing.is_closed() {
         return refuse(GONE);
     }
     if to.protected && !own && !world.follows(author.id, to.id) {

@@ -16,7 +16,8 @@ use super::faults::{Fault, FaultKind, Subject};
 use super::incoming::{Incoming, Unread};
 use super::settings::{Echo, EchoWhen};
 use super::wire::Wire;
-use super::{State, media, messages, posts, problem, search, timelines, users};
+use super::{State, media, messages, posts, problem, search, subscriptions, timelines, users};
+use super::{compliance, message_media, replay, rules, stream, usage, webhooks};
 use crate::model::World;
 use crate::simulator::Simulator;
 
@@ -152,15 +153,25 @@ async fn answer(began: Began, incoming: Incoming) -> (Answer, Option<Fault>) {
         let echo = fault.as_ref().and_then(|fault| fault.echo);
         let fails = what == Some(&FaultKind::ProcessingFails);
         let (done, deliveries) = perform(&began, &incoming, parts, verdict, echo, fails);
-        answer = done;
+        answer = webhooks::checked(&simulator, done).await;
         simulator.first_attempts(&deliveries).await;
+        if let Some(job) = answer.replay.take() {
+            answer = replay::begin(&simulator, job, answer).await;
+        }
     }
     if let Some(what) = what {
         answer = distort(&began, what, caller.as_ref(), answer);
     }
+    answer.headers.push(date(simulator.now()));
     pause(fault.as_ref().map_or(0, |fault| fault.after_ms)).await;
     began.note(&incoming, caller.as_ref(), fault.as_ref(), &answer);
     (answer, fault)
+}
+
+/// X's clock, by which callers set theirs; in the place of the server's.
+fn date(now: Timestamp) -> super::windows::Header {
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    ("date".to_owned(), date)
 }
 
 /// The fields of a multipart body, or why they cannot be read.
@@ -227,11 +238,16 @@ fn about_tokens(
     verdict: Verdict,
 ) -> Outcome {
     let State {
-        tokens, settings, ..
+        tokens,
+        consents,
+        settings,
+        ..
     } = state;
     match endpoint {
+        Endpoint::RequestToken => auth::request_token(tokens, consents, settings, world, incoming),
+        Endpoint::AccessToken => auth::access_token(tokens, consents, settings, world, incoming),
         Endpoint::AppToken => auth::app_token(tokens, world, incoming),
-        Endpoint::UserToken => auth::refresh(tokens, settings, world, incoming),
+        Endpoint::UserToken => auth::user_token(tokens, consents, settings, world, incoming),
         Endpoint::RevokeUserToken => auth::revoke(tokens, world, incoming),
         _ => auth::invalidate(tokens, world, verdict),
     }
@@ -248,14 +264,17 @@ fn gated(
 ) -> Outcome {
     let (endpoint, simulator) = (began.endpoint, &began.simulator);
     let caller = verdict?;
-    auth::admit(&caller, endpoint)?;
+    let level = caller.access_level();
+    let level = level.map(|level| ("x-access-level".to_owned(), level.to_owned()));
+    let mut headers: Vec<super::windows::Header> = level.into_iter().collect();
+    let admitted = auth::admit(&caller, endpoint);
+    admitted.map_err(|refused| Box::new(refused.with_headers(headers.clone())))?;
     let now_ms = world.now_ms();
-    let mut headers = Vec::new();
     if state.settings.enforce_limits {
         let (free, counted) = state
             .windows
             .count(endpoint, &caller.app, caller.user, now_ms);
-        headers = counted;
+        headers.extend(counted);
         if !free {
             return Err(Box::new(too_many().with_headers(headers)));
         }
@@ -275,7 +294,11 @@ fn gated(
         world,
         parts: &parts?,
     };
-    let outcome = run(endpoint, call);
+    let read_on = |day| simulator.api().ledger().posts_read(&caller.app, day);
+    let outcome = match endpoint {
+        Endpoint::PostUsage => usage::posts(call, read_on),
+        _ => run(endpoint, call),
+    };
     if let Ok(answer) = &outcome {
         let mut ledger = simulator.api().ledger();
         ledger.charge(&caller.app, &answer.charges, now_ms);
@@ -313,7 +336,43 @@ fn run(endpoint: Endpoint, call: Call<'_>) -> Outcome {
         Endpoint::MediaFinalize => media::finalize(call),
         Endpoint::MediaStatus => media::status(call),
         Endpoint::MediaMetadata => media::metadata(call),
-        Endpoint::AppToken
+        Endpoint::CreateWebhook => webhooks::create(call),
+        Endpoint::ListWebhooks => webhooks::list(call),
+        Endpoint::ValidateWebhook => webhooks::validate(call),
+        Endpoint::DeleteWebhook => webhooks::delete(call),
+        Endpoint::SubscribeAccount => subscriptions::account::create(call),
+        Endpoint::CheckAccount => subscriptions::account::check(call),
+        Endpoint::ListAccounts => subscriptions::account::list(call),
+        Endpoint::UnsubscribeAccount => subscriptions::account::delete(call),
+        Endpoint::CountAccounts => subscriptions::account::count(call),
+        Endpoint::CreateActivity => subscriptions::activity::create(call),
+        Endpoint::ListActivity => subscriptions::activity::list(call),
+        Endpoint::UpdateActivity => subscriptions::activity::update(call),
+        Endpoint::DeleteActivity => subscriptions::activity::delete(call),
+        Endpoint::DeleteActivities => subscriptions::activity::delete_all(call),
+        Endpoint::CreateWebhookV1 => webhooks::v1::create(call),
+        Endpoint::ListWebhooksV1 => webhooks::v1::list(call),
+        Endpoint::ValidateWebhookV1 => webhooks::v1::validate(call),
+        Endpoint::DeleteWebhookV1 => webhooks::v1::delete(call),
+        Endpoint::SubscribeV1 => subscriptions::v1::create(call),
+        Endpoint::CheckV1 => subscriptions::v1::check(call),
+        Endpoint::UnsubscribeV1 | Endpoint::UnsubscribeUserV1 => subscriptions::v1::delete(call),
+        Endpoint::ListAccountsV1 => subscriptions::v1::list(call),
+        Endpoint::CountAccountsV1 => subscriptions::v1::count(call),
+        Endpoint::Stream => stream::connect(call),
+        Endpoint::Rules => rules::list(call),
+        Endpoint::ChangeRules => rules::change(call),
+        Endpoint::RuleCounts => rules::counts(call),
+        Endpoint::Replay => replay::order(call),
+        Endpoint::CreateComplianceJob => compliance::create(call),
+        Endpoint::ComplianceJobs => compliance::list(call),
+        Endpoint::ComplianceJob => compliance::one(call),
+        Endpoint::MessageMediaFile => message_media::by_address(call),
+        Endpoint::MessageMedia => message_media::by_ids(call),
+        Endpoint::PostUsage
+        | Endpoint::RequestToken
+        | Endpoint::AccessToken
+        | Endpoint::AppToken
         | Endpoint::UserToken
         | Endpoint::RevokeUserToken
         | Endpoint::InvalidateToken => Err(problem::unauthorized()),
@@ -419,7 +478,12 @@ fn send(wire: Option<&Wire>, answer: &Answer, fault: Option<&Fault>) -> HttpResp
                 wire.close();
             })
         }
-        _ => respond(answer),
+        _ => {
+            if let Some(live) = &answer.live {
+                live.attach(wire);
+            }
+            respond(answer)
+        }
     }
 }
 
@@ -438,7 +502,10 @@ fn respond(answer: &Answer) -> HttpResponse {
     for (name, value) in &answer.headers {
         response.insert_header((name.as_str(), value.as_str()));
     }
-    response.body(answer.body.clone())
+    match &answer.live {
+        Some(live) => response.streaming(live.body()),
+        None => response.body(answer.body.clone()),
+    }
 }
 
 /// The answer as bytes, to be cut.

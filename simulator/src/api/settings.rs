@@ -28,6 +28,16 @@ pub struct ApiSettings {
     pub oauth_leeway_s: u64,
     /// How long an OAuth 2.0 access token lives.
     pub access_token_life_s: u64,
+    /// How long an OAuth 2.0 authorization code lives.
+    pub code_life_s: u64,
+    /// How many webhooks a developer account has; as the tier says when absent.
+    pub webhook_limit: Option<usize>,
+    /// How many accounts an app has in Account Activity; as the tier says when absent.
+    pub account_activity_limit: Option<usize>,
+    /// How many subscriptions an app has in X Activity; as the tier says when absent.
+    pub activity_limit: Option<usize>,
+    /// How a new subscription of X Activity is told.
+    pub activity_answer: ActivityAnswer,
     /// How long an upload can be used.
     pub media_life_s: u64,
     /// After so many looks a video or GIF is processed; 0: at once.
@@ -40,6 +50,12 @@ pub struct ApiSettings {
     pub echo: Echo,
     /// How many calls the record keeps.
     pub kept_calls: usize,
+    /// The time without a post after which the stream sends a blank line.
+    pub stream_heartbeat_ms: u64,
+    /// What becomes of an app's second connection to the stream.
+    pub second_stream: SecondStream,
+    /// After so many looks a compliance job is complete, counted from its upload.
+    pub compliance_looks: u32,
 }
 
 impl Default for ApiSettings {
@@ -55,14 +71,55 @@ impl Default for ApiSettings {
             search_lag_s: 30,
             oauth_leeway_s: 300,
             access_token_life_s: 7200,
+            code_life_s: 30,
+            webhook_limit: None,
+            account_activity_limit: None,
+            activity_limit: None,
+            activity_answer: ActivityAnswer::default(),
             media_life_s: 24 * 3600,
             processing_looks: 2,
             check_after_s: 1,
             enforce_limits: true,
             echo: Echo::default(),
             kept_calls: 10_000,
+            stream_heartbeat_ms: 20_000,
+            second_stream: SecondStream::Refused,
+            compliance_looks: 1,
         }
     }
+}
+
+impl ApiSettings {
+    /// X's page of Account Activity: "5+" for who pays by contract.
+    pub(crate) fn webhooks(&self) -> usize {
+        let usual = self.tier.choose(1, 5);
+        self.webhook_limit.unwrap_or(usual)
+    }
+
+    /// The same page.
+    pub(crate) fn account_activity(&self) -> usize {
+        let usual = self.tier.choose(3, 5_000);
+        self.account_activity_limit.unwrap_or(usual)
+    }
+
+    /// X's page of X Activity.
+    pub(crate) fn activity(&self) -> usize {
+        let usual = self.tier.choose(1_500, 75_000);
+        self.activity_limit.unwrap_or(usual)
+    }
+}
+
+/// How a new subscription of X Activity is told: X's pages and its specification have three ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivityAnswer {
+    /// `data` is the subscription.
+    #[default]
+    Object,
+    /// `data` is an array of it.
+    Array,
+    /// `data.subscription` is it.
+    Wrapped,
 }
 
 /// What an app has bought.
@@ -74,6 +131,26 @@ pub enum Tier {
     SelfServe,
     /// None of these rules.
     Enterprise,
+}
+
+impl Tier {
+    fn choose(self, self_serve: usize, enterprise: usize) -> usize {
+        match self {
+            Self::SelfServe => self_serve,
+            Self::Enterprise => enterprise,
+        }
+    }
+}
+
+/// What becomes of an app's second connection to the stream; X's pages say both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondStream {
+    /// 429, `TooManyConnections`.
+    #[default]
+    Refused,
+    /// It is taken, and the first one ends.
+    ReplacesFirst,
 }
 
 /// What becomes of the deliveries of what an app did by itself.

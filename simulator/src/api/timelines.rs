@@ -154,7 +154,8 @@ pub(super) fn page<'a>(
     price: Price,
 ) -> Answer {
     let sight = call.sight();
-    let seen = posts.filter(|post| sight.post(post.id).is_ok());
+    // Lists show the latest version of what was edited, and no other.
+    let seen = posts.filter(|post| sight.post(post.id).is_ok() && call.world.is_current(post));
     let (found, next) = wanted.page(seen);
     let mut shown = Shown::new(sight, selection).at(price);
     let data: Vec<Value> = found.iter().map(|post| shown.post(post)).collect();

@@ -10,7 +10,7 @@ use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 
 /// A second handle on a connection.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wire(Arc<TcpStream>);
 
 impl Wire {
@@ -31,6 +31,15 @@ impl Wire {
     pub(crate) fn close(&self) {
         // One that is closed already is what was wished for.
         let _ = self.0.shutdown(Shutdown::Both);
+    }
+
+    /// The client has closed its side, or the connection is broken.
+    pub(crate) fn is_gone(&self) -> bool {
+        // The socket does not block: tokio has set it so, and a second handle shares that.
+        match self.0.peek(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
     }
 
     /// The client is told that the connection is reset.

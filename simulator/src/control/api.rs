@@ -9,7 +9,7 @@ use crate::api::{ApiCall, ApiSettings, Bill, Endpoint, Fault, Limits};
 use crate::model::{Refused, Standing, UserId};
 use crate::simulator::{MessageSeen, PostSeen, Simulator};
 
-type Answer = Result<HttpResponse, NotFound>;
+pub(super) type Answer = Result<HttpResponse, NotFound>;
 
 /// What was named is not there.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,11 @@ pub(crate) struct NotFound(#[from] Refused);
 
 impl actix_web::ResponseError for NotFound {
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::NotFound().json(json!({ "error": self.to_string() }))
+        let mut refusal = match self {
+            Self(Refused::BadRule(_)) => HttpResponse::BadRequest(),
+            Self(_) => HttpResponse::NotFound(),
+        };
+        refusal.json(json!({ "error": self.to_string() }))
     }
 }
 
@@ -52,7 +56,7 @@ struct Pair {
     account: String,
 }
 
-fn user(simulator: &Simulator, named: &str) -> Result<UserId, Refused> {
+pub(super) fn user(simulator: &Simulator, named: &str) -> Result<UserId, Refused> {
     let name = named.trim_start_matches('@');
     let world = simulator.world().lock();
     let by_id = || name.parse().ok().and_then(|id| world.user(id).ok());
@@ -79,7 +83,7 @@ async fn kill_tokens(simulator: Data<Simulator>, pair: Json<Pair>) -> Answer {
     Ok(done())
 }
 
-fn done() -> HttpResponse {
+pub(super) fn done() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 

@@ -1,6 +1,8 @@
 //! The control API: JSON in, JSON out.
 
 mod api;
+mod console;
+mod reading;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Query, ServiceConfig, get, post};
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::actions::{self, Action, ActionError, Request};
 use crate::crc::CrcError;
-use crate::model::App;
+use crate::model::{App, World};
 use crate::record::Delivery;
 use crate::settings::Disturbances;
 use crate::simulator::Simulator;
@@ -30,6 +32,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/users", get().to(users))
         .route("/disturbances", post().to(disturb))
         .configure(api::routes)
+        .configure(console::routes)
+        .configure(reading::routes)
         .route("/{action}", post().to(act));
 }
 
@@ -76,16 +80,25 @@ async fn users(simulator: Data<Simulator>) -> Json<Vec<Value>> {
 }
 
 async fn apps(simulator: Data<Simulator>) -> Json<Vec<Value>> {
-    Json(simulator.world().lock().apps().map(app).collect())
+    let world = simulator.world().lock();
+    Json(world.apps().map(|one| app(&world, one)).collect())
 }
 
-fn app(app: &App) -> Value {
+/// With its oldest webhook.
+fn app(world: &World, app: &App) -> Value {
+    let webhook = world.webhook_of(&app.settings.name).ok();
     json!({
         "name": app.settings.name,
-        "webhook": app.settings.webhook,
-        "webhook_id": app.webhook_id.to_string(),
-        "valid": app.valid,
-        "last_crc": app.last_crc,
+        "id": app.id.to_string(),
+        "developer": app.settings.developer,
+        "webhook": webhook.map(|webhook| &webhook.url),
+        "webhook_id": webhook.map(|webhook| webhook.id.to_string()),
+        "valid": webhook.map(|webhook| webhook.valid),
+        "last_crc": webhook.map(|webhook| &webhook.last_crc),
         "forms": app.settings.forms,
+        "permission": app.settings.permission,
+        "callbacks": app.settings.callbacks,
+        "environments": app.settings.environments,
+        "suspended": app.suspended,
     })
 }

@@ -56,7 +56,9 @@ pub(super) fn body(view: View<'_>, event: &Event, form: Form) -> Option<Body> {
             at_ms,
         } => related(view, form, *relation, (*source, *target), *at_ms),
         Event::Revoked { user, at_ms, .. } => revoked(view, *user, *at_ms),
-        Event::ReplayEnded { job, complete, .. } => Some(replay_ended(view, *job, *complete)),
+        Event::ReplayEnded { job, complete, .. } => {
+            Some(replay_ended(&webhook_of(view), *job, *complete))
+        }
         Event::Chat(_) | Event::ProfileUpdated(_) => None,
     }
 }
@@ -214,7 +216,14 @@ fn revoked(view: View<'_>, user: UserId, at_ms: i64) -> Option<Body> {
     (user == view.account.id).then(|| Body::of("user_event", json))
 }
 
-fn replay_ended(view: View<'_>, job: u64, complete: bool) -> Body {
+/// The id of the app's oldest webhook; empty where it has none.
+fn webhook_of(view: View<'_>) -> String {
+    let webhook = view.world.webhook_of(&view.app.settings.name);
+    webhook.map_or_else(|_| String::new(), |webhook| webhook.id.to_string())
+}
+
+/// What X says at a webhook when a replay of its deliveries is over.
+pub(crate) fn replay_ended(webhook_id: &str, job: u64, complete: bool) -> Body {
     let (state, description) = if complete {
         ("Complete", "Job completed successfully")
     } else {
@@ -224,7 +233,7 @@ fn replay_ended(view: View<'_>, job: u64, complete: bool) -> Body {
         )
     };
     let json = json!({ "replay_job_status": {
-        "webhook_id": view.app.webhook_id.to_string(),
+        "webhook_id": webhook_id,
         "job_state": state,
         "job_state_description": description,
         "job_id": job.to_string(),

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::json::with;
 use super::post_v2::{self, Included};
-use super::{Body, View, composed};
-use crate::model::{Candidate, Event, Post, User, World};
-use crate::text::QuoteLink;
+use super::{Body, View};
+use crate::model::{App, Event, Reach, Rule, Subject};
 
 /// A post that matches a rule of the app; the account plays no part.
 pub(super) fn body(view: View<'_>, event: &Event) -> Option<Body> {
@@ -14,14 +14,8 @@ pub(super) fn body(view: View<'_>, event: &Event) -> Option<Body> {
     };
     let post = view.world.visible_post(*id).ok()?;
     let author = view.world.user(post.author).ok()?;
-    let candidate = candidate(view.world, post, author);
-    let rules: Vec<Value> = view
-        .app
-        .rules
-        .iter()
-        .filter(|rule| rule.matches(&candidate))
-        .map(|rule| json!({ "id": rule.id.to_string(), "tag": rule.tag }))
-        .collect();
+    let subject = Subject::new(view.world, post, Reach::Stream);
+    let rules = matching(view.app, &subject);
     if rules.is_empty() || author.protected {
         return None;
     }
@@ -36,25 +30,13 @@ pub(super) fn body(view: View<'_>, event: &Event) -> Option<Body> {
     ))
 }
 
-/// Rules look into the quoted post too.
-fn candidate(world: &World, post: &Post, author: &User) -> Candidate {
-    let text = composed(world, post, QuoteLink::Omitted);
-    let quoted = post.quote.and_then(|id| world.visible_post(id).ok());
-    let quoted = quoted.map(|quoted| composed(world, quoted, QuoteLink::Omitted));
-    let name = |id| world.user(id).ok().map(|user| user.username.clone());
-    let parent = post.parent.and_then(|id| world.any_post(id));
-    let mentioned = text
-        .mentions()
-        .chain(quoted.iter().flat_map(|quoted| quoted.mentions()));
-    Candidate {
-        mentions: mentioned.filter_map(name).collect(),
-        author: author.username.clone(),
-        replied_to: parent.and_then(|parent| name(parent.author)),
-        conversation: post.conversation,
-        is_repost: post.repost_of.is_some(),
-        text: match &quoted {
-            Some(quoted) => format!("{}\n{}", text.text, quoted.text),
-            None => text.text.clone(),
-        },
-    }
+/// X's `matching_rules`: those of the app's that hold.
+pub(crate) fn matching(app: &App, subject: &Subject<'_>) -> Vec<Value> {
+    let rules = app.rules.iter().filter(|rule| rule.matches(subject));
+    rules.map(matched).collect()
+}
+
+fn matched(rule: &Rule) -> Value {
+    let tag = (!rule.tag.is_empty()).then(|| json!(rule.tag));
+    with(json!({ "id": rule.id.to_string() }), "tag", tag)
 }

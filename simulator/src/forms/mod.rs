@@ -52,7 +52,8 @@ pub(crate) fn bodies(view: View<'_>, event: &Event, form: Form) -> Vec<Body> {
     }
 }
 
-pub(crate) use account_activity::merge;
+pub(crate) use account_activity::{merge, replay_ended};
+pub(crate) use filtered_stream::matching;
 
 /// How a post concerns an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
-use crate::crc::CrcReport;
 
 /// One of X's ways to tell an app what happened.
 #[derive(
@@ -90,6 +89,33 @@ pub enum SigningSecret {
     Previous,
 }
 
+/// What an app may do for a user by OAuth 1.0a; each includes the ones before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// Look.
+    Read,
+    /// And post.
+    ReadWrite,
+    /// And read and write direct messages.
+    #[default]
+    ReadWriteMessages,
+}
+
+impl Permission {
+    /// As the header `x-access-level` has it.
+    pub fn access_level(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::ReadWrite => "read-write",
+            Self::ReadWriteMessages => "read-write-directmessages",
+        }
+    }
+}
+
+/// At most so many callback addresses per app.
+pub(crate) const MAX_CALLBACKS: usize = 10;
+
 /// An app to be registered.
 #[derive(Clone, Debug)]
 pub struct NewApp {
@@ -99,9 +125,23 @@ pub struct NewApp {
     pub consumer_key: String,
     /// The API key secret, which signs.
     pub consumer_secret: String,
-    /// Where deliveries and CRCs go.
+    /// OAuth 2.0: the app.
+    pub client_id: String,
+    /// OAuth 2.0: its secret.
+    pub client_secret: String,
+    /// OAuth 2.0: whether it goes without its secret.
+    pub public_client: bool,
+    /// The level of the tokens that users give it from now on.
+    pub permission: Permission,
+    /// Where users may be sent back to, byte for byte; ten at most.
+    pub callbacks: Vec<String>,
+    /// The labels of its environments in Account Activity v1.1.
+    pub environments: Vec<String>,
+    /// The developer account it belongs to: limits of webhooks count for all its apps.
+    pub developer: String,
+    /// A webhook that is there from the start; none when empty.
     pub webhook: String,
-    /// The delivery forms that are on.
+    /// The delivery forms that are on: those of X's products that the app is let into.
     pub forms: BTreeSet<Form>,
     /// The words of v2.
     pub vocabulary: Vocabulary,
@@ -112,12 +152,19 @@ pub struct NewApp {
 }
 
 impl NewApp {
-    /// An app with all four forms on.
+    /// An app with all four forms on, without callback addresses, alone in its developer account.
     pub fn new(name: &str, consumer_secret: &str, webhook: &str) -> Self {
         Self {
             name: name.to_owned(),
             consumer_key: format!("{name}-key"),
             consumer_secret: consumer_secret.to_owned(),
+            client_id: format!("{name}-client"),
+            client_secret: format!("{name}-client-secret"),
+            public_client: false,
+            permission: Permission::default(),
+            callbacks: Vec::new(),
+            environments: vec!["prod".to_owned()],
+            developer: name.to_owned(),
             webhook: webhook.to_owned(),
             forms: Form::ALL.into(),
             vocabulary: Vocabulary::default(),
@@ -132,6 +179,13 @@ impl NewApp {
         self.forms = forms.iter().copied().collect();
         self
     }
+
+    /// The same with these callback addresses.
+    #[must_use]
+    pub fn with_callbacks(mut self, callbacks: &[&str]) -> Self {
+        self.callbacks = callbacks.iter().map(|url| (*url).to_owned()).collect();
+        self
+    }
 }
 
 /// A registered app.
@@ -141,12 +195,9 @@ pub(crate) struct App {
     pub(crate) settings: NewApp,
     pub(crate) previous_secret: Option<String>,
     pub(crate) signing: SigningSecret,
-    pub(crate) webhook_id: u64,
     pub(crate) rules: Vec<Rule>,
-    /// Whether X delivers to the webhook.
-    pub(crate) valid: bool,
-    pub(crate) validated_at_ms: i64,
-    pub(crate) last_crc: Option<CrcReport>,
+    /// X has closed it: its calls are refused, and it is told nothing.
+    pub(crate) suspended: bool,
 }
 
 impl App {

@@ -14,6 +14,9 @@ const MACHINE_BITS: u32 = 10;
 pub enum Clock {
     /// The time of this machine.
     Wall,
+    /// The time of this machine, so much earlier: what is advanced by that much is in the past for
+    /// everybody else, and the clocks agree afterwards.
+    Behind(Duration),
     /// A time of its own: starts at `start`, and everything that happens moves it on by `step`.
     Stepping {
         /// The time of the first thing that happens.
@@ -36,7 +39,7 @@ impl Default for Clock {
 /// Reads the clock and makes ids that grow with it.
 pub(crate) struct Timekeeper {
     clock: Clock,
-    /// Of a clock of its own: the time of the next thing. Of the wall clock: how far it is ahead.
+    /// Of a clock of its own: the time of the next thing. Of this machine's: how far it is ahead.
     now_ms: i64,
     last_id_ms: i64,
     sequence: u64,
@@ -47,6 +50,7 @@ impl Timekeeper {
     pub(crate) fn new(clock: Clock, seed: u64) -> Self {
         let now_ms = match &clock {
             Clock::Wall => 0,
+            Clock::Behind(by) => milliseconds(*by).saturating_neg(),
             Clock::Stepping { start, .. } => start.as_millisecond(),
         };
         let machine = seed % (1 << MACHINE_BITS);
@@ -71,10 +75,19 @@ impl Timekeeper {
     /// The same without moving on: looking takes no time.
     pub(crate) fn now(&self) -> i64 {
         match self.clock {
-            Clock::Wall => Timestamp::now()
+            Clock::Wall | Clock::Behind(_) => Timestamp::now()
                 .as_millisecond()
                 .saturating_add(self.now_ms),
             Clock::Stepping { .. } => self.now_ms,
+        }
+    }
+
+    /// How far each thing that happens moves the clock on from now on; what it was comes back.
+    /// This machine's clock has no such step.
+    pub(crate) fn set_step(&mut self, to: Duration) -> Duration {
+        match &mut self.clock {
+            Clock::Wall | Clock::Behind(_) => Duration::ZERO,
+            Clock::Stepping { step, .. } => std::mem::replace(step, to),
         }
     }
 
@@ -116,6 +129,12 @@ fn snowflake(at_ms: i64, machine: u64, sequence: u64) -> u64 {
     (since_epoch << (MACHINE_BITS + SEQUENCE_BITS)) | (machine << SEQUENCE_BITS) | sequence
 }
 
+/// The time that an id carries, in milliseconds since 1970.
+pub(crate) fn time_of(id: u64) -> i64 {
+    let since_epoch = i64::try_from(id >> (MACHINE_BITS + SEQUENCE_BITS)).unwrap_or(i64::MAX);
+    since_epoch.saturating_add(SNOWFLAKE_EPOCH_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,9 +145,19 @@ mod tests {
         let at = time.tick();
         let first = time.id_at(at);
         let second = time.id_at(at);
-        assert_eq!((first >> 22) as i64 + SNOWFLAKE_EPOCH_MS, 1_772_442_000_000);
+        assert_eq!(time_of(first), 1_772_442_000_000);
         assert_eq!((first >> 12) & 0x3ff, 5);
         assert_eq!(second, first + 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_catches_up() {
+        let hour = Duration::from_secs(3600);
+        let mut time = Timekeeper::new(Clock::Behind(hour), 0);
+        let behind = Timestamp::now().as_millisecond() - time.now();
+        assert!(behind.abs_diff(3_600_000) < 60_000, "{behind}");
+        time.advance(hour);
+        assert!(Timestamp::now().as_millisecond().abs_diff(time.now()) < 60_000);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(crate) struct User {
 pub struct Standing {
     /// X has closed it: it is not found, and may nothing.
     pub suspended: bool,
+    /// Its owner has closed it: as suspended, but by another reason.
+    pub deactivated: bool,
     /// X wants its owner to log in and prove to be a person.
     pub locked: bool,
     /// Its owner pays: posts of 25,000 characters, and edits.
@@ -55,10 +57,18 @@ pub struct Standing {
     pub accepts_messages: bool,
 }
 
+impl Standing {
+    /// It is not found, and may nothing.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.suspended || self.deactivated
+    }
+}
+
 impl Default for Standing {
     fn default() -> Self {
         Self {
             suspended: false,
+            deactivated: false,
             locked: false,
             premium: false,
             accepts_messages: true,

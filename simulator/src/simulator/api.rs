@@ -6,10 +6,10 @@ use serde::{Serialize, Serializer};
 
 use super::Simulator;
 use crate::api::{
-    ApiCall, ApiSettings, Bill, Credentials, Endpoint, Fault, Limits, Permission, conversation_id,
+    ApiCall, ApiSettings, Bill, Credentials, Endpoint, Fault, Limits, conversation_id,
 };
 use crate::model::{
-    DirectMessage, MediaId, MessageId, Post, PostId, Refused, Standing, UserId, World,
+    DirectMessage, MediaId, MessageId, Permission, Post, PostId, Refused, Standing, UserId, World,
 };
 
 /// A post as a test looks at it.
@@ -78,9 +78,9 @@ impl Simulator {
     pub fn authorize(&self, app: &str, user: UserId) -> Result<Credentials, Refused> {
         let mut state = self.api().state();
         let world = self.world().lock();
-        world.app(app)?;
+        let permission = world.app(app)?.settings.permission;
         world.user(user)?;
-        state.tokens.authorize(app, user);
+        state.tokens.authorize(app, user, permission);
         state.tokens.credentials(&world, app, user)
     }
 
@@ -109,7 +109,8 @@ impl Simulator {
         Ok(())
     }
 
-    /// What the app may do for the user by OAuth 1.0a; everything unless this is called.
+    /// What the app may do for the user by OAuth 1.0a, whatever the level was when the tokens were
+    /// given.
     pub fn set_permission(&self, app: &str, user: UserId, permission: Permission) {
         let mut state = self.api().state();
         state.tokens.set_permission(app, user, permission);

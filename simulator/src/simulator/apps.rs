@@ -1,13 +1,47 @@
 //! Apps: registering, subscribing, checking.
 
 use super::Simulator;
-use crate::crc::{self, CrcError, CrcReport};
-use crate::model::{Form, NewApp, NewUser, Refused, SigningSecret, UserId};
+use crate::crc::{CrcError, CrcReport};
+use crate::model::{Form, NewApp, NewUser, Permission, Refused, SigningSecret, UserId};
+use crate::spec::AppSpec;
 
 impl Simulator {
-    /// Registers an app; its webhook counts as valid until a check says otherwise.
+    /// Registers an app; the webhook that it names, if any, counts as valid until a check says
+    /// otherwise.
     pub fn add_app(&self, app: NewApp) -> Result<(), Refused> {
         self.world().lock().add_app(app)
+    }
+
+    /// Registers an app as a file or the control API describes it, with the accounts it is
+    /// subscribed to from the start.
+    pub fn register(&self, spec: &AppSpec) -> Result<(), Refused> {
+        let app = spec.app();
+        let name = app.name.clone();
+        self.add_app(app)?;
+        for account in &spec.accounts {
+            let user = self.user_id(account);
+            let user = user.ok_or_else(|| Refused::UnknownUser(account.clone()))?;
+            self.subscribe(&name, user, &spec.forms)?;
+        }
+        if !spec.owner.is_empty() {
+            let owner = self.user_id(&spec.owner);
+            let owner = owner.ok_or_else(|| Refused::UnknownUser(spec.owner.clone()))?;
+            self.set_owner(&name, owner);
+        }
+        Ok(())
+    }
+
+    /// Changes the app's level; tokens that are given out keep theirs.
+    pub fn set_app_permission(&self, app: &str, permission: Permission) -> Result<(), Refused> {
+        self.world().lock().app_mut(app)?.settings.permission = permission;
+        Ok(())
+    }
+
+    /// Closes the app, or opens it again: its calls are refused with code 416, no user can let it
+    /// in, and it is told nothing.
+    pub fn suspend_app(&self, app: &str, suspended: bool) -> Result<(), Refused> {
+        self.world().lock().app_mut(app)?.suspended = suspended;
+        Ok(())
     }
 
     /// Adds an account of X.
@@ -20,18 +54,21 @@ impl Simulator {
         self.world().lock().user_named(username).map(|user| user.id)
     }
 
-    /// From now on the app gets what concerns the account in these forms, and may act for it. With the filtered stream
-    /// comes a rule for what names the account or is written by it.
+    /// From now on the app gets what concerns the account in these forms, at its oldest webhook,
+    /// and may act for it. With the filtered stream comes a rule for what names the account or is
+    /// written by it.
     pub fn subscribe(&self, app: &str, user: UserId, forms: &[Form]) -> Result<(), Refused> {
         let mut state = self.api().state();
-        self.world().lock().subscribe(app, user, forms)?;
-        state.tokens.authorize(app, user);
+        let mut world = self.world().lock();
+        world.subscribe(app, user, forms)?;
+        let permission = world.app(app)?.settings.permission;
+        state.tokens.authorize(app, user, permission);
         Ok(())
     }
 
-    /// Adds a rule to the app's filtered stream: terms, `-term`, `@name`, `from:`, `to:`,
-    /// `conversation_id:`, `is:retweet`, alternatives between `OR`.
-    pub fn add_rule(&self, app: &str, value: &str, tag: &str) -> Result<(), Refused> {
+    /// Adds a rule to the app's filtered stream, in the language of X's rules; one with the same
+    /// value is left as it is. Its id comes back.
+    pub fn add_rule(&self, app: &str, value: &str, tag: &str) -> Result<u64, Refused> {
         self.world().lock().add_rule(app, value, tag)
     }
 
@@ -56,24 +93,19 @@ impl Simulator {
         Ok(())
     }
 
-    /// Checks the webhook as X does, and marks it valid or invalid as X does.
+    /// Checks the app's oldest webhook as X does, and marks it valid or invalid as X does.
     pub async fn crc(&self, app: &str) -> Result<(), CrcError> {
-        let timeout = self.inner.crc_timeout;
-        crc::check(self.world(), &self.courier().http, app, timeout).await
+        let webhook = self.world().lock().webhook_of(app)?.id;
+        self.check_webhook(webhook).await
     }
 
-    /// The last check of the app.
+    /// The last check of the app's oldest webhook.
     pub fn last_crc(&self, app: &str) -> Result<Option<CrcReport>, Refused> {
-        Ok(self.world().lock().app(app)?.last_crc.clone())
+        Ok(self.world().lock().webhook_of(app)?.last_crc.clone())
     }
 
-    /// Whether X delivers to the app's webhook.
+    /// Whether X delivers to the app's oldest webhook.
     pub fn webhook_valid(&self, app: &str) -> Result<bool, Refused> {
-        Ok(self.world().lock().app(app)?.valid)
-    }
-
-    pub(super) fn app_names(&self) -> Vec<String> {
-        let world = self.world().lock();
-        world.apps().map(|app| app.settings.name.clone()).collect()
+        Ok(self.world().lock().webhook_of(app)?.valid)
     }
 }

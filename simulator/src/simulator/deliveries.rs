@@ -78,7 +78,7 @@ impl Simulator {
             let world = self.world().lock();
             let receiver = world.app(app)?;
             Target {
-                webhook: receiver.settings.webhook.clone(),
+                webhook: world.webhook_of(app)?.url.clone(),
                 signature: match signature {
                     RawSignature::Correct => Some(sign(receiver.delivery_secret(), &body)),
                     RawSignature::Header(value) => Some(value),

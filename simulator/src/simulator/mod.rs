@@ -4,6 +4,10 @@ mod api;
 mod apps;
 mod deliveries;
 mod happenings;
+mod linking;
+mod load;
+mod reading;
+mod webhooks;
 
 use std::io;
 use std::net::TcpListener;
@@ -11,11 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
 
 pub use api::{MessageSeen, PostSeen};
 pub use deliveries::{RawSignature, SignedBody};
+pub use load::{Pace, Storm, Traffic, Written};
+pub use reading::StreamSeen;
+pub use webhooks::{SubscriptionSeen, WebhookSeen};
 
 use crate::api::Api;
 use crate::deliver::Courier;
@@ -51,6 +58,8 @@ struct Inner {
     outbox: Outbox,
     api: Api,
     crc_timeout: Duration,
+    /// The clock has been moved on.
+    advanced: Notify,
 }
 
 impl Simulator {
@@ -72,6 +81,7 @@ impl Simulator {
                 outbox: Outbox::new(settings.disturbances, settings.seed, record, parcels),
                 api: Api::new(settings.api, settings.seed),
                 crc_timeout: settings.crc_timeout,
+                advanced: Notify::new(),
             }),
         };
         simulator.serve(listener)?;
@@ -96,14 +106,18 @@ impl Simulator {
 
     async fn check_regularly(self, interval: Duration) {
         let stop = &self.courier().stop;
-        while stop
-            .run_until_cancelled(tokio::time::sleep(interval))
-            .await
-            .is_some()
-        {
-            for app in self.app_names() {
-                if let Err(error) = self.crc(&app).await {
-                    tracing::warn!(app, %error, "CRC failed");
+        let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        let due = async || {
+            tokio::select! {
+                // A clock of its own does not move by waiting: then all are checked.
+                () = tokio::time::sleep(interval) => self.unchecked_for(i64::MIN),
+                () = self.inner.advanced.notified() => self.unchecked_for(interval_ms),
+            }
+        };
+        while let Some(webhooks) = stop.run_until_cancelled(due()).await {
+            for webhook in webhooks {
+                if let Err(error) = self.check_webhook(webhook).await {
+                    tracing::warn!(webhook, %error, "CRC failed");
                 }
             }
         }
@@ -113,6 +127,7 @@ impl Simulator {
     pub async fn stop(&self) {
         let courier = self.courier();
         courier.stop.cancel();
+        self.api().streams.close();
         courier.tasks.close();
         courier.tasks.wait().await;
     }
@@ -125,6 +140,7 @@ impl Simulator {
     /// Lets time pass: windows end, tokens age. The wall clock is ahead by that much from then on.
     pub fn advance(&self, by: Duration) {
         self.world().lock().advance(by);
+        self.inner.advanced.notify_one();
     }
 
     pub(crate) fn world(&self) -> &SharedWorld {

@@ -76,3 +76,49 @@ async fn protected_posts_are_not_public() {
     let shy = stage.simulator.add_user(shy).unwrap();
     assert!(stage.told(stage.post(shy, "@acme psst"), FORM).is_empty());
 }
+
+#[actix_web::test]
+async fn rules_hold_as_x_reads_them() {
+    let stage = Stage::with_form(FORM).await;
+    let root = stage.post(stage.ann, "Where is my parcel?");
+    let other = stage.post(stage.ann, "Hello");
+    let rules = [
+        ("PARCEL lost", true),
+        ("\"the parcel\"", true),
+        ("\"parcel the\"", false),
+        ("#delivery", true),
+        ("#deliver", false),
+        ("delivery", false),
+        ("Müller", true),
+        ("Muller", false),
+        ("from:bob", true),
+        ("to:ann parcel", true),
+        ("to:acme", false),
+        ("@ann -is:retweet", true),
+        ("@bob", false),
+        (&format!("conversation_id:{root}"), true),
+        (&format!("conversation_id:{other}"), false),
+        (&format!("in_reply_to_tweet_id:{root}"), true),
+        ("parcel (nothing OR from:bob)", true),
+        ("nothing OR parcel -lost", false),
+        ("nothing parcel OR from:ann", false),
+        ("parcel is:reply", true),
+        ("parcel has:media", false),
+    ];
+    for (value, _) in rules {
+        stage.simulator.add_rule("acme-app", value, value).unwrap();
+    }
+    let text = "The parcel of Müller is lost! #Delivery";
+    let body = &stage.told(stage.reply(stage.bob, root, text), FORM)[0];
+    let tags = body["matching_rules"].as_array().unwrap();
+    let tags: Vec<&str> = tags
+        .iter()
+        .map(|rule| rule["tag"].as_str().unwrap())
+        .collect();
+    let wanted: Vec<&str> = rules
+        .iter()
+        .filter(|(_, holds)| *holds)
+        .map(|(value, _)| *value)
+        .collect();
+    assert_eq!(tags, wanted);
+}

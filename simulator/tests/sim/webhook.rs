@@ -9,6 +9,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use simulator::{SIGNATURE_HEADER, sign};
+use tokio::sync::watch;
 
 pub(crate) const SECRET: &str = "acme-consumer-secret";
 
@@ -24,6 +25,8 @@ struct State {
     /// Statuses of the next answers; 200 when there are none.
     answers: Mutex<VecDeque<u16>>,
     challenge_answer: Mutex<Challenge>,
+    /// Whether answers to deliveries wait.
+    held: watch::Sender<bool>,
 }
 
 #[derive(Clone)]
@@ -78,6 +81,15 @@ impl Webhook {
         *self.state.challenge_answer.lock().unwrap() = how;
     }
 
+    /// From now on answers to deliveries wait.
+    pub(crate) fn hold(&self) {
+        self.state.held.send_replace(true);
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.state.held.send_replace(false);
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.state.received.lock().unwrap().clone()
     }
@@ -97,6 +109,8 @@ async fn receive(state: Data<State>, request: HttpRequest, body: Bytes) -> HttpR
         body,
         signature: signature.map(|value| value.to_str().unwrap().to_owned()),
     });
+    let mut held = state.held.subscribe();
+    held.wait_for(|held| !held).await.unwrap();
     status(state.answers.lock().unwrap().pop_front().unwrap_or(200)).finish()
 }
 

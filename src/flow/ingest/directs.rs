@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::echo::Made;
-use super::work::{Outcome, Work};
+use super::work::{Outcome, Unwanted, Work};
 use crate::domain::account::Account;
 use crate::domain::activity::DirectMessage;
 use crate::domain::event::{Customer, Described, Incoming, Outgoing, Payload, message_event_id};
@@ -11,6 +11,7 @@ use crate::domain::filter::{Candidate, Decision, Relation, Route, decide};
 use crate::domain::ids::{ConversationId, DirectMessageId, MessageId, UserId};
 use crate::domain::reply;
 use crate::flow::reconcile::{Found, Target};
+use crate::flow::sighting::Sighting;
 use crate::store::StoreError;
 
 impl Work<'_, '_> {
@@ -55,14 +56,21 @@ impl Work<'_, '_> {
                     delivery: self.delivery(account, &direct.message),
                     message: self.describe_direct(account, direct, relations),
                 }));
-                self.publish_direct(account, direct, payload, Some(route.clone()))
+                // The event does not show that it was asked for.
+                let requested = direct.message_request == Some(true);
+                let beside =
+                    requested.then(|| Sighting::of(&candidate, &direct.conversation, false, None));
+                let route = route.clone();
+                self.publish_direct(account, direct, payload, Some(route), beside)
             }
-            Decision::Unwanted(why) => self.unwanted(
-                account,
-                &direct.message,
-                message_event_id(account.id, "message.received", &direct.message.id),
-                why.name(),
-            ),
+            Decision::Unwanted(refusal) => {
+                let id = message_event_id(account.id, "message.received", &direct.message.id);
+                let unwanted = Unwanted {
+                    why: refusal.why,
+                    sighting: Sighting::of(&candidate, &direct.conversation, false, Some(refusal)),
+                };
+                self.unwanted(account, &direct.message, id, &unwanted)
+            }
         }
     }
 
@@ -89,7 +97,7 @@ impl Work<'_, '_> {
             message: self.describe_direct(account, direct, vec![Relation::Direct]),
             command,
         }));
-        self.publish_direct(account, direct, payload, None)
+        self.publish_direct(account, direct, payload, None, None)
     }
 
     fn maker_of_direct(
@@ -117,12 +125,16 @@ impl Work<'_, '_> {
         direct: &DirectMessage,
         payload: Payload,
         route: Option<Route>,
+        beside: Option<Sighting>,
     ) -> Result<Outcome, StoreError> {
         let at = direct.message.created_at;
         let Some(appended) = self.append_unless_seen(account, at, payload)? else {
             return Ok(Outcome::Duplicate);
         };
         self.bill(account, &direct.message)?;
+        if let Some(sighting) = beside {
+            self.keep_sighting_beside(account.id, &appended, &sighting)?;
+        }
         let id = &direct.conversation;
         let stored = self.tx.conversation(account.id, id)?;
         self.note_published(account.id, (id, stored), route, &appended)?;

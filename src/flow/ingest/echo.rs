@@ -1,7 +1,5 @@
 //! Messages of our own that X delivers back: which command made them.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Duration, Instant, sleep_until};
@@ -135,7 +133,7 @@ impl Ingest {
     }
 
     async fn release(&self, echo: Echo) -> Result<Report, StoreError> {
-        let context = Arc::clone(&self.context);
+        let context = self.context();
         self.store
             .write(move |tx| {
                 tx.release_echo(echo.id)?;
@@ -149,6 +147,7 @@ impl Ingest {
                     body: &body,
                     received_at: echo.received_at,
                     waited: true,
+                    released: None,
                 };
                 store_delivery(tx, &context, arrival, &delivery, Timestamp::now())
             })

@@ -6,6 +6,7 @@ mod echo;
 mod posts;
 mod quarantine;
 mod refusals;
+mod storms;
 mod threads;
 mod work;
 
@@ -18,11 +19,15 @@ use tokio::sync::mpsc;
 
 use crate::domain::activity::Normalized;
 use crate::domain::event::Event;
+use crate::flow::enrich::Enrichment;
+use crate::flow::media_link::MediaLinks;
+use crate::flow::rules::LiveRules;
+use crate::flow::watch::TrafficCounts;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
 use crate::x::normalize::{NotADelivery, normalize};
 use refusals::{Refusals, Spans};
-pub use work::Context;
+use work::Context;
 pub(crate) use work::append;
 use work::{Arrival, Report, store_delivery};
 
@@ -53,22 +58,43 @@ pub enum IngestError {
 /// Takes deliveries.
 pub struct Ingest {
     store: Store,
-    context: Arc<Context>,
+    rules: LiveRules,
+    media: Arc<MediaLinks>,
+    enrichment: Enrichment,
     typing: mpsc::Sender<Event>,
+    traffic: TrafficCounts,
     refusals: Arc<Refusals>,
 }
 
 impl Ingest {
     /// Also returns where typing notices come out, for the relay.
-    pub fn new(store: Store, context: Arc<Context>) -> (Self, mpsc::Receiver<Event>) {
+    pub fn new(
+        store: Store,
+        rules: LiveRules,
+        media: MediaLinks,
+        enrichment: Enrichment,
+    ) -> (Self, mpsc::Receiver<Event>) {
         let (typing, notices) = mpsc::channel(TYPING_QUEUE);
         let ingest = Self {
             store,
-            context,
+            rules,
+            media: Arc::new(media),
+            enrichment,
             typing,
+            traffic: TrafficCounts::default(),
             refusals: Arc::default(),
         };
         (ingest, notices)
+    }
+
+    /// What a delivery is stored by: one view of the rules, whatever changes meanwhile.
+    fn context(&self) -> Context {
+        Context::new(
+            self.rules.now(),
+            Arc::clone(&self.media),
+            self.enrichment.clone(),
+            self.store.settings().held_limit(),
+        )
     }
 
     /// Takes a delivery to `app` whose signature was checked. Returns once it is on disk.
@@ -121,7 +147,7 @@ impl Ingest {
         body: Bytes,
         at: Timestamp,
     ) -> Result<(Report, Spans), StoreError> {
-        let context = Arc::clone(&self.context);
+        let context = self.context();
         let refusals = Arc::clone(&self.refusals);
         let limit = self.store.settings().ingest_limit();
         let app = app.to_owned();
@@ -137,11 +163,31 @@ impl Ingest {
                     body: &body,
                     received_at: at,
                     waited: false,
+                    released: None,
                 };
                 let report = store_delivery(tx, &context, arrival, &delivery, at)?;
                 Ok(Ok((report, gaps)))
             })
             .await?
+    }
+
+    /// What was counted, for the watch.
+    pub fn traffic(&self) -> TrafficCounts {
+        self.traffic.clone()
+    }
+
+    fn count_traffic(&self, report: &Report) {
+        let now = Timestamp::now();
+        for account in &report.heard {
+            self.traffic.heard(*account, now);
+        }
+        for (account, event_type) in &report.messages {
+            match *event_type {
+                "message.received" => self.traffic.received(*account, now),
+                "message.sent" => self.traffic.sent(*account, now),
+                _ => {}
+            }
+        }
     }
 
     /// What is committed is counted, and what goes past the journal is passed on.
@@ -153,6 +199,7 @@ impl Ingest {
         for _ in 0..report.duplicates {
             metrics::count_duplicate();
         }
+        self.count_traffic(&report);
         for why in report.unwanted {
             metrics::count_unwanted(why);
         }
@@ -160,7 +207,7 @@ impl Ingest {
             metrics::count_quarantined(reason);
         }
         for request in report.requests {
-            self.context.enrichment().ask(request);
+            self.enrichment.ask(request);
         }
         for notice in report.typing {
             metrics::count_event(notice.payload.event_type(), notice.payload.kind());

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use super::echo::Made;
+use super::storms::Weather;
 use super::threads::{self, Known, Place};
-use super::work::{Outcome, Work, route_of};
+use super::work::{Outcome, Unwanted, Work, route_of};
 use crate::domain::account::{Account, Enrich, Tier};
 use crate::domain::event::{
     Conversation, Customer, Described, DetectedBy, Edited, GoneBecause, InReplyTo, Incoming,
@@ -17,9 +18,11 @@ use crate::domain::ids::{EventId, MessageId, TweetId, UserId};
 use crate::domain::message::{Post, Reference};
 use crate::domain::outcome::CommandRef;
 use crate::domain::reply;
+use crate::domain::storm::StormLimit;
 use crate::flow::deletion::{self, Gone};
 use crate::flow::enrich::Wish;
 use crate::flow::reconcile::Found;
+use crate::flow::sighting::Sighting;
 use crate::store::{PostRow, StoreError};
 
 /// What a post is beside those we know.
@@ -30,6 +33,15 @@ enum Version {
     Old,
     /// Follows a published version.
     Newer { latest: TweetId, event: EventId },
+}
+
+/// What was decided of a post that somebody wants.
+pub(super) struct Choice {
+    /// `None` for the account's own posts.
+    pub route: Option<Route>,
+    pub relations: Vec<Relation>,
+    /// Of the filter that took it.
+    pub storm: Option<StormLimit>,
 }
 
 /// A post of which it is decided that it is published.
@@ -69,32 +81,32 @@ impl Work<'_, '_> {
         let place = threads::place(self.tx, registry, post, known, self.at)?;
         self.announce_merges(account, &place)?;
         let relations = self.relations(account, post, &place.known)?;
-        let wanted = if post.message.author.id == account.id.0 {
-            Ok((None, relations))
-        } else {
-            let decision = self.decide_post(account, post, &place, relations, &version)?;
-            decision.map(|(route, relations)| (Some(route), relations))
-        };
-        match wanted {
-            Ok((route, relations)) => {
-                let wanted = Wanted {
-                    account,
-                    post,
-                    version,
-                    route,
-                    relations,
-                    command,
-                    above,
-                };
-                self.publish_post(wanted, place)
-            }
-            Err(why) => {
+        let choice = match self.decide_post(account, post, &place, relations, &version)? {
+            Ok(choice) => choice,
+            Err(unwanted) => {
                 self.remember(post, place, None)?;
                 let id = MessageId::Post(post.original_id());
                 let event = message_event_id(account.id, "message.received", &id);
-                self.unwanted(account, &post.message, event, why)
+                return self.unwanted(account, &post.message, event, &unwanted);
+            }
+        };
+        if let Some(limit) = choice.storm {
+            match self.weather(account, post, &place, limit)? {
+                Weather::Calm => {}
+                Weather::Known => return Ok(Outcome::Duplicate),
+                Weather::Storm(row) => return self.hold(account, post, place, &choice, row),
             }
         }
+        let wanted = Wanted {
+            account,
+            post,
+            version,
+            route: choice.route,
+            relations: choice.relations,
+            command,
+            above,
+        };
+        self.publish_post(wanted, place)
     }
 
     fn maker_of_post(
@@ -142,8 +154,17 @@ impl Work<'_, '_> {
         }
         let relations = self.relations(account, post, known)?;
         let candidate = self.candidate(account, post, &relations);
-        let wanted = decide(self.context.registry().filters(account.id), &candidate);
-        Ok(matches!(wanted, Decision::Wanted { .. }).then_some(wish))
+        let filters = self.context.registry().filters(account.id);
+        let Decision::Wanted { filter, .. } = decide(filters, &candidate) else {
+            return Ok(None);
+        };
+        if let Some(limit) = filter.and_then(|filter| filter.storm) {
+            let conversation = threads::expected(self.tx, post, known)?;
+            if self.is_stormy(account.id, &conversation, limit)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(wish))
     }
 
     /// What was read of the posts above one whose thread was not known.
@@ -179,7 +200,7 @@ impl Work<'_, '_> {
         post
     }
 
-    fn remember(
+    pub(super) fn remember(
         &self,
         post: &Post,
         place: Place,
@@ -310,7 +331,7 @@ impl Work<'_, '_> {
         Ok(relations)
     }
 
-    /// Route and relations, or why nobody wants it.
+    /// Who wants it and how, or why nobody does; the account's own posts need no filter.
     fn decide_post(
         &self,
         account: &Account,
@@ -318,7 +339,14 @@ impl Work<'_, '_> {
         place: &Place,
         relations: Vec<Relation>,
         version: &Version,
-    ) -> Result<Result<(Route, Vec<Relation>), &'static str>, StoreError> {
+    ) -> Result<Result<Choice, Box<Unwanted>>, StoreError> {
+        if post.message.author.id == account.id.0 {
+            return Ok(Ok(Choice {
+                route: None,
+                relations,
+                storm: None,
+            }));
+        }
         // Only what was received has a route, and keeps a thread followed.
         let stored = place.stored.as_ref();
         let published = stored.filter(|row| row.received_at.is_some());
@@ -332,18 +360,36 @@ impl Work<'_, '_> {
         let filters = self.context.registry().filters(account.id);
         Ok(match decide(filters, &candidate) {
             Decision::Wanted {
-                route, relations, ..
-            } => Ok((route.clone(), relations)),
+                route,
+                filter,
+                relations,
+                ..
+            } => Ok(Choice {
+                route: Some(route.clone()),
+                relations,
+                // What the core knows an earlier version of does not wait.
+                storm: filter
+                    .and_then(|filter| filter.storm)
+                    .filter(|_| matches!(version, Version::First)),
+            }),
             // The core knows an earlier version: it must hear of this one.
-            Decision::Unwanted(_) if matches!(version, Version::Newer { .. }) => {
-                Ok((route.unwrap_or_default(), relations))
+            Decision::Unwanted(_) if matches!(version, Version::Newer { .. }) => Ok(Choice {
+                route: Some(route.unwrap_or_default()),
+                relations,
+                storm: None,
+            }),
+            Decision::Unwanted(refusal) => {
+                let reply = post.replied_to.is_some();
+                Err(Box::new(Unwanted {
+                    why: refusal.why,
+                    sighting: Sighting::of(&candidate, &place.conversation, reply, Some(refusal)),
+                }))
             }
-            Decision::Unwanted(why) => Err(why.name()),
         })
     }
 
     /// The post as filters look at it, by itself.
-    fn candidate<'p>(
+    pub(super) fn candidate<'p>(
         &self,
         account: &Account,
         post: &'p Post,
@@ -372,9 +418,25 @@ impl Work<'_, '_> {
         let Wanted { account, post, .. } = wanted;
         let conversation = self.post_conversation(account, post, &place)?;
         let route = wanted.route.clone();
+        // The event does not show that it is a repost.
+        let beside = post.reposted.is_some() && route.is_some();
+        let beside = beside.then(|| {
+            let candidate = self.candidate(account, post, &wanted.relations);
+            Sighting::of(&candidate, &place.conversation, false, None)
+        });
         let payload = self.post_payload(wanted, conversation)?;
         let appended = self.append(account, post.message.created_at, payload)?;
-        self.bill(account, &post.message)?;
+        if let Some(sighting) = beside {
+            self.keep_sighting_beside(account.id, &appended, &sighting)?;
+        }
+        if !self.is_released(account.id, post.id) {
+            self.bill(account, &post.message)?;
+        }
+        if let (None, Some(customer)) = (&route, place.customer) {
+            let conversation = &place.conversation;
+            self.tx
+                .note_answered(account.id, conversation, customer, self.at)?;
+        }
         let stored = place.stored.take();
         self.note_published(account.id, (&place.conversation, stored), route, &appended)?;
         self.remember(post, place, Some(appended.id))?;

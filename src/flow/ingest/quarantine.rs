@@ -1,7 +1,5 @@
 //! Kept deliveries get another chance: when their account is linked, or when a person asks.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -20,7 +18,7 @@ impl Ingest {
     /// # Errors
     /// When the store cannot be used.
     pub async fn retry_quarantined(&self) -> Result<usize, IngestError> {
-        let context = Arc::clone(&self.context);
+        let context = self.context();
         let kept = self
             .store
             .read(move |tx| {
@@ -43,7 +41,7 @@ impl Ingest {
     }
 
     async fn retry(&self, kept: Quarantined) -> Result<Report, StoreError> {
-        let context = Arc::clone(&self.context);
+        let context = self.context();
         self.store
             .write(move |tx| {
                 tx.release_quarantined(kept.id)?;
@@ -57,6 +55,7 @@ impl Ingest {
                     body: &body,
                     received_at: kept.at,
                     waited: false,
+                    released: None,
                 };
                 let mut report =
                     store_delivery(tx, &context, arrival, &delivery, Timestamp::now())?;

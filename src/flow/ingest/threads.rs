@@ -91,6 +91,16 @@ pub(super) fn place(
     })
 }
 
+/// The conversation that a post would be of, before anything is asked or merged for it.
+pub(super) fn expected(
+    tx: &Tx<'_>,
+    post: &Post,
+    known: &Known,
+) -> Result<ConversationId, StoreError> {
+    let threads = threads_of(tx, known)?;
+    choose(tx, post, known, &threads).map(ConversationId::Thread)
+}
+
 /// Makes `other` a part of `survivor`; whether it was published.
 fn merge(
     tx: &Tx<'_>,
@@ -102,6 +112,7 @@ fn merge(
     let part = tx.conversation(account, other)?.unwrap_or_default();
     let mut whole = tx.conversation(account, survivor)?.unwrap_or_default();
     tx.merge_conversation(account, other, survivor, at)?;
+    tx.merge_storms(account, other, survivor)?;
     let published = part.first_sequence.is_some();
     // Replies follow what was received last in any part of it.
     if part.received_at > whole.received_at {

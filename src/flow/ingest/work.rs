@@ -9,8 +9,8 @@ use crate::broker::messages;
 use crate::domain::account::Account;
 use crate::domain::activity::{Activity, ActivityEvent, Normalized, Recipient, Via};
 use crate::domain::event::{AccountRef, Conversation, Customer, Delivery, Event, Payload};
-use crate::domain::filter::{FOLLOWED_FOR, Route};
-use crate::domain::ids::{AccountId, ConversationId, EventId, MessageId, UserId};
+use crate::domain::filter::{FOLLOWED_FOR, Route, Why};
+use crate::domain::ids::{AccountId, ConversationId, EventId, MessageId, TweetId, UserId};
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::money::Usd;
 use crate::domain::price::Prices;
@@ -18,7 +18,9 @@ use crate::domain::registry::Registry;
 use crate::flow::deletion;
 use crate::flow::enrich::{Enrichment, Request};
 use crate::flow::media_link::MediaLinks;
-use crate::flow::reply::{Rules, revoked};
+use crate::flow::reply::revoked;
+use crate::flow::rules::Rules;
+use crate::flow::sighting::Sighting;
 use crate::store::{
     Case, ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx,
 };
@@ -27,19 +29,31 @@ use crate::store::{
 const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// What does not change while the service runs.
-pub struct Context {
+pub(crate) struct Context {
     rules: Arc<Rules>,
-    media: MediaLinks,
+    media: Arc<MediaLinks>,
     enrichment: Enrichment,
+    held_limit: u64,
 }
 
 impl Context {
-    pub fn new(rules: Arc<Rules>, media: MediaLinks, enrichment: Enrichment) -> Self {
+    /// `held_limit`: bytes of deliveries that may be held back in storms.
+    pub(super) fn new(
+        rules: Arc<Rules>,
+        media: Arc<MediaLinks>,
+        enrichment: Enrichment,
+        held_limit: u64,
+    ) -> Self {
         Self {
             rules,
             media,
             enrichment,
+            held_limit,
         }
+    }
+
+    pub(super) fn held_limit(&self) -> u64 {
+        self.held_limit
     }
 
     pub(super) fn enrichment(&self) -> &Enrichment {
@@ -70,8 +84,14 @@ pub(super) enum Outcome {
     Duplicate,
     /// It waits until it is known whether a command made it.
     Waiting,
-    /// No filter wanted it; the name of why.
+    /// It is not published; the name of why.
     Unwanted(&'static str),
+}
+
+/// A message that is not published, or not yet.
+pub(super) struct Unwanted {
+    pub why: Why,
+    pub sighting: Sighting,
 }
 
 /// What became of a delivery, for metrics and logs; valid once the transaction is committed.
@@ -79,6 +99,10 @@ pub(super) enum Outcome {
 pub(crate) struct Report {
     pub published: Vec<(EventId, &'static str, &'static str)>,
     pub duplicates: u64,
+    /// For whom X delivered something, whatever became of it.
+    pub heard: Vec<AccountId>,
+    /// Messages published for these accounts, `message.received` and `message.sent`.
+    pub messages: Vec<(AccountId, &'static str)>,
     pub unwanted: Vec<&'static str>,
     pub quarantined: Option<&'static str>,
     /// Told past the journal.
@@ -87,6 +111,19 @@ pub(crate) struct Report {
     pub requests: Vec<Request>,
     /// Holds something that was not known before and is not old.
     pub new: bool,
+}
+
+impl Report {
+    /// Adds what became of another delivery of the same transaction.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.published.extend(other.published);
+        self.duplicates += other.duplicates;
+        self.unwanted.extend(other.unwanted);
+        self.quarantined = self.quarantined.or(other.quarantined);
+        self.typing.extend(other.typing);
+        self.requests.extend(other.requests);
+        self.new |= other.new;
+    }
 }
 
 /// An event that now has its place in the journal.
@@ -105,6 +142,8 @@ pub(crate) struct Arrival<'a> {
     pub received_at: Timestamp,
     /// It has waited for a command to be settled, and does not wait again.
     pub waited: bool,
+    /// It was held back for this message of an account, and somebody let that through.
+    pub released: Option<(AccountId, TweetId)>,
 }
 
 pub(crate) struct Work<'a, 'tx> {
@@ -167,6 +206,7 @@ impl Work<'_, '_> {
             })));
         }
         for account in accounts {
+            self.report.heard.push(account.id);
             let outcome = self.event_for(app, account, &activity.event)?;
             self.count(outcome);
         }
@@ -270,7 +310,7 @@ impl Work<'_, '_> {
 
     pub(super) fn delivery(&self, account: &Account, message: &Message) -> Delivery {
         let own = message.author.id == account.id.0;
-        let prices = &self.context.prices().events;
+        let prices = self.context.prices();
         Delivery {
             via: self.via,
             received_at: self.arrival.received_at,
@@ -278,8 +318,12 @@ impl Work<'_, '_> {
         }
     }
 
-    /// X charges each message that it delivers, wanted or not; a repeat within a day is free.
+    /// X charges each message that it delivers, wanted or not; a repeat within a day is free. What
+    /// we read is charged with the call, as X counts it there.
     pub(super) fn bill(&self, account: &Account, message: &Message) -> Result<(), StoreError> {
+        if self.via.is_read() {
+            return Ok(());
+        }
         let own = message.author.id == account.id.0;
         let prices = &self.context.prices().events;
         let cost = prices.of_message(self.via, message.kind(), own);
@@ -343,6 +387,10 @@ impl Work<'_, '_> {
 
     fn append_event(&mut self, id: EventId, event: Event) -> Result<Appended, StoreError> {
         self.report.new |= !event.backfilled;
+        if let Some(account) = event.account.id {
+            let event_type = event.payload.event_type();
+            self.report.messages.push((account, event_type));
+        }
         self.report
             .published
             .push((id, event.payload.event_type(), event.payload.kind()));
@@ -381,18 +429,41 @@ impl Work<'_, '_> {
         account: &Account,
         message: &Message,
         id: EventId,
-        why: &'static str,
+        unwanted: &Unwanted,
     ) -> Result<Outcome, StoreError> {
+        let sequence = self.tx.next_sequence();
         let new = self.tx.remember_unwanted(id, self.at)?;
         if new {
             self.bill(account, message)?;
+            self.keep_sighting(account.id, sequence, &unwanted.sighting)?;
         }
         self.report.new |= new && !self.is_old(message.created_at);
         Ok(if new {
-            Outcome::Unwanted(why)
+            Outcome::Unwanted(unwanted.why.name())
         } else {
             Outcome::Duplicate
         })
+    }
+
+    /// Keeps what filters look at, where a message has no event that shows it.
+    fn keep_sighting(
+        &self,
+        account: AccountId,
+        sequence: u64,
+        sighting: &Sighting,
+    ) -> Result<(), StoreError> {
+        let body = sighting.encode();
+        self.tx.keep_sighting(sequence, account, &body, self.at)
+    }
+
+    /// The same beside an event.
+    pub(super) fn keep_sighting_beside(
+        &self,
+        account: AccountId,
+        appended: &Appended,
+        sighting: &Sighting,
+    ) -> Result<(), StoreError> {
+        self.keep_sighting(account, appended.sequence, sighting)
     }
 
     /// Remembers that a message was published in a conversation (given as stored so far), and where

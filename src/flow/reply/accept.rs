@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use super::outcome::{Case, Verdict, finish_with, publish_again};
 use super::parent::{self, Parent, other_side};
 use super::plan::{Plan, PlannedCustomer, PlannedFile};
-use super::rules::Rules;
 use super::{compose, files, immediate, retry};
 use crate::attachments::Kept;
 use crate::domain::account::{Account, Sending};
@@ -21,6 +20,7 @@ use crate::domain::ids::{
     AccountId, ConversationId, DirectMessageId, MessageId, MessageNumber, Pair, TweetId,
 };
 use crate::domain::outcome::{CommandRef, Failed, Outcome};
+use crate::flow::rules::Rules;
 use crate::store::{
     CommandRow, CommandState, Hold, NewCommand, SendKind, SendState, StoreError, Tx,
 };
@@ -49,16 +49,16 @@ pub(super) struct Prepared {
 }
 
 /// What a command is written with, before it is known whether it goes.
-struct Draft {
-    command: Command,
-    account: Option<AccountId>,
-    plan: Plan,
+pub(super) struct Draft {
+    pub command: Command,
+    pub account: Option<AccountId>,
+    pub plan: Plan,
     conversation: String,
     call: Call,
 }
 
 impl Draft {
-    fn new(command: Command) -> Self {
+    pub(super) fn new(command: Command) -> Self {
         Self {
             account: command.account,
             plan: Plan::default(),
@@ -254,7 +254,7 @@ pub(super) fn needs_files(tx: &Tx<'_>, sequence: u64, plan: &Plan) -> Result<boo
 }
 
 /// How an accepted command goes on.
-enum Go {
+pub(super) enum Go {
     /// When its turn comes.
     Wait,
     /// In this transaction: X is not asked.
@@ -263,7 +263,7 @@ enum Go {
     Repeat(Box<CommandRow>),
 }
 
-type Decision = Result<Go, Failure>;
+pub(super) type Decision = Result<Go, Failure>;
 
 fn refuse(code: FailureCode, field: &str, detail: impl Into<String>) -> Failure {
     Failure {
@@ -274,7 +274,7 @@ fn refuse(code: FailureCode, field: &str, detail: impl Into<String>) -> Failure 
 }
 
 /// Every rule that the body alone does not decide.
-fn decide(
+pub(super) fn decide(
     tx: &Tx<'_>,
     rules: &Rules,
     draft: &mut Draft,

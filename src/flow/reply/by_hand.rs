@@ -7,9 +7,9 @@ use super::accept::{self, Prepared, attachments};
 use super::immediate;
 use super::outcome::Verdict;
 use super::retry::again;
-use super::rules::Rules;
 use crate::domain::command::{AttachmentSource, Command, Failure, FailureCode};
 use crate::domain::ids::CommandId;
+use crate::flow::rules::Rules;
 use crate::store::{CommandRow, CommandState, Hold, StoreError, Tx};
 
 /// Takes back a command that is not on its way, as `cancel_command` does.

@@ -13,7 +13,7 @@ use crate::domain::text::{
 };
 
 use super::parent::{Parent, other_side};
-use super::rules::Rules;
+use crate::flow::rules::Rules;
 
 /// What goes out, one after the other.
 #[derive(Debug, PartialEq, Eq)]
@@ -136,7 +136,12 @@ fn check_files(target: Target, count: usize, field: &str) -> Result<(), Failure>
         .map_err(|unfit| refuse(FailureCode::MediaUnsupported, field, unfit.to_string()))
 }
 
-fn price_posts(rules: &Rules, post: &SendPost, parent: &Parent, parts: &[String]) -> Vec<u64> {
+pub(super) fn price_posts(
+    rules: &Rules,
+    post: &SendPost,
+    parent: &Parent,
+    parts: &[String],
+) -> Vec<u64> {
     let calls = &rules.prices.calls;
     let price = |(place, part): (usize, &String)| {
         let summoned = place == 0 && post.in_reply_to.is_some() && parent.summons == Some(true);
@@ -153,7 +158,7 @@ fn price_posts(rules: &Rules, post: &SendPost, parent: &Parent, parts: &[String]
 }
 
 /// Paid by the description, before the post.
-fn price_descriptions(rules: &Rules, post: &SendPost) -> Usd {
+pub(super) fn price_descriptions(rules: &Rules, post: &SendPost) -> Usd {
     let described = post.attachments.iter().filter(|it| !it.alt_text.is_empty());
     rules
         .prices

@@ -2,24 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::civil::date;
 use serde_json::{Value, json};
 
 use super::plan::Plan;
 use super::planner::Effect;
-use super::rules::Rules;
 use super::settle::{Settled, wrote};
 use crate::domain::account::{Account, App, Delivery, Sending, Tier};
 use crate::domain::command::{Action, Command, SendPost};
 use crate::domain::ids::AccountId;
-use crate::domain::money::Usd;
-use crate::domain::price::{CallPrices, EventPrices, Prices};
 use crate::domain::registry::Registry;
-use crate::flow::pseudonyms::Pseudonyms;
+use crate::flow::rules::Rules;
+use crate::flow::rules::testing::rules_of;
 use crate::store::{
     CommandState, Hold, NewCommand, SendKind, SendRow, SendState, Store, StoreError, StoreSettings,
     Tx, Wait,
@@ -145,7 +141,8 @@ fn account() -> AccountId {
     AccountId("1".parse().unwrap())
 }
 
-fn rules() -> Rules {
+/// One account, no filters, nothing costs anything.
+pub(crate) fn rules() -> Rules {
     let app = App {
         name: "acme".to_owned(),
         consumer_key: "k".to_owned(),
@@ -154,6 +151,7 @@ fn rules() -> Rules {
         bearer_token: None,
         client_id: None,
         client_secret: None,
+        owner_token: None,
         delivery: Delivery::Activity,
         tier: Tier::SelfServe,
     };
@@ -163,55 +161,14 @@ fn rules() -> Rules {
         username: "acme".to_owned(),
         access_token: None,
         oauth2_refresh_token: None,
+        linking: None,
         sending: Sending::Live,
         blocked: BTreeSet::new(),
         enrich: Default::default(),
         monthly_budget: None,
         max_post_length: None,
     };
-    Rules {
-        registry: Arc::new(Registry::new(vec![app], vec![account], Vec::new())),
-        revoked: Arc::default(),
-        post_limits: Arc::default(),
-        pseudonyms: Pseudonyms::new(vec![0; 32].into()),
-        prices: free(),
-        sending: Sending::Live,
-        expire_after: Duration::from_hours(24),
-        first_read: Duration::from_secs(40),
-        second_read: Duration::from_secs(20),
-    }
-}
-
-fn free() -> Prices {
-    let nothing = Usd::default();
-    Prices {
-        as_of: date(2026, 8, 22),
-        source: String::new(),
-        events: EventPrices {
-            account_activity: nothing,
-            post: nothing,
-            post_deleted: nothing,
-            direct_message_received: nothing,
-            direct_message_sent: nothing,
-            encrypted_message_received: nothing,
-            encrypted_message_sent: nothing,
-            read: nothing,
-            typing: nothing,
-        },
-        calls: CallPrices {
-            post: nothing,
-            post_with_url: nothing,
-            summoned_reply: nothing,
-            direct_message: nothing,
-            delete: nothing,
-            hide_reply: nothing,
-            media_metadata: nothing,
-            post_read: nothing,
-            user_read: nothing,
-            direct_message_read: nothing,
-            owned_read: nothing,
-        },
-    }
+    rules_of(Registry::new(vec![app], vec![account], Vec::new()))
 }
 
 /// A post on its way to X for the first time.

@@ -14,12 +14,13 @@ use tokio_util::task::TaskTracker;
 use super::accept::attachments;
 use super::outcome::{Case, Verdict};
 use super::plan::Plan;
-use super::rules::Rules;
 use crate::attachments::fetch::FetchError;
 use crate::attachments::vault::FileName;
 use crate::attachments::{Attachments, Kept, TakeError};
 use crate::domain::attachment::{AltText, Target, Unfit, UnfitCode, check_set};
 use crate::domain::command::{Action, AttachmentSource, Failure, FailureCode};
+use crate::domain::message::AttachmentKind;
+use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{Hold, Store, StoreError, Tx};
 
 /// Files fetched at a time.
@@ -34,7 +35,7 @@ const CHUNK: usize = 100;
 #[derive(Clone)]
 pub(super) struct Files {
     pub store: Store,
-    pub rules: Arc<Rules>,
+    pub rules: LiveRules,
     pub attachments: Attachments,
     pub at_work: AtWork,
 }
@@ -173,7 +174,7 @@ impl Files {
         taken: Result<Kept, TakeError>,
     ) -> Result<bool, StoreError> {
         let name = taken.as_ref().ok().map(|kept| kept.file.name.clone());
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         let noted = self
             .store
             .write(move |tx| note(tx, &rules, sequence, place, taken, at))
@@ -197,7 +198,7 @@ impl Files {
     }
 
     async fn complete(&self, sequence: u64) -> Result<(), StoreError> {
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         self.store
             .write(move |tx| complete(tx, &rules, sequence, at))
             .await
@@ -282,6 +283,13 @@ fn code_of(unfit: &Unfit) -> FailureCode {
 
 /// Whether files that are all there go together, and each with its description.
 pub(super) fn check(action: &Action, plan: &Plan) -> Result<(), Failure> {
+    let kept = plan.files.iter().filter_map(|file| file.kept.as_ref());
+    let kinds: Vec<_> = kept.map(|kept| kept.media.kind()).collect();
+    check_kinds(action, &kinds)
+}
+
+/// The same of what the files are.
+pub(super) fn check_kinds(action: &Action, kinds: &[AttachmentKind]) -> Result<(), Failure> {
     let name = action.name();
     let unsupported = |field: String, detail: String| Failure {
         code: FailureCode::MediaUnsupported,
@@ -292,9 +300,7 @@ pub(super) fn check(action: &Action, plan: &Plan) -> Result<(), Failure> {
         Action::SendDirectMessage(_) => Target::DirectMessage,
         _ => Target::Post,
     };
-    let kept = plan.files.iter().filter_map(|file| file.kept.as_ref());
-    let kinds: Vec<_> = kept.map(|kept| kept.media.kind()).collect();
-    check_set(target, &kinds).map_err(|unfit| Failure {
+    check_set(target, kinds).map_err(|unfit| Failure {
         code: code_of(&unfit),
         field: format!("{name}.attachments"),
         detail: unfit.to_string(),

@@ -5,11 +5,11 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::outcome::{Case, Verdict};
-use super::rules::Rules;
-use crate::domain::command::{Action, Command, FailureCode};
+use crate::domain::command::{Action, Command, Failure, FailureCode};
 use crate::domain::ids::{AccountId, CommandId};
 use crate::flow::person::{PersonError, Persons};
-use crate::store::{CommandState, Store, StoreError, Tx};
+use crate::flow::rules::Rules;
+use crate::store::{CommandRow, CommandState, Store, StoreError, Tx};
 
 /// Rows that one transaction changes: deliveries must not wait long behind it.
 const CHUNK: usize = 500;
@@ -125,29 +125,45 @@ pub(super) fn cancel(
     target: &CommandId,
     at: Timestamp,
 ) -> Result<Verdict, StoreError> {
-    const FIELD: &str = "cancel_command.target_command_id";
-    let Some(row) = tx.command_by_id(target)? else {
-        let detail = format!("There is no command {target}.");
-        return Ok(Verdict::failed(FailureCode::Invalid, FIELD, detail));
+    let row = match waiting(tx, target)? {
+        Ok(row) => row,
+        Err(failure) => {
+            let Failure {
+                code,
+                field,
+                detail,
+            } = failure;
+            return Ok(Verdict::failed(code, &field, detail));
+        }
     };
-    match row.waiting.state {
-        CommandState::Pending => {
-            let case = Case::read(row)?;
-            let cancelled = Verdict::failed(FailureCode::Cancelled, "", "It was taken back.");
-            case.finish(tx, rules, cancelled, at)?;
-            tx.touch_command(case.sequence())?;
-            Ok(Verdict::succeeded())
-        }
+    let case = Case::read(row)?;
+    let cancelled = Verdict::failed(FailureCode::Cancelled, "", "It was taken back.");
+    case.finish(tx, rules, cancelled, at)?;
+    tx.touch_command(case.sequence())?;
+    Ok(Verdict::succeeded())
+}
+
+/// The command to be taken back, or why it cannot be.
+pub(super) fn waiting(
+    tx: &Tx<'_>,
+    target: &CommandId,
+) -> Result<Result<CommandRow, Failure>, StoreError> {
+    let refuse = |detail| Failure {
+        code: FailureCode::Invalid,
+        field: "cancel_command.target_command_id".to_owned(),
+        detail,
+    };
+    let Some(row) = tx.command_by_id(target)? else {
+        return Ok(Err(refuse(format!("There is no command {target}."))));
+    };
+    Ok(match row.waiting.state {
+        CommandState::Pending => Ok(row),
         CommandState::Sending | CommandState::Uncertain => {
-            let detail = format!("The command {target} is on its way to X.");
-            Ok(Verdict::failed(FailureCode::Invalid, FIELD, detail))
+            Err(refuse(format!("The command {target} is on its way to X.")))
         }
-        CommandState::Succeeded | CommandState::Failed => {
-            let detail = format!(
-                "The command {target} has {} already.",
-                row.waiting.state.name()
-            );
-            Ok(Verdict::failed(FailureCode::Invalid, FIELD, detail))
-        }
-    }
+        state @ (CommandState::Succeeded | CommandState::Failed) => Err(refuse(format!(
+            "The command {target} has {} already.",
+            state.name()
+        ))),
+    })
 }

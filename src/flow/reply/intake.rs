@@ -1,18 +1,17 @@
 //! Commands from the broker into the ledger: a batch is one transaction.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::accept::{self, Accepted, Prepared};
-use super::rules::Rules;
 use super::{files, immediate};
 use crate::attachments::{Attachments, Kept, TakeError};
 use crate::broker::commands::{Reading, read};
 use crate::broker::delivery::{Delivery, Handler, Verdict};
 use crate::domain::command::{AttachmentSource, Command, InvalidCommand};
 use crate::flow::person::{PersonError, Persons};
+use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
 
@@ -20,7 +19,7 @@ use crate::telemetry::metrics;
 #[derive(Clone)]
 pub struct Intake {
     pub(super) store: Store,
-    pub(super) rules: Arc<Rules>,
+    pub(super) rules: LiveRules,
     pub(super) attachments: Attachments,
 }
 
@@ -64,7 +63,7 @@ impl Handler for Intake {
             }
         }
         let files: Vec<_> = ready.iter().map(Ready::files).collect();
-        let rules = Arc::clone(&self.rules);
+        let rules = self.rules.now();
         let taken = self
             .store
             .write(move |tx| {
@@ -152,7 +151,7 @@ impl Intake {
     /// transaction.
     async fn beforehand(&self, command: &Command, at: Timestamp) -> Result<Prepared, Wait> {
         let mut prepared = Prepared::default();
-        if accept::admit(&self.rules, command, at).is_ok() {
+        if accept::admit(&self.rules.now(), command, at).is_ok() {
             let persons = self.persons();
             prepared.done = immediate::beforehand(&self.store, &persons, command, at).await?;
         }
@@ -183,7 +182,7 @@ impl Intake {
 
     fn persons(&self) -> Persons {
         let vault = self.attachments.vault().clone();
-        Persons::new(self.store.clone(), Arc::clone(&self.rules), vault)
+        Persons::new(self.store.clone(), self.rules.clone(), vault)
     }
 
     async fn discard(&self, files: Vec<Kept>) {

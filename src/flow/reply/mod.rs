@@ -14,6 +14,7 @@
 
 mod accept;
 mod by_hand;
+mod check;
 mod compose;
 #[cfg(test)]
 mod errors;
@@ -26,16 +27,17 @@ mod plan;
 mod planner;
 mod retry;
 pub(crate) mod revoked;
-mod rules;
 mod scheduler;
 pub(crate) mod settle;
 mod step;
 mod windows;
 
 pub use by_hand::{cancel, release, retry};
+pub use check::{Checked, CheckedText, check};
+#[cfg(test)]
+pub(crate) use errors::rules as rules_of_tests;
 pub use immediate::republish;
 pub use intake::Intake;
 pub(crate) use outcome::command_ref;
-pub use rules::Rules;
 pub use scheduler::{Paused, Replies};
 pub(crate) use step::result_name;

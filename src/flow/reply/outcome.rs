@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use super::plan::Plan;
 use super::planner::Notice;
-use super::rules::{Rules, parse_conversation, recent};
 use crate::domain::command::{Action, Command, Failure, FailureCode};
 use crate::domain::event::{Conversation, Customer, Event, Payload};
 use crate::domain::ids::{AccountId, ConversationId};
@@ -15,6 +14,7 @@ use crate::domain::outcome::{
     CommandRef, Deferred, Failed, Outcome, OutcomeMessage, Succeeded, Upstream,
 };
 use crate::flow::ingest::append;
+use crate::flow::rules::{Rules, parse_conversation, recent};
 use crate::store::{CommandRow, CommandState, Lane, OutcomeRow, SendKind, StoreError, Told, Tx};
 
 /// A command of the ledger, read back.

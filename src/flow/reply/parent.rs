@@ -38,6 +38,21 @@ pub(super) fn post(tx: &Tx<'_>, account: AccountId, id: TweetId) -> Result<Paren
     })
 }
 
+/// `reply.permission` and its reason, as the core was told with the post; `None` where it was not
+/// published, or is no longer kept.
+pub(super) fn permission(
+    tx: &Tx<'_>,
+    account: AccountId,
+    id: TweetId,
+) -> Result<Option<(String, String)>, StoreError> {
+    let event = tx.post(account, id)?.and_then(|row| row.event);
+    let body = event.map(|event| body(tx, event)).transpose()?.flatten();
+    Ok(body.and_then(|body| {
+        let word = |name| Some(body.pointer(name)?.as_str()?.to_owned());
+        Some((word("/reply/permission")?, word("/reply/reason")?))
+    }))
+}
+
 fn body(tx: &Tx<'_>, event: EventId) -> Result<Option<serde_json::Value>, StoreError> {
     let row = tx.event(event)?;
     Ok(row.and_then(|row| serde_json::from_slice(&row.body).ok()))

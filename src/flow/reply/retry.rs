@@ -6,9 +6,9 @@ use super::by_hand::{has_own_files, refuse};
 use super::immediate;
 use super::outcome::{Case, Verdict};
 use super::plan::Plan;
-use super::rules::Rules;
 use crate::domain::command::{Command, Failure, FailureCode};
 use crate::domain::ids::CommandId;
+use crate::flow::rules::Rules;
 use crate::store::{
     CommandRow, CommandState, Hold, SendKind, SendRow, SendState, StoreError, Tx, Wait,
 };

@@ -5,12 +5,12 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::outcome::{Case, Verdict};
-use super::rules::Rules;
 use crate::domain::account::{Account, Sending};
 use crate::domain::command::FailureCode;
 use crate::domain::event::{AccountRef, Event, Payload};
 use crate::domain::ids::AccountId;
 use crate::flow::ingest::append;
+use crate::flow::rules::Rules;
 use crate::store::{AccountState, CommandState, Hold, StoreError, Tx};
 
 /// Held commands that are younger go by themselves once the hold ends; older ones wait for a person.
@@ -69,8 +69,28 @@ pub(super) fn note(
     }
 }
 
+/// An account was linked, for the first time or again, and `pair` is its new one, sealed: nothing
+/// that was learnt of its former credential holds.
+pub(in crate::flow) fn linked_again(
+    tx: &mut Tx<'_>,
+    account: &Account,
+    pair: Option<Vec<u8>>,
+) -> Result<(), StoreError> {
+    let state = AccountState {
+        credential: Some(fingerprint(account).to_vec()),
+        revoked_at: None,
+        tokens: pair,
+        ..tx.account_state(account.id)?
+    };
+    tx.put_account_state(account.id, &state)
+}
+
 /// Brings holds in line with the stop switches and credentials of now, at start and after a change.
-pub(super) fn review(tx: &mut Tx<'_>, rules: &Rules, at: Timestamp) -> Result<(), StoreError> {
+pub(in crate::flow) fn review(
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    at: Timestamp,
+) -> Result<(), StoreError> {
     for account in rules.registry.accounts() {
         let mut state = tx.account_state(account.id)?;
         let credential = fingerprint(account);
@@ -138,6 +158,9 @@ fn fingerprint(account: &Account) -> [u8; 32] {
     hash.update([0]);
     if let Some(seed) = &account.oauth2_refresh_token {
         hash.update(seed.expose_secret());
+    }
+    if let Some(linking) = account.linking {
+        hash.update(linking.at.as_millisecond().to_be_bytes());
     }
     hash.finalize().into()
 }

@@ -15,11 +15,11 @@ use super::intake::Intake;
 use super::outcome::{Case, tell};
 use super::planner::{Ended, Notice, Planner};
 use super::revoked;
-use super::rules::Rules;
 use super::step::{Stepper, recover_one};
 use crate::attachments::Attachments;
 use crate::domain::command::FailureCode;
 use crate::domain::ids::AccountId;
+use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{CommandState, SendKind, Store, StoreError, Tx, Waiting};
 use crate::telemetry::metrics;
 use crate::x::client::{Call, Client};
@@ -48,7 +48,7 @@ pub struct Paused {
 /// The way of commands to X.
 pub struct Replies {
     store: Store,
-    rules: Arc<Rules>,
+    rules: LiveRules,
     attachments: Attachments,
     stepper: Arc<Stepper>,
     planner: Planner,
@@ -84,13 +84,13 @@ impl Replies {
     /// When the store cannot be used.
     pub async fn new(
         store: Store,
-        rules: Arc<Rules>,
+        rules: LiveRules,
         client: Arc<Client>,
         attachments: Attachments,
     ) -> Result<Self, StoreError> {
         let stepper = Arc::new(Stepper {
             store: store.clone(),
-            rules: Arc::clone(&rules),
+            rules: rules.clone(),
             client,
             vault: attachments.vault().clone(),
         });
@@ -113,7 +113,7 @@ impl Replies {
     pub fn intake(&self) -> Intake {
         Intake {
             store: self.store.clone(),
-            rules: Arc::clone(&self.rules),
+            rules: self.rules.clone(),
             attachments: self.attachments.clone(),
         }
     }
@@ -126,14 +126,14 @@ impl Replies {
     fn files(&self) -> Files {
         Files {
             store: self.store.clone(),
-            rules: Arc::clone(&self.rules),
+            rules: self.rules.clone(),
             attachments: self.attachments.clone(),
             at_work: AtWork::default(),
         }
     }
 
     async fn recover(&mut self) -> Result<(), StoreError> {
-        let (rules, now) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, now) = (self.rules.now(), Timestamp::now());
         let (open, known, sends) = self
             .store
             .write(move |tx| {
@@ -168,7 +168,7 @@ impl Replies {
         counts: (u32, u32),
         now: Timestamp,
     ) {
-        let app = self.rules.app_name(Some(account)).to_owned();
+        let app = self.rules.now().app_name(Some(account)).to_owned();
         let calls: &[Call] = match kind {
             SendKind::Post => &[Call::CreatePost],
             SendKind::DirectMessage => &[
@@ -185,7 +185,7 @@ impl Replies {
     fn take_rows(&mut self, rows: Vec<Waiting>) {
         for row in rows {
             self.known = self.known.max(row.changed);
-            let app = self.rules.app_name(row.account).to_owned();
+            let app = self.rules.now().app_name(row.account).to_owned();
             self.planner.upsert(row, &app);
         }
     }
@@ -283,7 +283,7 @@ impl Replies {
         if due.is_empty() {
             return Ok(());
         }
-        let (rules, now) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, now) = (self.rules.now(), Timestamp::now());
         let rows = self
             .store
             .write(move |tx| {
@@ -304,7 +304,7 @@ impl Replies {
         let count = self.untold.len().min(CHUNK);
         let chunk: Vec<_> = self.untold.iter().take(count).cloned().collect();
         if !chunk.is_empty() {
-            let (rules, now) = (Arc::clone(&self.rules), Timestamp::now());
+            let (rules, now) = (self.rules.now(), Timestamp::now());
             self.store
                 .write(move |tx| tell(tx, &rules, &chunk, now))
                 .await?;

@@ -7,13 +7,13 @@ use super::plan::RefusedBefore;
 use super::planner::{Effect, Ended};
 use super::retry::look_call;
 use super::revoked;
-use super::rules::{Rules, parse_conversation};
 use crate::domain::command::{Action, Failure, FailureCode};
 use crate::domain::event::{DetectedBy, GoneBecause};
 use crate::domain::ids::{ConversationId, MessageNumber, Pair, TweetId};
 use crate::domain::outcome::Upstream;
 use crate::domain::text::weigh;
 use crate::flow::deletion::{self, Gone};
+use crate::flow::rules::{Rules, parse_conversation};
 use crate::store::{
     Case as CustomerCase, CommandState, Hold, PostRow, SendKind, SendRow, SendState, StoreError,
     Tx, Wait, Waiting,
@@ -212,6 +212,14 @@ fn remember(
             };
             tx.touch_case(&case, at)?;
         }
+    }
+    // What the customer writes next waits in no storm, also before X delivers this back.
+    if let (SendKind::Post, Some(customer), Some(thread)) = (
+        send.kind,
+        customer,
+        parse_conversation(case.plan.conversation.as_ref()),
+    ) {
+        tx.note_answered(account, &thread, customer, at)?;
     }
     let id = message.as_post();
     if send.kind != SendKind::Post || tx.post(account, id)?.is_some() {

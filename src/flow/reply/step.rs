@@ -9,15 +9,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::accept::{attachments, needs_files};
 use super::outcome::{Case, Verdict};
 use super::planner::{Effect, Ended};
-use super::rules::Rules;
 use super::settle::{self, Looked, Settled};
 use crate::attachments::vault::{Vault, VaultError};
 use crate::domain::attachment::{MediaCategory, Target};
 use crate::domain::command::{Action, AttachmentSource, FailureCode, Recipient};
-use crate::domain::ids::{AccountId, ConversationId, MediaId, MessageId, MessageNumber, TweetId};
+use crate::domain::ids::{ConversationId, MediaId, MessageId, MessageNumber, TweetId};
 use crate::domain::money::Usd;
 use crate::flow::reads;
 use crate::flow::reconcile::{self, Found};
+use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait};
 use crate::telemetry::metrics;
 use crate::x::client::{
@@ -37,7 +37,7 @@ const DISK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 /// Takes steps.
 pub(super) struct Stepper {
     pub store: Store,
-    pub rules: Arc<Rules>,
+    pub rules: LiveRules,
     pub client: Arc<Client>,
     pub vault: Vault,
 }
@@ -70,7 +70,7 @@ impl Stepper {
         loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(10));
-            let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+            let (rules, at) = (self.rules.now(), Timestamp::now());
             let recovered = self.store.write(move |tx| {
                 recover_one(tx, &rules, sequence, at)?;
                 Settled::read(tx, sequence, Effect::None, None)
@@ -97,17 +97,11 @@ impl Stepper {
     }
 
     async fn begin(&self, sequence: u64, uploaded: bool) -> Result<Next, StoreError> {
-        let rules = Arc::clone(&self.rules);
+        let rules = self.rules.now();
         let at = Timestamp::now();
         self.store
             .write(move |tx| begin(tx, &rules, sequence, uploaded, at))
             .await
-    }
-
-    fn auth(&self, account: Option<AccountId>) -> Option<Auth<'_>> {
-        let account = self.rules.registry.account(account?.0)?;
-        let app = self.rules.registry.app_of(account)?;
-        Some(Auth::Account { app, account })
     }
 
     async fn send(
@@ -116,12 +110,13 @@ impl Stepper {
         send: SendRow,
         media: &[MediaId],
     ) -> Result<(Option<Limits>, Settled), StoreError> {
-        let reply = match self.auth(case.row.waiting.account) {
+        let rules = self.rules.now();
+        let reply = match rules.auth(case.row.waiting.account) {
             Some(auth) => self.call(auth, case, &send, media).await,
             None => unlinked(),
         };
         metrics::count_call(settle::write_call(case).name(), result_name(&reply.result));
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         let (sequence, part, result) = (case.sequence(), send.part, reply.result);
         let settled = self
             .store
@@ -182,7 +177,8 @@ impl Stepper {
     }
 
     async fn change(&self, case: &Case) -> Result<(Option<Limits>, Settled), StoreError> {
-        let reply = match (self.auth(case.row.waiting.account), &case.command.action) {
+        let rules = self.rules.now();
+        let reply = match (rules.auth(case.row.waiting.account), &case.command.action) {
             (Some(auth), Action::HideReply { message_id, hidden }) => {
                 let reply = self.client.hide_reply(auth, *message_id, *hidden).await;
                 Answer::from(reply, drop)
@@ -200,7 +196,7 @@ impl Stepper {
             _ => unlinked(),
         };
         metrics::count_call(settle::write_call(case).name(), result_name(&reply.result));
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         let (sequence, result) = (case.sequence(), reply.result);
         let settled = self
             .store
@@ -219,7 +215,7 @@ impl Stepper {
             seen = self.seen(case, &send, LOOK_AT_MORE).await;
         }
         metrics::count_call(seen.call, result_name(&seen.messages));
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         let limits = seen.limits;
         let settled = self
             .store
@@ -234,7 +230,8 @@ impl Stepper {
 
     /// The newest of the account's own messages where the send went.
     async fn seen(&self, case: &Case, send: &SendRow, most: u32) -> Seen {
-        let Some(auth) = self.auth(case.row.waiting.account) else {
+        let rules = self.rules.now();
+        let Some(auth) = rules.auth(case.row.waiting.account) else {
             return Seen::nothing();
         };
         let from = send
@@ -286,7 +283,7 @@ impl Stepper {
             },
             Err(Trouble::Call(error, place)) => {
                 let effect = settle::effect_of::<()>(&Err(error.clone()));
-                let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+                let (rules, at) = (self.rules.now(), Timestamp::now());
                 let sequence = case.sequence();
                 let settled = self
                     .store
@@ -316,7 +313,7 @@ impl Stepper {
             return Ok(());
         };
         let (sequence, at) = (case.sequence(), Timestamp::now());
-        let amount = self.rules.prices.calls.media_metadata.times(count);
+        let amount = self.rules.now().prices.calls.media_metadata.times(count);
         self.store
             .write(move |tx| {
                 tx.add_command_cost(sequence, amount)?;
@@ -327,7 +324,8 @@ impl Stepper {
 
     /// Files of one message, uploaded and described; counts the descriptions.
     async fn upload(&self, case: &Case, described: &mut u64) -> Result<Vec<MediaId>, Trouble> {
-        let auth = self.auth(case.row.waiting.account);
+        let rules = self.rules.now();
+        let auth = rules.auth(case.row.waiting.account);
         let unlinked = CallError::NotSent {
             reason: NotSent::NoCredential("the account is not linked"),
         };
@@ -370,7 +368,7 @@ impl Stepper {
         error: VaultError,
     ) -> Result<(Option<Limits>, Settled), StoreError> {
         tracing::warn!(%error, command.id = %case.row.id, "a kept attachment cannot be used");
-        let (rules, at) = (Arc::clone(&self.rules), Timestamp::now());
+        let (rules, at) = (self.rules.now(), Timestamp::now());
         let settled = self
             .store
             .write(move |tx| {

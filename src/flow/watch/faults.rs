@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::board::{Board, Subject, Trouble};
+use super::silence::Silence;
 use crate::broker::inbox::InboxState;
-use crate::domain::account::Account;
+use crate::domain::account::{Account, App};
 use crate::domain::command::FailureCode;
-use crate::domain::event::Fault;
-use crate::domain::ids::AccountId;
+use crate::domain::event::{Effect, Fault};
 use crate::domain::money::Usd;
 use crate::flow::reply::Paused;
 
@@ -25,8 +26,6 @@ pub(super) struct Faults {
     missing: BTreeMap<String, Timestamp>,
     unrouted_since: Option<Timestamp>,
     unrouted: Vec<(String, u64)>,
-    /// Since when one account has a fault.
-    of_accounts: BTreeMap<(AccountId, &'static str), Fault>,
 }
 
 /// What is known of one account.
@@ -36,7 +35,19 @@ pub(super) struct Standing<'a> {
     pub revoked_at: Option<Timestamp>,
     /// What X has charged this month.
     pub spent: Usd,
+    pub silence: Option<Silence>,
 }
+
+/// What [`observe_account`] looks for.
+const OF_ACCOUNTS: [&str; 5] = [
+    "TOKEN_REVOKED",
+    "BUDGET_USED",
+    "BUDGET_LOW",
+    "CREDENTIAL_MISSING",
+    "SILENT",
+];
+/// What [`observe_apps`] looks for.
+const OF_APPS: [&str; 2] = ["CREDITS_DEPLETED", "X_UNAVAILABLE"];
 
 /// Shares of a budget, in percent, at which it is a fault.
 const LOW: u64 = 80;
@@ -63,40 +74,8 @@ impl Faults {
         };
     }
 
-    /// What is wrong with one account's way to X.
-    pub(super) fn observe_account(
-        &mut self,
-        standing: &Standing<'_>,
-        paused: &[Paused],
-        now: Timestamp,
-    ) {
-        let account = standing.account;
-        let paused = paused.iter().find(|it| it.app == account.app);
-        let found = [
-            standing.revoked_at.map(|at| revoked(account, at)),
-            paused.map(|paused| app_paused(paused, now)),
-            over_budget(standing, now),
-        ];
-        let found: Vec<_> = found.into_iter().flatten().collect();
-        self.of_accounts.retain(|(of, code), _| {
-            *of != account.id || found.iter().any(|fault| fault.code == *code)
-        });
-        for fault in found {
-            let known = self.of_accounts.entry((account.id, fault.code));
-            known.or_insert(fault);
-        }
-    }
-
-    /// What is wrong now for an account; the same list as long as nothing changes.
-    pub(super) fn of(&self, account: AccountId, now: Timestamp) -> Vec<Fault> {
-        let own = self.of_accounts.iter();
-        let own = own.filter(|((of, _), _)| *of == account);
-        let own = own.map(|(_, fault)| fault.clone());
-        self.list(now).into_iter().chain(own).collect()
-    }
-
     /// What is wrong now for every account.
-    fn list(&self, now: Timestamp) -> Vec<Fault> {
+    pub(super) fn list(&self, now: Timestamp) -> Vec<Fault> {
         let lasting = |since: Timestamp, least| now.duration_since(since) >= least;
         let missing = self.missing.iter();
         let missing = missing.filter(|(_, since)| lasting(**since, MISSING_AFTER));
@@ -113,6 +92,7 @@ impl Faults {
         let keys: Vec<_> = self.unrouted.iter().map(|(key, _)| key.as_str()).collect();
         Fault {
             code: "EVENTS_UNROUTED",
+            effect: Effect::Nothing,
             since,
             sentence: format!(
                 "Events wait because no queue is bound for them: {}.",
@@ -123,6 +103,28 @@ impl Faults {
                 .to_owned(),
             fix_url: String::new(),
         }
+    }
+}
+
+/// Tells the board what is wrong with one account's way to X.
+pub(super) fn observe_account(board: &Board, standing: &Standing<'_>, now: Timestamp) {
+    let account = standing.account;
+    let found = [
+        standing.revoked_at.map(|at| revoked(account, at)),
+        (!account.has_credential()).then(|| no_credential(account)),
+        over_budget(standing),
+        standing.silence.map(|silence| silent(account, silence)),
+    ];
+    let subject = Subject::Account(account.id);
+    board.set(&subject, &OF_ACCOUNTS, found.into_iter().flatten(), now);
+}
+
+/// Tells the board which apps X takes no calls of.
+pub(super) fn observe_apps(board: &Board, apps: &[App], paused: &[Paused], now: Timestamp) {
+    for app in apps {
+        let paused = paused.iter().find(|it| it.app == app.name);
+        let subject = Subject::App(app.name.clone());
+        board.set(&subject, &OF_APPS, paused.map(app_paused), now);
     }
 }
 
@@ -137,6 +139,7 @@ fn keep(times: &mut BTreeMap<String, Timestamp>, queue: &str, holds: bool, now: 
 fn missing_inbox(queue: &str, since: Timestamp) -> Fault {
     Fault {
         code: "INBOX_MISSING",
+        effect: Effect::Nothing,
         since,
         sentence: format!("The inbox {queue} does not exist at the broker."),
         fix: "Declare the queue, or take it out of broker.inboxes.".to_owned(),
@@ -147,6 +150,7 @@ fn missing_inbox(queue: &str, since: Timestamp) -> Fault {
 fn unread_inbox(queue: &str, since: Timestamp) -> Fault {
     Fault {
         code: "INBOX_UNREAD",
+        effect: Effect::Nothing,
         since,
         sentence: format!("Nobody has read the inbox {queue} for five minutes or more."),
         fix: "Start the consumer of the helpdesk core, and see its log.".to_owned(),
@@ -154,10 +158,11 @@ fn unread_inbox(queue: &str, since: Timestamp) -> Fault {
     }
 }
 
-fn revoked(account: &Account, since: Timestamp) -> Fault {
-    Fault {
+fn revoked(account: &Account, since: Timestamp) -> Trouble {
+    Trouble {
         code: "TOKEN_REVOKED",
-        since,
+        effect: Effect::StopsBoth,
+        since: Some(since),
         sentence: format!(
             "X no longer accepts the credential of @{}.",
             account.username
@@ -167,23 +172,60 @@ fn revoked(account: &Account, since: Timestamp) -> Fault {
     }
 }
 
-fn app_paused(paused: &Paused, since: Timestamp) -> Fault {
+fn no_credential(account: &Account) -> Trouble {
+    Trouble {
+        code: "CREDENTIAL_MISSING",
+        effect: Effect::StopsSending,
+        since: None,
+        sentence: format!(
+            "@{} is declared without a credential: nothing can be sent for it.",
+            account.username
+        ),
+        fix: "Give it access_token and access_token_secret, or an oauth2_refresh_token; or take \
+              it out of the configuration and link it in the console."
+            .to_owned(),
+        fix_url: String::new(),
+    }
+}
+
+fn silent(account: &Account, silence: Silence) -> Trouble {
+    Trouble {
+        code: "SILENT",
+        effect: Effect::Nothing,
+        since: None,
+        sentence: format!(
+            "X has delivered nothing for @{} for {} hours; in the two weeks before that it was never \
+             quiet for longer than {}.",
+            account.username, silence.hours, silence.usual
+        ),
+        fix: "Write to the account from another one. If nothing arrives, validate the app's \
+              webhook and see its subscriptions."
+            .to_owned(),
+        fix_url: String::new(),
+    }
+}
+
+fn app_paused(paused: &Paused) -> Trouble {
     let app = &paused.app;
-    let (code, sentence, fix) = match paused.code {
+    let (code, effect, sentence, fix) = match paused.code {
         FailureCode::CreditsDepleted => (
             "CREDITS_DEPLETED",
+            // What X's webhooks do meanwhile is not documented: expect silence.
+            Effect::StopsBoth,
             format!("The credits of the app {app} at X are used up; its calls wait."),
             "Top up the credits in X's developer console. Calls are tried again by themselves.",
         ),
         _ => (
             "X_UNAVAILABLE",
+            Effect::StopsSending,
             format!("X does not answer the app {app}, or with faults of its own; its calls wait."),
             "See X's status page and the network. Calls are tried again by themselves.",
         ),
     };
-    Fault {
+    Trouble {
         code,
-        since,
+        effect,
+        since: None,
         sentence,
         fix: fix.to_owned(),
         fix_url: String::new(),
@@ -191,7 +233,7 @@ fn app_paused(paused: &Paused, since: Timestamp) -> Fault {
 }
 
 /// At 80 % a warning; at 100 % optional reads stop, replies never.
-fn over_budget(standing: &Standing<'_>, since: Timestamp) -> Option<Fault> {
+fn over_budget(standing: &Standing<'_>) -> Option<Trouble> {
     let account = standing.account;
     let budget = account.monthly_budget?;
     let spent = standing.spent;
@@ -207,9 +249,10 @@ fn over_budget(standing: &Standing<'_>, since: Timestamp) -> Option<Fault> {
         ),
         (false, false) => return None,
     };
-    Some(Fault {
+    Some(Trouble {
         code,
-        since,
+        effect: Effect::Nothing,
+        since: None,
         sentence: format!(
             "@{} has cost {} % or more of its budget of {budget} USD for this month.",
             account.username,

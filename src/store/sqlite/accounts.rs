@@ -1,6 +1,9 @@
 //! What was learnt of our accounts, and what X has charged for them.
 
-use jiff::Timestamp;
+use std::ops::RangeInclusive;
+
+use jiff::civil::Date;
+use jiff::{Span, Timestamp};
 use rusqlite::params;
 
 use super::tx::{Tx, millis, number, stored, timestamp};
@@ -31,6 +34,29 @@ pub struct Cost {
     pub amount: Usd,
 }
 
+/// What X charged for one kind of thing on one UTC day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayCost {
+    pub day: Date,
+    pub cost: Cost,
+}
+
+/// The day that stands for a number of days since 1970; `None` outside of jiff's years.
+fn date(day: i64) -> Option<Date> {
+    let since = Span::new().try_days(day).ok()?;
+    date_of_1970().checked_add(since).ok()
+}
+
+fn day_of(date: Date) -> i64 {
+    date_of_1970()
+        .until(date)
+        .map_or(0, |span| span.get_days().into())
+}
+
+fn date_of_1970() -> Date {
+    Date::constant(1970, 1, 1)
+}
+
 /// UTC days since 1970, by which X counts.
 fn day(at: Timestamp) -> i64 {
     at.as_second().div_euclid(24 * 3600)
@@ -56,6 +82,25 @@ impl Tx<'_> {
             },
         )?;
         Ok(known.unwrap_or_default())
+    }
+
+    /// How long the posts of accounts may be, where X has told: weighted characters.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn post_limits(&self) -> Result<Vec<(AccountId, u32)>, StoreError> {
+        self.rows(
+            "SELECT account, post_limit FROM account_states
+             WHERE account <> 0 AND post_limit IS NOT NULL",
+            [],
+            |row| {
+                let account = UserId::from_number(number(row.get(0)?));
+                Ok((
+                    AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?),
+                    row.get(1)?,
+                ))
+            },
+        )
     }
 
     /// Stores what is known of an account, in place of what was.
@@ -127,6 +172,39 @@ impl Tx<'_> {
                     kind: row.get(1)?,
                     count: number(row.get(2)?),
                     amount: Usd::from_micros(number(row.get(3)?)),
+                })
+            },
+        )
+    }
+
+    /// What X has charged on these UTC days, of one account where given; by day, account and kind.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn costs_of(
+        &self,
+        account: Option<AccountId>,
+        days: RangeInclusive<Date>,
+    ) -> Result<Vec<DayCost>, StoreError> {
+        self.rows(
+            "SELECT account, day, kind, count, micros FROM costs
+             WHERE day BETWEEN ?1 AND ?2 AND (?3 IS NULL OR account = ?3)
+             ORDER BY day, account, kind",
+            params![
+                day_of(*days.start()),
+                day_of(*days.end()),
+                account.map(|account| stored(account.0.get()))
+            ],
+            |row| {
+                let account = UserId::from_number(number(row.get(0)?));
+                Ok(DayCost {
+                    day: date(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?,
+                    cost: Cost {
+                        account: AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?),
+                        kind: row.get(2)?,
+                        count: number(row.get(3)?),
+                        amount: Usd::from_micros(number(row.get(4)?)),
+                    },
                 })
             },
         )

@@ -100,6 +100,29 @@ pub struct RepublishChunk {
     pub last: Option<u64>,
 }
 
+/// Which events are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Those after this sequence.
+    pub after: u64,
+    /// Of this type.
+    pub event_type: Option<String>,
+    pub account: Option<AccountId>,
+}
+
+/// A part of the events looked for.
+#[derive(Clone, Debug, Default)]
+pub struct EventPage {
+    pub rows: Vec<JournalRow>,
+    /// The sequence to go on after; `None`: there is nothing more.
+    pub next: Option<u64>,
+}
+
+/// Rows that one look goes through, wanted or not: readers take turns.
+const SCANNED: u64 = 20_000;
+/// Bodies of one look, bytes; the last may exceed it.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 const COLUMNS: &str = "journal.sequence, journal.id, type, journal.routing_key, correlation_id, \
                        subject, time, journal.at, mandatory, body";
 
@@ -277,6 +300,53 @@ impl Tx<'_> {
             }
         }
         Ok(window)
+    }
+
+    /// Events after a sequence, oldest first: at most `limit`, about 4 MiB of bodies, and no more
+    /// than a look through 20,000 events finds, so that a part may be empty and have a next one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn journal_page(&self, query: &EventQuery, limit: usize) -> Result<EventPage, StoreError> {
+        let of_account = query.account.map(|account| format!("%.{account}"));
+        let wanted: Vec<u64> = self.rows(
+            "SELECT sequence FROM (
+               SELECT sequence, type, routing_key FROM journal
+               WHERE sequence > ?1 ORDER BY sequence LIMIT ?2)
+             WHERE (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR routing_key LIKE ?4)
+             ORDER BY sequence LIMIT ?5",
+            params![
+                stored(query.after),
+                stored(SCANNED),
+                query.event_type,
+                of_account,
+                stored(limit as u64 + 1)
+            ],
+            |row| Ok(number(row.get(0)?)),
+        )?;
+        let sql = format!("SELECT {COLUMNS} FROM journal WHERE sequence = ?1");
+        let (mut page, mut bytes) = (EventPage::default(), 0);
+        for sequence in &wanted {
+            if page.rows.len() == limit || bytes > PAGE_BYTES {
+                page.next = page.rows.last().map(|row| row.sequence);
+                return Ok(page);
+            }
+            let row = self.row(&sql, [stored(*sequence)], read_row)?;
+            bytes += row.as_ref().map_or(0, |row| row.body.len());
+            page.rows.extend(row);
+        }
+        page.next = self.end_of_scan(query.after)?;
+        Ok(page)
+    }
+
+    /// Where a look through the journal stopped; `None`: at its end.
+    fn end_of_scan(&self, after: u64) -> Result<Option<u64>, StoreError> {
+        let last = self.row(
+            "SELECT sequence FROM journal WHERE sequence > ?1 ORDER BY sequence LIMIT 1 OFFSET ?2",
+            params![stored(after), stored(SCANNED - 1)],
+            |row| row.get(0),
+        )?;
+        Ok(last.map(number))
     }
 
     /// The last sequence up to which every row is confirmed or in a lane.

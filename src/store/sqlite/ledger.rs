@@ -87,14 +87,28 @@ impl CommandState {
     }
 }
 
-/// Which commands to list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which commands to list, by where they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CommandFilter {
+    #[default]
     All,
     /// Those in this state, held ones too.
     In(CommandState),
     /// Those that something or somebody has to let go on.
     Held,
+}
+
+/// Which commands are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandQuery {
+    pub filter: CommandFilter,
+    pub account: Option<AccountId>,
+    /// By its id.
+    pub conversation: Option<String>,
+    /// `send_post`, ...
+    pub name: Option<String>,
+    /// Those that came before the one with this sequence.
+    pub before: Option<u64>,
 }
 
 /// A command to accept.
@@ -294,19 +308,45 @@ impl Tx<'_> {
         filter: CommandFilter,
         limit: usize,
     ) -> Result<Vec<CommandRow>, StoreError> {
-        let state = match filter {
+        let query = CommandQuery {
+            filter,
+            ..CommandQuery::default()
+        };
+        self.commands_page(&query, limit)
+    }
+
+    /// The same of those that a query looks for.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn commands_page(
+        &self,
+        query: &CommandQuery,
+        limit: usize,
+    ) -> Result<Vec<CommandRow>, StoreError> {
+        let state = match query.filter {
             CommandFilter::In(state) => Some(state),
             CommandFilter::All | CommandFilter::Held => None,
         };
         let sql = format!(
             "SELECT {WAITING}, {COMMAND} FROM commands
              WHERE (?1 IS NULL OR state = ?1) AND (NOT ?2 OR (finished_at IS NULL AND hold <> ''))
-             ORDER BY sequence DESC LIMIT ?3"
+               AND (?3 IS NULL OR account = ?3) AND (?4 IS NULL OR conversation = ?4)
+               AND (?5 IS NULL OR name = ?5) AND (?6 IS NULL OR sequence < ?6)
+             ORDER BY sequence DESC LIMIT ?7"
         );
-        let held = filter == CommandFilter::Held;
+        let held = query.filter == CommandFilter::Held;
         self.rows(
             &sql,
-            params![state, held, stored(limit as u64)],
+            params![
+                state,
+                held,
+                query.account.map(|id| stored(id.0.get())),
+                query.conversation,
+                query.name,
+                query.before.map(stored),
+                stored(limit as u64)
+            ],
             read_command,
         )
     }

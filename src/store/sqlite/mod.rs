@@ -1,6 +1,8 @@
 //! The embedded store: one file, one writer, readers beside it.
 
+pub(super) mod access;
 pub(super) mod accounts;
+pub(super) mod audit;
 pub(super) mod cases;
 pub(super) mod echoes;
 pub(super) mod gaps;
@@ -8,9 +10,13 @@ pub(super) mod journal;
 pub(super) mod ledger;
 pub(super) mod persons;
 pub(super) mod quarantine;
+pub(super) mod registry;
 mod schema;
 pub(super) mod sends;
+pub(super) mod sightings;
+pub(super) mod storms;
 pub(super) mod threads;
+pub(super) mod traffic;
 pub(super) mod tx;
 mod writer;
 

@@ -48,6 +48,8 @@ pub struct SeenOf {
 pub enum Deliveries {
     Quarantine,
     Echoes,
+    /// Messages that a storm holds back.
+    Held,
 }
 
 /// A kept delivery.
@@ -82,12 +84,13 @@ pub struct Proof {
 
 impl Deliveries {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Quarantine, Self::Echoes];
+    pub const ALL: [Self; 3] = [Self::Quarantine, Self::Echoes, Self::Held];
 
     fn table(self) -> &'static str {
         match self {
             Self::Quarantine => "quarantine",
             Self::Echoes => "echoes",
+            Self::Held => "held",
         }
     }
 }
@@ -478,7 +481,69 @@ impl Tx<'_> {
         match kept {
             Deliveries::Quarantine => self.release_quarantined(id),
             Deliveries::Echoes => self.release_echo(id),
+            Deliveries::Held => self.release_held(id),
         }
+    }
+
+    /// What is remembered of messages nobody wanted, among the next `limit` after `after`, that names
+    /// this id; each under its sequence.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn sightings_naming(
+        &self,
+        digits: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Page<Delivery>, StoreError> {
+        let looked = self.rows(
+            "SELECT sequence, body FROM sightings WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+            [stored(after), stored(limit as u64)],
+            |row| {
+                let id = number(row.get(0)?);
+                let body: Vec<u8> = row.get(1)?;
+                let names = names_id(&body, digits);
+                Ok((id, names.then_some(Delivery { id, body })))
+            },
+        )?;
+        Ok(page(looked, limit))
+    }
+
+    /// Forgets what is remembered of a message nobody wanted.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn forget_sighting(&self, sequence: u64) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM sightings WHERE sequence = ?1",
+            [stored(sequence)],
+        )
+        .map(drop)
+    }
+
+    /// Puts another body in the place of a kept delivery's.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn replace_delivery(
+        &self,
+        kept: Deliveries,
+        id: u64,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        let sql = format!("UPDATE {} SET body = ?2 WHERE id = ?1", kept.table());
+        self.execute(&sql, params![stored(id), body]).map(drop)
+    }
+
+    /// The number of the newest line of the proof; 0: there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn newest_proof(&self) -> Result<u64, StoreError> {
+        let newest = self.row("SELECT max(id) FROM erasures", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })?;
+        Ok(number(newest.flatten().unwrap_or(0)))
     }
 
     /// Has something go once it may, but not before `not_before`. `hash` takes the place of an

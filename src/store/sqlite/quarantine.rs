@@ -69,6 +69,27 @@ pub struct Quarantined {
     pub body: Vec<u8>,
 }
 
+/// A kept delivery without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptDelivery {
+    pub id: u64,
+    pub at: Timestamp,
+    pub app: String,
+    pub reason: String,
+    pub detail: String,
+    /// The account it waits for.
+    pub account: Option<AccountId>,
+    /// Of the body.
+    pub bytes: u64,
+    /// It was asked to be tried again.
+    pub retry: bool,
+}
+
+fn account(stored: Option<i64>) -> Option<AccountId> {
+    let id = stored.and_then(|id| UserId::from_number(number(id)));
+    id.map(AccountId)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
     Ok(Quarantined {
         id: number(row.get(0)?),
@@ -76,10 +97,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
         app: row.get(2)?,
         reason: row.get(3)?,
         detail: row.get(4)?,
-        account: row
-            .get::<_, Option<i64>>(5)?
-            .and_then(|id| UserId::from_number(number(id)))
-            .map(AccountId),
+        account: account(row.get(5)?),
         body: row.get(6)?,
     })
 }
@@ -121,6 +139,34 @@ impl Tx<'_> {
     pub fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM quarantine WHERE id > ?1 ORDER BY id LIMIT ?2");
         self.rows(&sql, [stored(after), stored(limit as u64)], read)
+    }
+
+    /// The same without their bodies.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn quarantine_page(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<KeptDelivery>, StoreError> {
+        self.rows(
+            "SELECT id, at, app, reason, detail, account, length(body), retry FROM quarantine
+             WHERE id > ?1 ORDER BY id LIMIT ?2",
+            [stored(after), stored(limit as u64)],
+            |row| {
+                Ok(KeptDelivery {
+                    id: number(row.get(0)?),
+                    at: timestamp(row.get(1)?),
+                    app: row.get(2)?,
+                    reason: row.get(3)?,
+                    detail: row.get(4)?,
+                    account: account(row.get(5)?),
+                    bytes: number(row.get(6)?),
+                    retry: row.get(7)?,
+                })
+            },
+        )
     }
 
     /// One kept delivery.

@@ -1,5 +1,7 @@
 //! The endpoints of X that the service calls. Each has rate windows of its own.
 
+use super::auth::Context;
+
 /// One endpoint; also what [`super::Reply`] says it is the answer of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
@@ -23,6 +25,45 @@ pub enum Call {
     MediaFinalize,
     MediaStatus,
     MediaMetadata,
+    RegisterWebhook,
+    Webhooks,
+    ValidateWebhook,
+    DeleteWebhook,
+    ReplayWebhook,
+    SubscribeAccount,
+    AccountSubscription,
+    AccountSubscribers,
+    UnsubscribeAccount,
+    AccountSubscriptionCount,
+    V1RegisterWebhook,
+    V1Webhooks,
+    V1ValidateWebhook,
+    V1DeleteWebhook,
+    V1SubscribeAccount,
+    V1AccountSubscription,
+    V1AccountSubscribers,
+    V1UnsubscribeAccount,
+    V1AccountSubscriptionCount,
+    SubscribeActivity,
+    ActivitySubscriptions,
+    UpdateActivitySubscription,
+    DeleteActivitySubscriptions,
+    AppBearer,
+    RequestToken,
+    AccessToken,
+    InvalidateToken,
+    ExchangeCode,
+    RevokeToken,
+    Mentions,
+    DirectMessageEvents,
+    StreamConnect,
+    StreamRules,
+    ChangeStreamRules,
+    CreateComplianceJob,
+    ComplianceJob,
+    ComplianceJobs,
+    DirectMessageMedia,
+    Usage,
 }
 
 /// How many calls X allows before its headers say more; `None` where X names no limit.
@@ -39,7 +80,7 @@ pub struct StartingLimits {
 
 impl Call {
     /// Every endpoint, for tables of windows.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 59] = [
         Self::CreatePost,
         Self::DeletePost,
         Self::HideReply,
@@ -60,6 +101,45 @@ impl Call {
         Self::MediaFinalize,
         Self::MediaStatus,
         Self::MediaMetadata,
+        Self::RegisterWebhook,
+        Self::Webhooks,
+        Self::ValidateWebhook,
+        Self::DeleteWebhook,
+        Self::ReplayWebhook,
+        Self::SubscribeAccount,
+        Self::AccountSubscription,
+        Self::AccountSubscribers,
+        Self::UnsubscribeAccount,
+        Self::AccountSubscriptionCount,
+        Self::V1RegisterWebhook,
+        Self::V1Webhooks,
+        Self::V1ValidateWebhook,
+        Self::V1DeleteWebhook,
+        Self::V1SubscribeAccount,
+        Self::V1AccountSubscription,
+        Self::V1AccountSubscribers,
+        Self::V1UnsubscribeAccount,
+        Self::V1AccountSubscriptionCount,
+        Self::SubscribeActivity,
+        Self::ActivitySubscriptions,
+        Self::UpdateActivitySubscription,
+        Self::DeleteActivitySubscriptions,
+        Self::AppBearer,
+        Self::RequestToken,
+        Self::AccessToken,
+        Self::InvalidateToken,
+        Self::ExchangeCode,
+        Self::RevokeToken,
+        Self::Mentions,
+        Self::DirectMessageEvents,
+        Self::StreamConnect,
+        Self::StreamRules,
+        Self::ChangeStreamRules,
+        Self::CreateComplianceJob,
+        Self::ComplianceJob,
+        Self::ComplianceJobs,
+        Self::DirectMessageMedia,
+        Self::Usage,
     ];
 
     /// As in logs and metrics.
@@ -85,6 +165,45 @@ impl Call {
             Self::MediaFinalize => "media_finalize",
             Self::MediaStatus => "media_status",
             Self::MediaMetadata => "media_metadata",
+            Self::RegisterWebhook => "register_webhook",
+            Self::Webhooks => "webhooks",
+            Self::ValidateWebhook => "validate_webhook",
+            Self::DeleteWebhook => "delete_webhook",
+            Self::ReplayWebhook => "replay_webhook",
+            Self::SubscribeAccount => "subscribe_account",
+            Self::AccountSubscription => "account_subscription",
+            Self::AccountSubscribers => "account_subscribers",
+            Self::UnsubscribeAccount => "unsubscribe_account",
+            Self::AccountSubscriptionCount => "account_subscription_count",
+            Self::V1RegisterWebhook => "v1_register_webhook",
+            Self::V1Webhooks => "v1_webhooks",
+            Self::V1ValidateWebhook => "v1_validate_webhook",
+            Self::V1DeleteWebhook => "v1_delete_webhook",
+            Self::V1SubscribeAccount => "v1_subscribe_account",
+            Self::V1AccountSubscription => "v1_account_subscription",
+            Self::V1AccountSubscribers => "v1_account_subscribers",
+            Self::V1UnsubscribeAccount => "v1_unsubscribe_account",
+            Self::V1AccountSubscriptionCount => "v1_account_subscription_count",
+            Self::SubscribeActivity => "subscribe_activity",
+            Self::ActivitySubscriptions => "activity_subscriptions",
+            Self::UpdateActivitySubscription => "update_activity_subscription",
+            Self::DeleteActivitySubscriptions => "delete_activity_subscriptions",
+            Self::AppBearer => "app_bearer",
+            Self::RequestToken => "request_token",
+            Self::AccessToken => "access_token",
+            Self::InvalidateToken => "invalidate_token",
+            Self::ExchangeCode => "exchange_code",
+            Self::RevokeToken => "revoke_token",
+            Self::Mentions => "mentions",
+            Self::DirectMessageEvents => "direct_message_events",
+            Self::StreamConnect => "stream_connect",
+            Self::StreamRules => "stream_rules",
+            Self::ChangeStreamRules => "change_stream_rules",
+            Self::CreateComplianceJob => "create_compliance_job",
+            Self::ComplianceJob => "compliance_job",
+            Self::ComplianceJobs => "compliance_jobs",
+            Self::DirectMessageMedia => "direct_message_media",
+            Self::Usage => "usage",
         }
     }
 
@@ -111,21 +230,142 @@ impl Call {
             Self::MediaInitialize | Self::MediaAppend | Self::MediaFinalize => {
                 user(1_875).a_day(None, Some(180_000))
             }
+            Self::RegisterWebhook
+            | Self::Webhooks
+            | Self::ValidateWebhook
+            | Self::DeleteWebhook => app(450),
+            Self::ReplayWebhook => app(100),
+            // The figures of v1.1 are those of the last full text of its enterprise page.
+            Self::V1RegisterWebhook
+            | Self::V1Webhooks
+            | Self::V1ValidateWebhook
+            | Self::V1DeleteWebhook
+            | Self::V1AccountSubscriptionCount => app(15),
+            Self::V1SubscribeAccount | Self::V1AccountSubscription | Self::V1UnsubscribeAccount => {
+                app(500)
+            }
+            Self::V1AccountSubscribers => app(50),
+            Self::SubscribeActivity
+            | Self::ActivitySubscriptions
+            | Self::UpdateActivitySubscription
+            | Self::DeleteActivitySubscriptions => app(500),
+            // Not documented: X's headers tell.
+            Self::SubscribeAccount
+            | Self::AccountSubscription
+            | Self::AccountSubscribers
+            | Self::UnsubscribeAccount
+            | Self::AccountSubscriptionCount
+            | Self::AppBearer
+            | Self::RequestToken
+            | Self::AccessToken
+            | Self::InvalidateToken
+            | Self::ExchangeCode
+            | Self::RevokeToken => StartingLimits::default(),
+            Self::Mentions => user(300).app(450),
+            Self::DirectMessageEvents => user(15),
+            Self::StreamConnect | Self::Usage => app(50),
+            Self::StreamRules => app(450),
+            Self::ChangeStreamRules => app(100),
+            Self::CreateComplianceJob | Self::ComplianceJob | Self::ComplianceJobs => app(150),
+            Self::DirectMessageMedia => StartingLimits::default(),
         }
     }
 
-    /// Whether X takes OAuth 1.0a for it. Source: `security` of X's OpenAPI.
-    pub(super) fn takes_oauth1(self) -> bool {
-        self != Self::MediaMetadata
-    }
-
-    /// Whether X takes the app's bearer for it. Source: `security` of X's OpenAPI.
-    pub(super) fn takes_bearer(self) -> bool {
+    /// Whether it is a call of Account Activity v1.1, which is in no OpenAPI of X's.
+    pub(super) fn is_v1(self) -> bool {
         matches!(
             self,
-            Self::PostLookup | Self::SearchRecent | Self::UserPosts | Self::UserLookup
+            Self::V1RegisterWebhook
+                | Self::V1Webhooks
+                | Self::V1ValidateWebhook
+                | Self::V1DeleteWebhook
+                | Self::V1SubscribeAccount
+                | Self::V1AccountSubscription
+                | Self::V1AccountSubscribers
+                | Self::V1UnsubscribeAccount
+                | Self::V1AccountSubscriptionCount
         )
     }
+
+    /// Whether X's documents disagree which kind of a person's credential it takes, so that any
+    /// refusal of one may be a matter of its kind.
+    pub(super) fn takes_who_knows_what(self) -> bool {
+        matches!(
+            self,
+            Self::SubscribeAccount | Self::AccountSubscription | Self::SubscribeActivity
+        )
+    }
+
+    /// Whether X takes this kind of credential for it. Source: `security` of X's OpenAPI, and for
+    /// v1.1 the pages that it once had.
+    pub(super) fn takes(self, context: Context) -> bool {
+        match context {
+            Context::OAuth1 => {
+                !self.is_for_bearers_only()
+                    && !matches!(self, Self::MediaMetadata | Self::DirectMessageMedia)
+            }
+            Context::OAuth2 => !self.is_for_bearers_only() && !self.is_the_owners(),
+            Context::Bearer => self.takes_bearer(),
+        }
+    }
+
+    fn takes_bearer(self) -> bool {
+        self.is_for_bearers_only()
+            || matches!(
+                self,
+                Self::PostLookup
+                    | Self::SearchRecent
+                    | Self::UserPosts
+                    | Self::UserLookup
+                    | Self::Mentions
+                    | Self::RegisterWebhook
+                    | Self::ValidateWebhook
+                    | Self::DeleteWebhook
+                    | Self::V1Webhooks
+                    | Self::V1ValidateWebhook
+                    | Self::SubscribeActivity
+            )
+    }
+
+    fn is_for_bearers_only(self) -> bool {
+        matches!(
+            self,
+            Self::Webhooks
+                | Self::ReplayWebhook
+                | Self::AccountSubscribers
+                | Self::UnsubscribeAccount
+                | Self::AccountSubscriptionCount
+                | Self::V1AccountSubscribers
+                | Self::V1UnsubscribeAccount
+                | Self::V1AccountSubscriptionCount
+                | Self::ActivitySubscriptions
+                | Self::UpdateActivitySubscription
+                | Self::DeleteActivitySubscriptions
+                | Self::StreamConnect
+                | Self::StreamRules
+                | Self::ChangeStreamRules
+                | Self::CreateComplianceJob
+                | Self::ComplianceJob
+                | Self::ComplianceJobs
+                | Self::Usage
+        )
+    }
+
+    /// Nobody's OAuth 2.0 token will do.
+    fn is_the_owners(self) -> bool {
+        self.is_v1()
+            || matches!(
+                self,
+                Self::RegisterWebhook
+                    | Self::ValidateWebhook
+                    | Self::DeleteWebhook
+                    | Self::InvalidateToken
+            )
+    }
+}
+
+fn app(per_15_min: u32) -> StartingLimits {
+    StartingLimits::default().app(per_15_min)
 }
 
 fn user(per_15_min: u32) -> StartingLimits {
@@ -159,11 +399,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_has_a_name_of_its_own_and_a_window_for_users() {
+    fn every_call_has_a_name_of_its_own_and_some_credential() {
         let names: HashSet<_> = Call::ALL.iter().map(|call| call.name()).collect();
         assert_eq!(names.len(), Call::ALL.len());
         for call in Call::ALL {
-            assert!(call.window().per_15_min_user.is_some(), "{call:?}");
+            let contexts = [Context::OAuth1, Context::OAuth2, Context::Bearer];
+            assert!(contexts.into_iter().any(|it| call.takes(it)), "{call:?}");
+        }
+    }
+
+    #[test]
+    fn what_commands_call_has_a_window_for_users_and_what_apps_call_one_for_apps() {
+        for call in Call::ALL {
+            let window = call.window();
+            let expected = match call {
+                Call::SubscribeActivity => (false, true),
+                _ if call.is_v1() || call.is_for_bearers_only() => {
+                    (false, window != StartingLimits::default())
+                }
+                Call::RegisterWebhook | Call::ValidateWebhook | Call::DeleteWebhook => {
+                    (false, true)
+                }
+                _ if window == StartingLimits::default() => (false, false),
+                _ => (true, window.per_15_min_app.is_some()),
+            };
+            let found = (
+                window.per_15_min_user.is_some(),
+                window.per_15_min_app.is_some(),
+            );
+            assert_eq!(found, expected, "{call:?}");
         }
     }
 

@@ -227,6 +227,12 @@ pub(super) fn upstream(status: u16, problem: &Problem<'_>, transaction_id: &str)
         title: first([&*problem.title, &*problem.error]).to_owned(),
         detail: words(problem).into_owned(),
         code,
+        reason: first(
+            [&*problem.reason]
+                .into_iter()
+                .chain(problem.errors.iter().map(|it| &*it.reason)),
+        )
+        .to_owned(),
         transaction_id: transaction_id.to_owned(),
     }
 }
@@ -238,7 +244,12 @@ fn words<'w>(problem: &'w Problem<'_>) -> Cow<'w, str> {
         &*problem.message,
         &*problem.error_description,
     ]);
-    let listed = problem.errors.iter().map(words);
+    let details = problem.details.iter().map(|text| Cow::Borrowed(&**text));
+    let listed = problem.errors.iter().map(|error| match words(error) {
+        words if words.is_empty() => Cow::Borrowed(&*error.title),
+        words => words,
+    });
+    let listed = details.chain(listed);
     let listed = listed.filter(|words| !words.is_empty() && **words != *own);
     listed.fold(Cow::Borrowed(own), |text, words| {
         if text.is_empty() {

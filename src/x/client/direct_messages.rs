@@ -9,10 +9,12 @@ use super::error::{CallError, NotSent};
 use super::posts::{data, done, id, included, listed, no_result, not_sent, within};
 use super::send::{Request, Sent};
 use super::vocabulary::{Detail, Fields};
-use super::{Client, Reply, Resources};
+use super::{Client, Page, PageToken, Reply, Resources, timelines};
+use crate::domain::account::{Account, App};
 use crate::domain::activity::{DirectMessage, Rejected};
 use crate::domain::ids::{ConversationId, DirectMessageId, MediaId, Pair, UserId};
 use crate::x::normalize::answers;
+use crate::x::normalize::reads::{Item, Mark, Means};
 use crate::x::wire::answer::{self, Envelope};
 
 /// Fewest and most results of a page.
@@ -145,6 +147,31 @@ impl Client {
         let request = page(call, path, max_results, detail);
         let sent = self.send(auth, &request).await;
         self.messages(sent, Some(conversation))
+    }
+
+    /// The newest messages of all conversations, of the last 30 days, as deliveries to the account.
+    /// X takes neither a time nor an id to begin or end with: go on until what is known comes.
+    pub async fn direct_message_events(
+        &self,
+        app: &App,
+        account: &Account,
+        from: Option<&PageToken>,
+        max_results: u32,
+        detail: Detail,
+    ) -> Reply<Page> {
+        let path = "2/dm_events".to_owned();
+        let request = page(Call::DirectMessageEvents, path, max_results, detail).page(from);
+        let auth = Auth::Account { app, account };
+        let sent = self.send(auth, &request).await;
+        let mark = Mark {
+            means: Means::Lookup,
+            item: Item::DirectMessage,
+            for_user_id: Some(account.id.0),
+        };
+        sent.read(|answer, envelope| {
+            self.refuse_errors_alone(answer, envelope)?;
+            Ok((timelines::page(mark, envelope), resources(envelope)))
+        })
     }
 
     /// One message by its id; none in the answer if that is an event of another kind.

@@ -202,6 +202,8 @@ pub struct Upstream {
     pub detail: String,
     /// Of the v1.1 list of codes.
     pub code: Option<u32>,
+    /// What X's type leaves open, in one word (`client-not-enrolled`); mostly empty.
+    pub reason: String,
     /// `x-transaction-id`: what X asks for in a report; empty where it did not come.
     pub transaction_id: String,
 }
@@ -220,7 +222,7 @@ impl fmt::Display for Upstream {
         if let Some(code) = self.code {
             write!(f, " code {code}")?;
         }
-        for part in [self.problem(), &self.title, &self.detail] {
+        for part in [self.problem(), &self.reason, &self.title, &self.detail] {
             if !part.is_empty() {
                 write!(f, " {part}")?;
             }

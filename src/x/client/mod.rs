@@ -5,24 +5,39 @@
 //! Nothing is repeated here but what X refused for the kind of credential or for the names it was
 //! asked in: a refusal means that nothing was done.
 
+mod activity_subscriptions;
 mod auth;
 mod call;
+mod check;
 mod classify;
+pub mod compliance;
 mod direct_messages;
+mod dm_media;
 mod error;
+mod heard;
+mod hosts;
 mod http;
 mod limits;
+mod lines;
+mod linking;
 mod media;
+mod obstacle;
+mod open;
 mod posts;
 mod refusals;
 mod send;
+pub mod stream;
+mod subscriptions;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod timelines;
 mod transport;
+mod usage;
 mod users;
 mod vocabulary;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,22 +46,34 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+pub use activity_subscriptions::{
+    ActivityKind, ActivitySubscription, ActivitySubscriptionsDeleted, ActivitySubscriptionsFound,
+};
 pub use auth::{Auth, Clock, TokenVault, VaultError};
 pub use call::{Call, StartingLimits};
+pub use check::{Answered, AppCheck, AppFault};
 pub use direct_messages::{
     DirectMessageContent, DirectMessageSent, DirectMessageTarget, DirectMessagesFound,
 };
+pub use dm_media::{ByteRange, MediaBody, MediaCut, MediaError, MediaFile};
 pub use error::{
     CallError, LimitScope, NotSent, Refusal, RefusalReason, UncertainBecause, Upstream,
 };
+pub use heard::{AccessLevel, Heard};
 pub use http::{NoHttpClient, http_client};
 pub use limits::{Limits, Window};
+pub use linking::{Linked, Pkce, RequestToken, SCOPES};
 pub use media::{Upload, UploadedMedia};
+pub use obstacle::{CrcFault, Obstacle};
 pub use posts::{Missing, NewPost, PostCreated, PostsFound, Since, direct_message_link};
+pub use subscriptions::SubscriptionCount;
+pub use timelines::{Page, PageToken, Span, Until};
 #[cfg(test)]
 pub(crate) use transport::error_of;
+pub use usage::{Usage, UsageDay};
 pub use users::{Connection, Plan, Profile, UsersFound};
 pub use vocabulary::Detail;
+pub use webhooks::{ReplayJob, Webhook, offers_replay};
 
 use self::auth::bearer::Bearers;
 use self::auth::tokens::Tokens;

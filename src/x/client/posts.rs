@@ -12,11 +12,12 @@ use super::limits::Limits;
 use super::send::{Request, Sent};
 use super::transport::{Answer, read_object};
 use super::vocabulary::{Detail, Fields};
-use super::{Client, Reply, Resources};
+use super::{Client, Page, Reply, Resources, Span};
 use crate::domain::activity::Rejected;
 use crate::domain::ids::{AccountId, MediaId, TweetId, UserId};
 use crate::domain::message::Post;
 use crate::x::normalize::answers;
+use crate::x::normalize::reads::Means;
 use crate::x::wire::answer::{Created, Done, Envelope, Problem};
 use crate::x::wire::v2::Includes;
 use crate::x::wire::{List, Raw};
@@ -24,9 +25,9 @@ use crate::x::wire::{List, Raw};
 /// Most ids of one lookup.
 pub(super) const MAX_IDS: usize = 100;
 /// Fewest and most results of a page of a timeline.
-const TIMELINE_PAGE: (u32, u32) = (5, 100);
+pub(super) const TIMELINE_PAGE: (u32, u32) = (5, 100);
 /// The same of search.
-const SEARCH_PAGE: (u32, u32) = (10, 100);
+pub(super) const SEARCH_PAGE: (u32, u32) = (10, 100);
 
 /// A post to be made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,7 +120,7 @@ pub enum Since {
 }
 
 impl Request {
-    fn since(self, since: Since) -> Self {
+    pub(super) fn since(self, since: Since) -> Self {
         match since {
             Since::Beginning => self,
             Since::Time(at) => {
@@ -130,6 +131,12 @@ impl Request {
             Since::Post(id) => self.query("since_id", id),
         }
     }
+}
+
+/// The second that ends not before a time.
+pub(super) fn full_second(at: Timestamp) -> Timestamp {
+    let second = at.round(Unit::Second).unwrap_or(at);
+    if second < at { second + SECOND } else { second }
 }
 
 const SECOND: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
@@ -226,6 +233,23 @@ impl Client {
         self.page(sent)
     }
 
+    /// A page of a search in the last seven days, as deliveries to an account, or to all of the app
+    /// where none is named.
+    /// Keywords find no reposts.
+    pub async fn search(
+        &self,
+        auth: Auth<'_>,
+        query: &str,
+        for_account: Option<AccountId>,
+        span: &Span<'_>,
+    ) -> Reply<Page> {
+        let request = Request::new(Call::SearchRecent, Method::GET, "2/tweets/search/recent")
+            .query("query", query)
+            .span(span, SEARCH_PAGE);
+        let sent = self.send(auth, &request).await;
+        self.post_page(sent, Means::Search, for_account)
+    }
+
     fn page(&self, sent: Sent) -> Reply<PostsFound> {
         sent.read(|answer, envelope| {
             self.refuse_errors_alone(answer, envelope)?;
@@ -295,7 +319,7 @@ fn posts_found(envelope: &Envelope<'_>) -> PostsFound {
 }
 
 /// What X counts as read in an answer of posts.
-fn resources(envelope: &Envelope<'_>) -> Resources {
+pub(super) fn resources(envelope: &Envelope<'_>) -> Resources {
     let (posts, users) = included(envelope);
     Resources {
         posts: posts + listed(envelope.data),

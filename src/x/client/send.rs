@@ -11,11 +11,13 @@ use super::auth::{Auth, Context};
 use super::call::Call;
 use super::classify;
 use super::error::{CallError, NotSent, UncertainBecause, Upstream};
+use super::heard::Heard;
 use super::limits::Limits;
+use super::obstacle::Obstacle;
 use super::transport::{Answer, Body, read_object};
 use super::vocabulary::{Fields, Vocabulary};
 use super::{Client, Reply, Resources};
-use crate::domain::account::{Account, App};
+use crate::domain::account::{AccessToken, App};
 use crate::x::wire::answer::{Envelope, Problem};
 
 /// One call, before it is known who makes it.
@@ -29,6 +31,8 @@ pub(super) struct Request {
     /// Asked for beside the query, in whatever X calls it.
     pub(super) fields: Option<Fields>,
     pub(super) body: Body,
+    /// Further `oauth_*` parameters, of the steps of linking.
+    pub(super) oauth: Vec<(&'static str, String)>,
 }
 
 impl Request {
@@ -40,6 +44,7 @@ impl Request {
             query: Vec::new(),
             fields: None,
             body: Body::None,
+            oauth: Vec::new(),
         }
     }
 
@@ -61,6 +66,23 @@ impl Request {
             ..self
         }
     }
+
+    pub(super) fn form(self, form: Vec<(&'static str, String)>) -> Self {
+        Self {
+            body: Body::Form(form),
+            ..self
+        }
+    }
+
+    /// What OAuth 1.0a signs beside its own parameters: those of the query and of a form.
+    fn signed<'r>(&'r self, query: &[(&'r str, &'r str)]) -> Vec<(&'r str, &'r str)> {
+        let form: &[_] = match &self.body {
+            Body::Form(form) => form,
+            Body::None | Body::Json(_) | Body::Multipart { .. } => &[],
+        };
+        let form = form.iter().map(|(name, value)| (*name, &**value));
+        query.iter().copied().chain(form).collect()
+    }
 }
 
 /// A call that was made, successful by its status or not.
@@ -68,25 +90,43 @@ pub(super) struct Sent {
     pub(super) call: Call,
     pub(super) limits: Limits,
     pub(super) result: Result<Answer, CallError>,
+    /// What headers say beside the limits.
+    pub(super) heard: Heard,
     /// The body of a refusal: it may name a parameter.
-    refusal: String,
+    pub(super) refusal: String,
 }
 
 impl Sent {
-    fn failed(call: Call, error: CallError) -> Self {
+    pub(super) fn failed(call: Call, error: CallError) -> Self {
         Self {
             call,
             limits: Limits::default(),
             result: Err(error),
+            heard: Heard::default(),
             refusal: String::new(),
         }
     }
 
     /// X takes no credential of this kind, or the app's permission for it is missing.
     fn is_wrong_kind(&self) -> bool {
-        let upstream = self.result.as_ref().err().and_then(CallError::upstream);
-        let problem = upstream.map_or("", Upstream::problem);
+        let Err(error) = &self.result else {
+            return false;
+        };
+        let problem = error.upstream().map_or("", Upstream::problem);
         matches!(problem, "unsupported-authentication" | "oauth1-permissions")
+            || self.call.takes_who_knows_what() && self.may_be_wrong_kind(error)
+    }
+
+    /// Where the kind may be at fault, everything counts that says nothing else.
+    fn may_be_wrong_kind(&self, error: &CallError) -> bool {
+        let refused = match error {
+            CallError::Unauthorized { .. } => return true,
+            CallError::Refused(refusal) => refusal,
+            _ => return false,
+        };
+        let obstacle = Obstacle::of(self.call, error);
+        refused.upstream.status == 403
+            && matches!(obstacle, None | Some(Obstacle::PermissionMissing))
     }
 
     fn has_no_credential(&self) -> bool {
@@ -116,6 +156,19 @@ impl Sent {
             result,
             limits,
             resources,
+        }
+    }
+
+    /// The same of an answer that is not in the envelope of v2.
+    pub(super) fn read_answer<T>(
+        self,
+        read: impl FnOnce(&Answer) -> Result<T, CallError>,
+    ) -> Reply<T> {
+        Reply {
+            call: self.call,
+            result: self.result.and_then(|answer| read(&answer)),
+            limits: self.limits,
+            resources: Resources::default(),
         }
     }
 }
@@ -161,7 +214,7 @@ impl Client {
     async fn send_in(&self, words: Vocabulary, auth: Auth<'_>, request: &Request) -> Sent {
         let mut refused: Option<Sent> = None;
         for context in auth.contexts(request.call) {
-            let sent = self.send_as(*context, words, auth, request).await;
+            let sent = self.send_as(context, words, auth, request).await;
             if refused.is_some() && sent.has_no_credential() {
                 break;
             }
@@ -190,21 +243,18 @@ impl Client {
         sent
     }
 
-    fn judge(&self, call: Call, answer: Answer) -> Sent {
-        let limits = answer.limits;
-        match self.transport.failure(&answer) {
-            None => Sent {
-                call,
-                limits,
-                result: Ok(answer),
-                refusal: String::new(),
-            },
-            Some(error) => Sent {
-                call,
-                limits,
-                result: Err(error),
-                refusal: answer.body,
-            },
+    pub(super) fn judge(&self, call: Call, answer: Answer) -> Sent {
+        let (limits, heard) = (answer.limits, answer.heard.clone());
+        let (result, refusal) = match self.transport.failure(&answer) {
+            None => (Ok(answer), String::new()),
+            Some(error) => (Err(error), answer.body),
+        };
+        Sent {
+            call,
+            limits,
+            result,
+            heard,
+            refusal,
         }
     }
 
@@ -236,7 +286,7 @@ impl Client {
         Ok(answer)
     }
 
-    async fn credential(
+    pub(super) async fn credential(
         &self,
         context: Context,
         auth: Auth<'_>,
@@ -245,44 +295,50 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<Credential, CallError> {
         let (app, transport) = (auth.app(), &self.transport);
-        match (context, auth.account()) {
-            (Context::OAuth1, Some(account)) => self.signed(app, account, request, url, query),
-            (Context::OAuth2, Some(account)) => {
-                let token = self.tokens.access(app, account, transport).await?;
-                Ok(Credential::Bearer(token))
+        let token = match (context, auth) {
+            (Context::OAuth1, _) => {
+                let none = NotSent::NoCredential("the account has no OAuth 1.0a token");
+                let token = auth.access_token().ok_or(none)?;
+                return Ok(self.signed(app, Some(token), request, url, query));
             }
-            (Context::Bearer, _) | (_, None) => {
-                let token = self.bearers.bearer(app, transport).await?;
-                Ok(Credential::Bearer(token))
+            (Context::OAuth2, Auth::Account { account, .. }) => {
+                self.tokens.access(app, account, transport).await?
             }
-        }
+            (Context::OAuth2, Auth::Linking { access_token, .. }) => access_token.clone(),
+            (Context::Bearer, _) | (Context::OAuth2, Auth::App(_) | Auth::Owner { .. }) => {
+                self.bearers.bearer(app, transport).await?
+            }
+        };
+        Ok(Credential::Bearer(token))
     }
 
-    fn signed(
+    /// JSON and multipart bodies are not signed.
+    pub(super) fn signed(
         &self,
         app: &App,
-        account: &Account,
+        token: Option<&AccessToken>,
         request: &Request,
         url: &Url,
         query: &[(&str, &str)],
-    ) -> Result<Credential, CallError> {
-        let none = NotSent::NoCredential("the account has no OAuth 1.0a token");
-        let token = account.access_token.as_ref();
-        let token = token.ok_or(none)?;
+    ) -> Credential {
+        let more: Vec<_> = request
+            .oauth
+            .iter()
+            .map(|(name, it)| (*name, &**it))
+            .collect();
         let signer = Signer {
             consumer_key: &app.consumer_key,
             consumer_secret: &app.consumer_secret,
-            token: &token.token,
-            token_secret: &token.secret,
+            token,
+            more: &more,
         };
-        // JSON and multipart bodies are not signed, and no call has a form.
         let once = Once::new((self.clock)());
-        let header = signer.authorization(&request.method, url, query, &once);
-        Ok(Credential::Signed(header))
+        let parameters = request.signed(query);
+        Credential::Signed(signer.authorization(&request.method, url, &parameters, &once))
     }
 
     /// A token that X does not take is not used again: another may be had.
-    async fn refused(&self, context: Context, auth: Auth<'_>, credential: &Credential) {
+    pub(super) async fn refused(&self, context: Context, auth: Auth<'_>, credential: &Credential) {
         match (context, auth.account(), credential) {
             (Context::OAuth2, Some(account), Credential::Bearer(token)) => {
                 self.tokens.refused(account.id, token).await;
@@ -293,7 +349,7 @@ impl Client {
     }
 }
 
-enum Credential {
+pub(super) enum Credential {
     /// The whole header.
     Signed(SecretString),
     /// The token.
@@ -301,7 +357,7 @@ enum Credential {
 }
 
 impl Credential {
-    fn header(&self) -> SecretString {
+    pub(super) fn header(&self) -> SecretString {
         match self {
             Self::Signed(header) => header.clone(),
             Self::Bearer(token) => format!("Bearer {}", token.expose_secret()).into(),

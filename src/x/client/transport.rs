@@ -16,6 +16,7 @@ use url::Url;
 use super::auth::oauth1::encode;
 use super::classify::{Failure, classify};
 use super::error::{CallError, NotSent, UncertainBecause};
+use super::heard::Heard;
 use super::limits::Limits;
 use super::refusals::RefusalTexts;
 use crate::telemetry::chain;
@@ -39,6 +40,8 @@ pub(super) struct Transport {
 pub(super) enum Body {
     None,
     Json(Value),
+    /// Signed with the query by OAuth 1.0a.
+    Form(Vec<(&'static str, String)>),
     /// Texts, then the file.
     Multipart {
         texts: Vec<(&'static str, String)>,
@@ -52,6 +55,7 @@ pub(super) struct Answer {
     pub(super) body: String,
     pub(super) limits: Limits,
     pub(super) transaction_id: String,
+    pub(super) heard: Heard,
 }
 
 impl fmt::Debug for Answer {
@@ -72,12 +76,17 @@ impl Transport {
         let parsed = format!("{base}/{path}").parse::<Url>().map_err(unaskable);
         let mut url = parsed?;
         if !query.is_empty() {
-            let pairs = query
-                .iter()
-                .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
-            url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
+            url.set_query(Some(&Self::query(query)));
         }
         Ok(url)
+    }
+
+    /// A query as OAuth 1.0a signs it.
+    pub(super) fn query(parameters: &[(&str, &str)]) -> String {
+        let pairs = parameters
+            .iter()
+            .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        pairs.collect::<Vec<_>>().join("&")
     }
 
     /// Sends a call and reads its answer.
@@ -92,6 +101,7 @@ impl Transport {
         let request = match body {
             Body::None => request.timeout(self.call_timeout),
             Body::Json(value) => request.timeout(self.call_timeout).json(value),
+            Body::Form(form) => request.timeout(self.call_timeout).form(form),
             Body::Multipart { texts, media } => request
                 .timeout(self.upload_timeout)
                 .multipart(form(texts, media)),
@@ -106,12 +116,26 @@ impl Transport {
         form: &[(&str, &str)],
         basic: Option<&SecretString>,
     ) -> Result<Answer, CallError> {
+        self.succeeded(self.ask(path, form, basic).await?)
+    }
+
+    /// The same, with the answer of whatever status.
+    pub(super) async fn ask(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        basic: Option<&SecretString>,
+    ) -> Result<Answer, CallError> {
         let url = self.url(path, &[])?;
         let mut request = self.http.post(url).timeout(self.call_timeout).form(form);
         if let Some(basic) = basic {
             request = request.header(AUTHORIZATION, secret_header(basic)?);
         }
-        let answer = send(request).await?;
+        send(request).await
+    }
+
+    /// An answer, if it is one of success.
+    pub(super) fn succeeded(&self, answer: Answer) -> Result<Answer, CallError> {
         match self.failure(&answer) {
             Some(error) => Err(error),
             None => Ok(answer),
@@ -123,7 +147,7 @@ impl Transport {
         if (200..300).contains(&answer.status) {
             return None;
         }
-        let problem = read_problem(&answer.body);
+        let problem = read_problem(&answer.body).or_else(|| read_markup(&answer.body));
         let failure = Failure {
             status: answer.status,
             problem: problem.as_ref(),
@@ -134,6 +158,28 @@ impl Transport {
     }
 }
 
+/// A form in which the endpoints of OAuth 1.0a refuse: `<errors><error code="415">Callback URL not
+/// approved ...</error></errors>`, or `<hash><error>Desktop applications ...</error></hash>`.
+fn read_markup(body: &str) -> Option<Problem<'_>> {
+    let (_, errors) = body.trim_start().strip_prefix("<?xml")?.split_once("?>")?;
+    let errors = errors.trim_start();
+    let errors = ["<errors>", "<hash>"]
+        .iter()
+        .find_map(|name| errors.strip_prefix(name))?;
+    let (attribute, rest) = errors
+        .trim_start()
+        .strip_prefix("<error")?
+        .split_once('>')?;
+    let (words, _) = rest.split_once('<')?;
+    let code = attribute.trim().strip_prefix("code=\"");
+    let code = code.and_then(|code| code.strip_suffix('"')?.parse().ok());
+    Some(Problem {
+        code: code.into(),
+        message: words.trim().into(),
+        ..Problem::default()
+    })
+}
+
 /// A body as an object; `None` if it is none. serde would take a list for an object, too.
 pub(super) fn read_object<'a, T: Deserialize<'a>>(body: &'a str) -> Option<T> {
     let body = body.trim_start();
@@ -142,7 +188,7 @@ pub(super) fn read_object<'a, T: Deserialize<'a>>(body: &'a str) -> Option<T> {
 }
 
 /// X's words; `None` for a body that X does not write: a proxy's page, an empty one.
-fn read_problem(body: &str) -> Option<Problem<'_>> {
+pub(super) fn read_problem(body: &str) -> Option<Problem<'_>> {
     let problem: Problem<'_> = read_object(body)?;
     let says_something = [
         &*problem.type_,
@@ -167,7 +213,7 @@ fn form(texts: &[(&'static str, String)], media: &Bytes) -> Form {
 }
 
 /// Never shown in a log of headers.
-fn secret_header(secret: &SecretString) -> Result<HeaderValue, CallError> {
+pub(super) fn secret_header(secret: &SecretString) -> Result<HeaderValue, CallError> {
     let unaskable = |_| {
         let why = "a credential holds signs that no header may hold";
         NotSent::Unaskable(why.to_owned())
@@ -179,18 +225,25 @@ fn secret_header(secret: &SecretString) -> Result<HeaderValue, CallError> {
 
 async fn send(request: RequestBuilder) -> Result<Answer, CallError> {
     let response = request.send().await.map_err(without_answer)?;
+    whole(response).await
+}
+
+/// The answer with all of its body.
+pub(super) async fn whole(response: Response) -> Result<Answer, CallError> {
     let status = response.status().as_u16();
     let limits = Limits::read(response.headers());
     let transaction_id = transaction_id(response.headers());
+    let heard = Heard::read(response.headers());
     Ok(Answer {
         status,
         body: read(response).await?,
         limits,
         transaction_id,
+        heard,
     })
 }
 
-fn transaction_id(headers: &HeaderMap) -> String {
+pub(super) fn transaction_id(headers: &HeaderMap) -> String {
     let id = headers.get("x-transaction-id");
     let id = id.and_then(|id| id.to_str().ok());
     id.unwrap_or_default().to_owned()
@@ -209,7 +262,7 @@ async fn read(mut response: Response) -> Result<String, CallError> {
 }
 
 /// Only where no connection came about is it certain that nothing went out.
-fn without_answer(error: reqwest::Error) -> CallError {
+pub(super) fn without_answer(error: reqwest::Error) -> CallError {
     if error.is_connect() || error.is_builder() {
         return NotSent::NoConnection(chain(&error.without_url())).into();
     }

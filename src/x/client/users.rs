@@ -6,7 +6,7 @@ use super::auth::Auth;
 use super::call::Call;
 use super::error::UncertainBecause;
 use super::posts::{Missing, expect_something, included, list_of_ids, listed, not_sent};
-use super::send::Request;
+use super::send::{Request, Sent};
 use super::vocabulary::Fields;
 use super::{Client, Reply, Resources};
 use crate::domain::activity::Rejected;
@@ -64,7 +64,7 @@ impl Client {
         let request = Request::new(Call::UserLookup, Method::GET, "2/users");
         // Nobody has a standing with an app.
         let fields = match auth {
-            Auth::Account { .. } => Fields::Users,
+            Auth::Account { .. } | Auth::Owner { .. } | Auth::Linking { .. } => Fields::Users,
             Auth::App(_) => Fields::PublicUsers,
         };
         let request = match list_of_ids(ids) {
@@ -92,8 +92,15 @@ impl Client {
 
     /// The account itself: whose token it is, and its plan.
     pub async fn me(&self, auth: Auth<'_>) -> Reply<Profile> {
+        self.own_profile(self.ask_for_me(auth).await)
+    }
+
+    pub(super) async fn ask_for_me(&self, auth: Auth<'_>) -> Sent {
         let request = Request::new(Call::Me, Method::GET, "2/users/me").fields(Fields::OwnUser);
-        let sent = self.send(auth, &request).await;
+        self.send(auth, &request).await
+    }
+
+    pub(super) fn own_profile(&self, sent: Sent) -> Reply<Profile> {
         sent.read(|answer, envelope| {
             self.refuse_errors_alone(answer, envelope)?;
             let own = answers::profiles(envelope.data).items.pop();

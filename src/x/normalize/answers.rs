@@ -1,10 +1,13 @@
 //! What X answers to reads, in the same shapes as what it delivers.
 
+use jiff::Timestamp;
+
 use super::direct_v2;
 use super::fields::{Unreadable, object, one_or_more};
 use super::inclusions::Inclusions;
 use super::person;
 use super::post_v2;
+use super::time;
 use crate::domain::activity::{DirectMessage, Rejected};
 use crate::domain::ids::ConversationId;
 use crate::domain::message::{Person, Post};
@@ -39,6 +42,11 @@ pub(in crate::x) fn direct_messages(
 /// X's id of a direct message conversation: `<id>-<id>` or a group's number.
 pub(in crate::x) fn conversation_id(named: &str) -> Option<ConversationId> {
     direct_v2::conversation_id(named)
+}
+
+/// A moment in any of X's spellings.
+pub(in crate::x) fn moment(written: &str) -> Option<Timestamp> {
+    time::parse(written)
 }
 
 /// A profile, with what it says of the one who asked for it.

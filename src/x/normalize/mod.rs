@@ -1,8 +1,9 @@
 //! From X's deliveries to what the service talks about. Pure: no I/O and no clock.
 //!
 //! A delivery comes in one of four forms, told apart by its top-level members: Account Activity in
-//! v1.1 or v2 (the same shapes), X Activity, and the filtered stream's webhook. Each event in it
-//! is read by itself, so that one that cannot be read does not harm the others.
+//! v1.1 or v2 (the same shapes), X Activity, and the filtered stream, by webhook or connection.
+//! What we read of X ourselves has a fifth form, see `reads`. Each event is read by itself, so
+//! that one that cannot be read does not harm the others.
 
 mod account_activity;
 mod activity;
@@ -23,6 +24,7 @@ mod person;
 mod post_fields;
 mod post_v1;
 mod post_v2;
+pub(in crate::x) mod reads;
 mod text;
 mod time;
 
@@ -31,6 +33,7 @@ use serde_json::value::RawValue;
 
 use self::fields::Unreadable;
 use self::findings::Findings;
+pub use self::reads::ReadDelivery;
 use super::wire::Members;
 use crate::domain::activity::{Normalized, Via};
 
@@ -58,6 +61,7 @@ pub fn normalize(body: &[u8]) -> Result<Normalized, NotADelivery> {
         Some(Via::AccountActivity) => account_activity::read(&delivery, &mut findings),
         Some(Via::Activity) => activity::read(&delivery, &mut findings),
         Some(Via::FilteredStream) => filtered_stream::read(&delivery, &mut findings),
+        Some(Via::Search | Via::Lookup) => reads::read(&delivery, &mut findings),
         None => findings.reject(Unreadable::unknown("delivery", "of no form that is known")),
     }
     Ok(findings.into_normalized())
@@ -80,6 +84,9 @@ fn parse(body: &[u8]) -> Result<Members<'_>, NotADelivery> {
 }
 
 fn form(delivery: &Members<'_>) -> Option<Via> {
+    if let Some(via) = reads::via(delivery) {
+        return Some(via);
+    }
     let account_activity = ["for_user_id", "user_event", "replay_job_status"];
     if account_activity
         .iter()

@@ -179,6 +179,15 @@ impl Setup {
         }
     }
 
+    /// What the configuration file says, without a service.
+    pub(crate) fn settings(&self) -> Settings {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SETTINGS);
+        std::fs::write(&path, self.file()).unwrap();
+        Settings::load(Some(&path), self.variables.clone().into_iter())
+            .unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
     /// The configuration file.
     pub(super) fn file(&self) -> String {
         let mut file = String::new();

@@ -1,12 +1,17 @@
 //! Who calls: OAuth 1.0a signatures, OAuth 2.0 user tokens, bearer tokens of apps.
 
+mod consent;
 mod oauth1;
 mod oauth2;
+mod three_legged;
 mod tokens;
 
-pub use tokens::{Credentials, Permission};
+pub use consent::{ConsentError, Decision};
+pub use tokens::{Credentials, TokenSeen};
 
-pub(super) use oauth2::{app_token, invalidate, refresh, revoke};
+pub(crate) use consent::{Consents, Prompt, Sent, Wanted};
+pub(super) use oauth2::{app_token, invalidate, revoke, user_token};
+pub(super) use three_legged::{access_token, request_token};
 pub(crate) use tokens::Tokens;
 
 use super::answer::Answer;
@@ -14,7 +19,7 @@ use super::endpoint::Endpoint;
 use super::incoming::Incoming;
 use super::problem;
 use super::settings::ApiSettings;
-use crate::model::{UserId, World};
+use crate::model::{Interest, Permission, UserId, World};
 
 /// Who calls, and with what.
 #[derive(Clone, Debug)]
@@ -30,6 +35,30 @@ enum Means {
     OAuth1(Permission),
     OAuth2(Vec<String>),
     Bearer,
+}
+
+impl Caller {
+    /// What OAuth 1.0a answers tell in `x-access-level`.
+    pub(super) fn access_level(&self) -> Option<&'static str> {
+        self.permission().map(Permission::access_level)
+    }
+
+    /// The level of an OAuth 1.0a token.
+    pub(super) fn permission(&self) -> Option<Permission> {
+        match self.means {
+            Means::OAuth1(permission) => Some(permission),
+            Means::OAuth2(_) | Means::Bearer => None,
+        }
+    }
+
+    /// Whether the token will do for a subscription of its own user to this.
+    pub(super) fn may_follow(&self, interest: &Interest) -> bool {
+        match &self.means {
+            Means::OAuth1(permission) => *permission >= interest.permission(),
+            Means::OAuth2(scopes) => covers(scopes, &[interest.scope()]),
+            Means::Bearer => !interest.is_private(),
+        }
+    }
 }
 
 /// What a caller says of itself, and whether it is true.
@@ -61,6 +90,7 @@ pub(crate) fn authenticate(
 
 fn by_token(tokens: &Tokens, world: &World, token: &str) -> Verdict {
     if let Some(app) = tokens.app_of_bearer(world, token) {
+        refuse_suspended(world, &app)?;
         return Ok(Caller {
             app,
             user: None,
@@ -70,6 +100,7 @@ fn by_token(tokens: &Tokens, world: &World, token: &str) -> Verdict {
     let now_ms = world.now_ms();
     let access = tokens.access(token).filter(|access| access.is_good(now_ms));
     let access = access.ok_or_else(problem::unauthorized)?;
+    refuse_suspended(world, &access.app)?;
     Ok(Caller {
         app: access.app.clone(),
         user: Some(access.user),
@@ -77,11 +108,19 @@ fn by_token(tokens: &Tokens, world: &World, token: &str) -> Verdict {
     })
 }
 
+fn refuse_suspended(world: &World, app: &str) -> Result<(), Box<Answer>> {
+    match world.app(app).is_ok_and(|app| app.suspended) {
+        true => Err(oauth1::suspended()),
+        false => Ok(()),
+    }
+}
+
 /// Whether this kind of token will do for this call.
 pub(crate) fn admit(caller: &Caller, endpoint: Endpoint) -> Result<(), Box<Answer>> {
     let access = endpoint.access();
     match &caller.means {
         Means::Bearer if !access.bearer => Err(unsupported("OAuth 2.0 Application-Only")),
+        Means::OAuth2(_) if !access.oauth2 => Err(unsupported("OAuth 2.0 User Context")),
         Means::OAuth1(_) if !access.oauth1 => Err(unsupported("OAuth 1.0a User Context")),
         Means::OAuth1(permission) if *permission < access.permission => Err(problem::typed(
             403,
@@ -89,6 +128,7 @@ pub(crate) fn admit(caller: &Caller, endpoint: Endpoint) -> Result<(), Box<Answe
             "Forbidden",
             "Your client app is not configured with the appropriate oauth1 app permissions for this endpoint.",
         )),
+        Means::OAuth2(_) if !access.oauth2 => Err(unsupported("OAuth 2.0 User Context")),
         Means::OAuth2(scopes) if !covers(scopes, access.scopes) => {
             Err(problem::forbidden("Forbidden"))
         }

@@ -13,7 +13,7 @@ use super::super::incoming::Incoming;
 use super::super::problem;
 use super::super::settings::ApiSettings;
 use super::tokens::{AccessToken, Tokens};
-use crate::model::World;
+use crate::model::{App, World};
 
 /// All but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -30,11 +30,9 @@ pub(super) fn verify(
     incoming: &Incoming,
     header: &str,
 ) -> Result<(String, AccessToken), Box<Answer>> {
-    let given = Given::parse(header).ok_or_else(bad_authentication)?;
-    let app = world
-        .apps()
-        .find(|app| app.settings.consumer_key == given.consumer_key())
-        .ok_or_else(not_authenticated)?;
+    let given = Given::parse(header).filter(|given| !given.token().is_empty());
+    let given = given.ok_or_else(bad_authentication)?;
+    let app = app_of(world, &given)?;
     let name = app.settings.name.clone();
     let token = tokens.signed_token(given.token());
     let token = token.filter(|token| token.app == name).cloned();
@@ -42,12 +40,64 @@ pub(super) fn verify(
         .filter(|token| token.alive)
         .ok_or_else(|| problem::coded(401, 89, "Invalid or expired token."))?;
     check_time(&given, settings, world.now_ms())?;
-    let base = base_string(incoming, &given);
-    let expected = sign(&app.settings.consumer_secret, &token.secret, &base);
-    if given.signature() != expected || !tokens.is_fresh(given.token(), given.nonce()) {
+    check_signature(&given, app, &token.secret, tokens, incoming)?;
+    Ok((name, token))
+}
+
+/// The header of a request that the app signs for itself, or with a token that is none of a
+/// user's yet: `secret_of` knows its secret.
+pub(super) fn verify_app<'w>(
+    tokens: &mut Tokens,
+    settings: &ApiSettings,
+    world: &'w World,
+    incoming: &Incoming,
+    secret_of: impl FnOnce(&App, &Given) -> Result<String, Box<Answer>>,
+) -> Result<(&'w App, Given), Box<Answer>> {
+    let header = incoming.authorization.as_deref().unwrap_or_default();
+    let signed = header.split_once(' ').and_then(|(scheme, rest)| {
+        let given = Given::parse(rest)?;
+        scheme.eq_ignore_ascii_case("OAuth").then_some(given)
+    });
+    let given = signed.ok_or_else(bad_authentication)?;
+    let app = app_of(world, &given)?;
+    check_time(&given, settings, world.now_ms())?;
+    let secret = secret_of(app, &given)?;
+    check_signature(&given, app, &secret, tokens, incoming)?;
+    Ok((app, given))
+}
+
+fn app_of<'w>(world: &'w World, given: &Given) -> Result<&'w App, Box<Answer>> {
+    let app = world.app_with_key(given.consumer_key());
+    let app = app.ok_or_else(not_authenticated)?;
+    match app.suspended {
+        true => Err(suspended()),
+        false => Ok(app),
+    }
+}
+
+/// X's code for an app that it has closed.
+pub(super) fn suspended() -> Box<Answer> {
+    problem::coded(401, 416, "Invalid / suspended application")
+}
+
+fn check_signature(
+    given: &Given,
+    app: &App,
+    token_secret: &str,
+    tokens: &mut Tokens,
+    incoming: &Incoming,
+) -> Result<(), Box<Answer>> {
+    let base = base_string(incoming, given);
+    let expected = sign(&app.settings.consumer_secret, token_secret, &base);
+    // Without a token the nonces of an app are its own.
+    let signer = match given.token() {
+        "" => given.consumer_key(),
+        token => token,
+    };
+    if given.signature() != expected || !tokens.is_fresh(signer, given.nonce()) {
         return Err(not_authenticated());
     }
-    Ok((name, token))
+    Ok(())
 }
 
 fn bad_authentication() -> Box<Answer> {
@@ -71,7 +121,7 @@ fn check_time(given: &Given, settings: &ApiSettings, now_ms: i64) -> Result<(), 
 }
 
 /// The parameters of the header.
-struct Given(BTreeMap<String, String>);
+pub(super) struct Given(BTreeMap<String, String>);
 
 impl Given {
     fn parse(header: &str) -> Option<Self> {
@@ -87,7 +137,6 @@ impl Given {
         let given = Self(fields?);
         let complete = [
             "oauth_consumer_key",
-            "oauth_token",
             "oauth_nonce",
             "oauth_signature",
             "oauth_timestamp",
@@ -100,7 +149,7 @@ impl Given {
         (complete && known).then_some(given)
     }
 
-    fn field(&self, key: &str) -> &str {
+    pub(super) fn field(&self, key: &str) -> &str {
         self.0.get(key).map_or("", String::as_str)
     }
 
@@ -108,7 +157,7 @@ impl Given {
         self.field("oauth_consumer_key")
     }
 
-    fn token(&self) -> &str {
+    pub(super) fn token(&self) -> &str {
         self.field("oauth_token")
     }
 

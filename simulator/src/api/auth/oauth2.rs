@@ -9,8 +9,10 @@ use super::super::answer::{Answer, Outcome};
 use super::super::incoming::Incoming;
 use super::super::problem;
 use super::super::settings::ApiSettings;
-use super::tokens::{Tokens, client_id, client_secret};
+use super::consent::{Consents, Proof};
+use super::tokens::Tokens;
 use super::{Means, Verdict};
+use crate::forms::json::with;
 use crate::model::World;
 
 /// `POST /oauth2/token`: the app's bearer token, the same until it is invalidated.
@@ -29,60 +31,75 @@ pub(crate) fn app_token(tokens: &Tokens, world: &World, incoming: &Incoming) -> 
             "Missing required parameter: grant_type",
         ));
     }
+    if world.app(&app.name).is_ok_and(|app| app.suspended) {
+        return Err(super::oauth1::suspended());
+    }
     let token = tokens.bearer(&app.name);
     Ok(Answer::ok(
         &json!({ "token_type": "bearer", "access_token": token }),
     ))
 }
 
-/// `POST /2/oauth2/token`: a new pair; the refresh token that was used is worth nothing any more.
-pub(crate) fn refresh(
+/// `POST /2/oauth2/token`: a pair for a code, or a new pair for a refresh token, which is worth
+/// nothing any more then.
+pub(crate) fn user_token(
     tokens: &mut Tokens,
+    consents: &mut Consents,
     settings: &ApiSettings,
     world: &World,
     incoming: &Incoming,
 ) -> Outcome {
-    let app = client(world, incoming).ok_or_else(|| {
-        oauth_error(
-            401,
-            "unauthorized_client",
-            "Missing valid authorization header",
-        )
-    })?;
-    if form_field(incoming, "grant_type") != "refresh_token" {
-        let error = oauth_error(
-            400,
-            "unsupported_grant_type",
-            "Only refresh_token is served",
-        );
-        return Err(error);
-    }
+    let app = client(world, incoming)?;
+    let now_ms = world.now_ms();
     let life = i64::try_from(settings.access_token_life_s).unwrap_or(i64::MAX / 1000);
-    let expires_at_ms = world.now_ms().saturating_add(life.saturating_mul(1000));
-    let used = form_field(incoming, "refresh_token");
-    let pair = tokens.rotate(&used, &app, expires_at_ms).ok_or_else(|| {
-        let description = "Value passed for the token was invalid.";
-        oauth_error(400, "invalid_request", description)
-    })?;
-    let answer = Answer::ok(&json!({
+    let expires_at_ms = now_ms.saturating_add(life.saturating_mul(1000));
+    let (pair, used) = match form_field(incoming, "grant_type").as_str() {
+        "refresh_token" => {
+            let used = form_field(incoming, "refresh_token");
+            let pair = tokens.rotate(&used, &app, expires_at_ms);
+            (pair.ok_or_else(|| invalid("token"))?, used)
+        }
+        "authorization_code" => {
+            let code = form_field(incoming, "code");
+            let proof = Proof {
+                app: &app,
+                redirect_uri: &form_field(incoming, "redirect_uri"),
+                code_verifier: &form_field(incoming, "code_verifier"),
+            };
+            let (user, scopes) = consents
+                .redeem(&code, &proof, now_ms)
+                .map_err(|wrong| oauth_error(400, "invalid_request", wrong))?;
+            (tokens.issue(&app, user, scopes, expires_at_ms), code)
+        }
+        "" => return Err(missing("grant_type")),
+        _ => {
+            let wrong = "Value passed for the grant type was invalid.";
+            return Err(oauth_error(400, "unsupported_grant_type", wrong));
+        }
+    };
+    let answer = json!({
         "token_type": "bearer",
         "expires_in": settings.access_token_life_s,
         "access_token": pair.access_token,
         "scope": pair.scopes.join(" "),
-        "refresh_token": pair.refresh_token,
-    }));
-    Ok(answer.with_effect(used, None))
+    });
+    let refresh = pair.is_lasting().then(|| json!(pair.refresh_token));
+    Ok(Answer::ok(&with(answer, "refresh_token", refresh)).with_effect(used, None))
+}
+
+fn invalid(what: &str) -> Box<Answer> {
+    let wrong = format!("Value passed for the {what} was invalid.");
+    oauth_error(400, "invalid_request", &wrong)
+}
+
+fn missing(what: &str) -> Box<Answer> {
+    let wrong = format!("Missing required parameter [{what}].");
+    oauth_error(400, "invalid_request", &wrong)
 }
 
 /// `POST /2/oauth2/revoke`: one token dies.
 pub(crate) fn revoke(tokens: &mut Tokens, world: &World, incoming: &Incoming) -> Outcome {
-    let app = client(world, incoming).ok_or_else(|| {
-        oauth_error(
-            401,
-            "unauthorized_client",
-            "Missing valid authorization header",
-        )
-    })?;
+    let app = client(world, incoming)?;
     tokens.kill(&form_field(incoming, "token"), &app);
     Ok(Answer::ok(&json!({ "revoked": true })))
 }
@@ -99,18 +116,26 @@ pub(crate) fn invalidate(tokens: &mut Tokens, world: &World, verdict: Verdict) -
     Ok(Answer::ok(&json!({ "access_token": token })).with_effect(user, None))
 }
 
-/// The app, by Basic credentials, or as a public client by its id in the form.
-fn client(world: &World, incoming: &Incoming) -> Option<String> {
-    let mut names = world.apps().map(|app| app.settings.name.clone());
-    match basic(incoming) {
+/// The app: a confidential one by Basic credentials, a public one by its id in the form.
+fn client(world: &World, incoming: &Incoming) -> Result<String, Box<Answer>> {
+    let mut apps = world.apps();
+    let found = match basic(incoming) {
         Some((id, secret)) => {
-            names.find(|app| client_id(app) == id && client_secret(app) == secret)
+            apps.find(|app| app.settings.client_id == id && app.settings.client_secret == secret)
         }
         None if incoming.authorization.is_none() => {
             let id = form_field(incoming, "client_id");
-            names.find(|app| client_id(app) == id)
+            apps.find(|app| app.settings.public_client && app.settings.client_id == id)
         }
         None => None,
+    };
+    let app = found.ok_or_else(|| {
+        let wrong = "Missing valid authorization header";
+        oauth_error(401, "unauthorized_client", wrong)
+    })?;
+    match app.suspended {
+        true => Err(super::oauth1::suspended()),
+        false => Ok(app.settings.name.clone()),
     }
 }
 

@@ -7,22 +7,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::model::{Refused, UserId, World};
-
-/// What an app may do for a user by OAuth 1.0a; each includes the ones before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Permission {
-    /// Look.
-    Read,
-    /// And post.
-    ReadWrite,
-    /// And read and write direct messages.
-    #[default]
-    ReadWriteMessages,
-}
+use crate::model::{Permission, Refused, UserId, World};
 
 /// Everything an app needs to act for a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -86,8 +73,8 @@ pub(crate) struct Tokens {
     issued: u64,
 }
 
-/// What a user has given an app: the newest of each token.
-#[derive(Clone, Debug)]
+/// What a user has given an app: the newest of each token, empty where there is none.
+#[derive(Clone, Debug, Default)]
 struct Grant {
     generation: u32,
     alive: bool,
@@ -107,38 +94,67 @@ const SCOPES: &[&str] = &[
 ];
 
 impl Tokens {
-    /// The user lets the app in; one that is in stays so, with the tokens it has.
-    pub(crate) fn authorize(&mut self, app: &str, user: UserId) {
-        let key = (app.to_owned(), user);
-        let before = self.grants.get(&key);
-        if before.is_some_and(|grant| grant.alive) {
-            return;
+    /// The user lets the app in, in both ways; one that is in stays so, with the tokens it has.
+    pub(crate) fn authorize(&mut self, app: &str, user: UserId, permission: Permission) {
+        let grant = self.grant(app, user);
+        if grant.access_token.is_empty() {
+            self.sign_in(app, user, permission);
         }
-        let generation = before.map_or(1, |grant| grant.generation + 1);
-        let access_token = numbered(&format!("{user}-{app}-token"), generation);
-        let refresh_token = numbered(&format!("{user}-{app}-refresh"), generation);
-        let secret = numbered(&format!("{user}-{app}-token-secret"), generation);
-        self.signed.insert(
-            access_token.clone(),
-            AccessToken {
-                app: app.to_owned(),
-                user,
-                secret,
-                permission: Permission::default(),
+        let grant = self.grant(app, user);
+        if grant.refresh_token.is_empty() {
+            let token = numbered(&format!("{user}-{app}-refresh"), grant.generation);
+            grant.refresh_token.clone_from(&token);
+            let scopes = SCOPES.iter().map(|scope| (*scope).to_owned()).collect();
+            self.keep_refresh(&token, app, user, scopes);
+        }
+    }
+
+    /// The grant of the user, a new one where there is none or a dead one.
+    fn grant(&mut self, app: &str, user: UserId) -> &mut Grant {
+        let grant = self.grants.entry((app.to_owned(), user)).or_default();
+        if !grant.alive {
+            *grant = Grant {
+                generation: grant.generation + 1,
                 alive: true,
-            },
-        );
-        let scopes = SCOPES.iter().map(|scope| (*scope).to_owned()).collect();
-        self.keep_refresh(&refresh_token, app, user, scopes);
-        self.grants.insert(
-            key,
-            Grant {
-                generation,
-                alive: true,
-                access_token,
-                refresh_token,
-            },
-        );
+                ..Grant::default()
+            };
+        }
+        grant
+    }
+
+    /// The user lets the app in by OAuth 1.0a: the token it has already, unless the level is
+    /// another; tokens of the old level live on with it.
+    pub(crate) fn sign_in(&mut self, app: &str, user: UserId, permission: Permission) -> Signed {
+        let held = self.grant(app, user).access_token.clone();
+        let known = self.signed.get(&held);
+        if let Some(known) = known.filter(|token| token.alive && token.permission == permission) {
+            return Signed {
+                secret: known.secret.clone(),
+                token: held,
+            };
+        }
+        let grant = self.grant(app, user);
+        grant.generation += u32::from(!held.is_empty());
+        let signed = Signed {
+            token: numbered(&format!("{user}-{app}-token"), grant.generation),
+            secret: numbered(&format!("{user}-{app}-token-secret"), grant.generation),
+        };
+        grant.access_token.clone_from(&signed.token);
+        let kept = AccessToken {
+            app: app.to_owned(),
+            user,
+            secret: signed.secret.clone(),
+            permission,
+            alive: true,
+        };
+        self.signed.insert(signed.token.clone(), kept);
+        signed
+    }
+
+    /// Whether the user has let the app in and not put it out.
+    pub(crate) fn is_in(&self, app: &str, user: UserId) -> bool {
+        let grant = self.grants.get(&(app.to_owned(), user));
+        grant.is_some_and(|grant| grant.alive)
     }
 
     fn keep_refresh(&mut self, token: &str, app: &str, user: UserId, scopes: Vec<String>) {
@@ -186,8 +202,8 @@ impl Tokens {
             consumer_key: settings.consumer_key.clone(),
             consumer_secret: settings.consumer_secret.clone(),
             bearer_token: self.bearer(app),
-            client_id: client_id(app),
-            client_secret: client_secret(app),
+            client_id: settings.client_id.clone(),
+            client_secret: settings.client_secret.clone(),
             access_token: grant.access_token.clone(),
             access_token_secret: secret.map(|token| token.secret.clone()).unwrap_or_default(),
             refresh_token: grant.refresh_token.clone(),
@@ -196,7 +212,6 @@ impl Tokens {
 
     /// Puts other values in place of the derived ones.
     pub(crate) fn set_access_token(&mut self, app: &str, user: UserId, token: &str, secret: &str) {
-        self.authorize(app, user);
         let Some(grant) = self.grants.get_mut(&(app.to_owned(), user)) else {
             return;
         };
@@ -267,24 +282,40 @@ impl Tokens {
         }
         used.alive = false;
         let used = used.clone();
+        Some(self.issue(app, used.user, used.scopes, expires_at_ms))
+    }
+
+    /// A new pair for what the user has agreed to.
+    pub(super) fn issue(
+        &mut self,
+        app: &str,
+        user: UserId,
+        scopes: Vec<String>,
+        expires_at_ms: i64,
+    ) -> Pair {
         self.issued += 1;
-        let (user, number) = (used.user, self.issued);
+        let number = self.issued;
         let pair = Pair {
             access_token: format!("{user}-{app}-access.{number}"),
             refresh_token: format!("{user}-{app}-refresh.{number}"),
-            scopes: used.scopes.clone(),
+            scopes: scopes.clone(),
         };
-        self.keep_refresh(&pair.refresh_token, app, user, used.scopes.clone());
+        if pair.is_lasting() {
+            self.keep_refresh(&pair.refresh_token, app, user, scopes.clone());
+            self.grant(app, user)
+                .refresh_token
+                .clone_from(&pair.refresh_token);
+        }
+        self.grant(app, user);
         let access = UserToken {
+            app: app.to_owned(),
+            user,
+            scopes,
             expires_at_ms: Some(expires_at_ms),
             alive: true,
-            ..used
         };
         self.access.insert(pair.access_token.clone(), access);
-        if let Some(grant) = self.grants.get_mut(&(app.to_owned(), user)) {
-            grant.refresh_token = pair.refresh_token.clone();
-        }
-        Some(pair)
+        pair
     }
 
     /// One token dies, of whichever kind.
@@ -303,12 +334,67 @@ pub(super) struct Pair {
     pub(super) scopes: Vec<String>,
 }
 
-pub(super) fn client_id(app: &str) -> String {
-    format!("{app}-client")
+impl Pair {
+    /// Whether the user agreed to a refresh token.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.scopes.iter().any(|scope| scope == "offline.access")
+    }
 }
 
-pub(super) fn client_secret(app: &str) -> String {
-    format!("{app}-client-secret")
+/// A token of OAuth 1.0a as it is given out.
+pub(crate) struct Signed {
+    pub(crate) token: String,
+    pub(crate) secret: String,
+}
+
+/// A token as a test or a person looks at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TokenSeen {
+    /// The token itself; its secret is told by the credentials.
+    pub token: String,
+    /// `oauth1`, `oauth2_access` or `oauth2_refresh`.
+    pub kind: &'static str,
+    /// The app that has it.
+    pub app: String,
+    /// The user who gave it.
+    pub user: UserId,
+    /// Of OAuth 1.0a: the level when it was given.
+    pub permission: Option<Permission>,
+    /// Of OAuth 2.0.
+    pub scopes: Vec<String>,
+    /// Whether it is good for a call now.
+    pub alive: bool,
+}
+
+impl Tokens {
+    /// Every token there ever was, by its text.
+    pub(crate) fn seen(&self, now_ms: i64) -> Vec<TokenSeen> {
+        let signed = self.signed.iter().map(|(text, token)| TokenSeen {
+            token: text.clone(),
+            kind: "oauth1",
+            app: token.app.clone(),
+            user: token.user,
+            permission: Some(token.permission),
+            scopes: Vec::new(),
+            alive: token.alive,
+        });
+        let of = |kind: &'static str| {
+            move |(text, token): (&String, &UserToken)| TokenSeen {
+                token: text.clone(),
+                kind,
+                app: token.app.clone(),
+                user: token.user,
+                permission: None,
+                scopes: token.scopes.clone(),
+                alive: token.is_good(now_ms),
+            }
+        };
+        let access = self.access.iter().map(of("oauth2_access"));
+        let refresh = self.refresh.iter().map(of("oauth2_refresh"));
+        let mut all: Vec<TokenSeen> = signed.chain(access).chain(refresh).collect();
+        all.sort_by(|one, other| one.token.cmp(&other.token));
+        all
+    }
 }
 
 fn numbered(name: &str, generation: u32) -> String {

@@ -1,30 +1,40 @@
-//! Apps, their rules and secrets, and the accounts they are subscribed to.
+//! Apps, their rules and secrets.
 
 use super::{Refused, World};
-use crate::model::app::{App, Form, NewApp, SigningSecret};
-use crate::model::ids::UserId;
+use crate::model::app::{App, Form, MAX_CALLBACKS, NewApp, SigningSecret};
+use crate::model::query::Query;
 use crate::model::rule::Rule;
-use crate::model::user::User;
+use crate::model::webhook::Place;
 
 impl World {
     pub(crate) fn add_app(&mut self, new: NewApp) -> Result<(), Refused> {
         if self.apps.contains_key(&new.name) {
             return Err(Refused::Taken(new.name));
         }
-        let at_ms = self.time.tick();
+        if new.callbacks.len() > MAX_CALLBACKS {
+            return Err(Refused::TooManyCallbacks(new.name));
+        }
+        let webhook = (!new.webhook.is_empty()).then(|| (new.webhook.clone(), place(&new)));
         let app = App {
             id: 10_000_000 + self.apps.len() as u64,
-            webhook_id: self.time.id_at(at_ms),
             previous_secret: None,
             signing: SigningSecret::Current,
             rules: Vec::new(),
-            valid: true,
-            validated_at_ms: at_ms,
-            last_crc: None,
+            suspended: false,
             settings: new,
         };
-        self.apps.insert(app.settings.name.clone(), app);
+        let name = app.settings.name.clone();
+        self.apps.insert(name.clone(), app);
+        if let Some((url, place)) = webhook {
+            self.register_webhook(&name, &url, place)?;
+        }
         Ok(())
+    }
+
+    /// The app that is called by this API key.
+    pub(crate) fn app_with_key(&self, consumer_key: &str) -> Option<&App> {
+        let mut apps = self.apps.values();
+        apps.find(|app| app.settings.consumer_key == consumer_key)
     }
 
     pub(crate) fn app(&self, name: &str) -> Result<&App, Refused> {
@@ -60,51 +70,34 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn subscribe(
-        &mut self,
-        app: &str,
-        user: UserId,
-        forms: &[Form],
-    ) -> Result<(), Refused> {
-        self.app(app)?;
-        let username = self.user(user)?.username.clone();
-        if forms.contains(&Form::FilteredStream) {
-            self.add_rule(app, &format!("@{username} OR from:{username}"), &username)?;
+    /// Adds a rule; the id of the one with the same value where there is one already.
+    pub(crate) fn add_rule(&mut self, app: &str, value: &str, tag: &str) -> Result<u64, Refused> {
+        let query = Query::parse(value).map_err(Refused::BadRule)?;
+        let known = self.app(app)?.rules.iter();
+        if let Some(rule) = known.into_iter().find(|rule| rule.value == value) {
+            return Ok(rule.id);
         }
-        self.subscriptions
-            .entry((app.to_owned(), user))
-            .or_default()
-            .extend(forms);
-        Ok(())
-    }
-
-    pub(crate) fn unsubscribe(&mut self, app: &str, user: UserId) {
-        self.subscriptions.remove(&(app.to_owned(), user));
-    }
-
-    /// The accounts an app gets in `form`.
-    pub(crate) fn subscribers(&self, app: &str, form: Form) -> impl Iterator<Item = &User> {
-        self.subscriptions
-            .iter()
-            .filter(move |((name, _), forms)| name == app && forms.contains(&form))
-            .filter_map(|((_, user), _)| self.users.get(user))
-    }
-
-    /// Whether any app gets what concerns the account.
-    pub(crate) fn is_subscribed(&self, user: UserId) -> bool {
-        self.subscriptions
-            .keys()
-            .any(|(_, account)| *account == user)
-    }
-
-    pub(crate) fn add_rule(&mut self, app: &str, value: &str, tag: &str) -> Result<(), Refused> {
         let at_ms = self.time.tick();
         let rule = Rule {
             id: self.time.id_at(at_ms),
             value: value.to_owned(),
             tag: tag.to_owned(),
+            query,
         };
+        let id = rule.id;
         self.app_mut(app)?.rules.push(rule);
-        Ok(())
+        Ok(id)
+    }
+}
+
+/// A webhook that is there from the start is wherever the app's products look for it.
+fn place(app: &NewApp) -> Place {
+    let v1 = app.forms.contains(&Form::AccountActivityV1);
+    Place {
+        v2: app
+            .forms
+            .iter()
+            .any(|form| *form != Form::AccountActivityV1),
+        environment: app.environments.first().filter(|_| v1).cloned(),
     }
 }

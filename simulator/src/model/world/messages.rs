@@ -74,6 +74,15 @@ impl World {
         self.messages_deleted_for.insert((user, message));
     }
 
+    /// Takes the message out of everybody's view.
+    pub(crate) fn delete_message(&mut self, message: MessageId) -> Result<(), Refused> {
+        let found = self.message(message)?;
+        let (sender, recipient) = (found.sender, found.recipient);
+        self.delete_message_for(sender, message);
+        self.delete_message_for(recipient, message);
+        Ok(())
+    }
+
     pub(crate) fn sees_message(&self, user: UserId, message: &DirectMessage) -> bool {
         (message.sender == user || message.recipient == user)
             && !self.messages_deleted_for.contains(&(user, message.id))

@@ -4,7 +4,9 @@ mod apps;
 mod messages;
 mod people;
 mod posts;
+mod subscriptions;
 mod uploads;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -14,14 +16,18 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::app::{App, Form};
+use super::app::App;
 use super::ids::{MediaId, MessageId, PostId, UserId};
 use super::media::{Media, MediaHosts, NewMedia};
 use super::message::DirectMessage;
 use super::post::Post;
+use super::subscription::Subscription;
 use super::time::{Clock, Timekeeper};
 use super::upload::Upload;
 use super::user::User;
+use super::webhook::Webhook;
+
+pub(crate) use subscriptions::NewSubscription;
 
 /// The wish cannot be granted, as X would say.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -58,9 +64,27 @@ pub enum Refused {
         /// The user.
         user: UserId,
     },
+    /// The rule of the filtered stream cannot be read, and why.
+    #[error("not a rule: {0}")]
+    BadRule(String),
     /// There is no earlier secret to sign with.
     #[error("app {0} has no previous secret")]
     NoPreviousSecret(String),
+    /// There is no such webhook.
+    #[error("there is no webhook {0}")]
+    UnknownWebhook(u64),
+    /// The app has no webhook.
+    #[error("app {0} has no webhook")]
+    NoWebhook(String),
+    /// There is no such subscription.
+    #[error("there is no subscription {0}")]
+    UnknownSubscription(u64),
+    /// X Activity has no such event.
+    #[error("there is no event {0}")]
+    UnknownEvent(String),
+    /// More than ten.
+    #[error("app {0} has too many callback addresses")]
+    TooManyCallbacks(String),
 }
 
 /// Everything X knows.
@@ -82,9 +106,16 @@ pub(crate) struct World {
     /// Who no longer sees a message.
     messages_deleted_for: HashSet<(UserId, MessageId)>,
     uploads: BTreeMap<MediaId, Upload>,
-    subscriptions: BTreeMap<(String, UserId), BTreeSet<Form>>,
+    webhooks: BTreeMap<u64, Webhook>,
+    /// By app and account.
+    subscriptions: BTreeMap<(String, UserId), Vec<Subscription>>,
+    last_subscription: u64,
     follows: BTreeSet<(UserId, UserId)>,
     blocks: BTreeSet<(UserId, UserId)>,
+    /// When a post was removed.
+    redacted: HashMap<PostId, i64>,
+    /// When a user had the places taken off all posts.
+    scrubbed: HashMap<UserId, i64>,
 }
 
 /// Time and ids.
@@ -104,14 +135,23 @@ impl World {
             mailboxes: HashMap::new(),
             messages_deleted_for: HashSet::new(),
             uploads: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
+            last_subscription: subscriptions::FIRST_ID,
             follows: BTreeSet::new(),
             blocks: BTreeSet::new(),
+            redacted: HashMap::new(),
+            scrubbed: HashMap::new(),
         }
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {
         self.time.advance(by);
+    }
+
+    /// How far each thing moves the clock on from now on; what it was comes back.
+    pub(crate) fn set_step(&mut self, step: Duration) -> Duration {
+        self.time.set_step(step)
     }
 
     pub(crate) fn tick(&mut self) -> i64 {

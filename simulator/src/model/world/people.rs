@@ -94,6 +94,19 @@ impl World {
         }))
     }
 
+    /// The user has the places taken off all posts so far.
+    pub(crate) fn scrub_geo(&mut self, user: UserId) -> Result<(), Refused> {
+        self.user(user)?;
+        let at_ms = self.time.tick();
+        self.scrubbed.insert(user, at_ms);
+        Ok(())
+    }
+
+    /// When that was, if it was.
+    pub(crate) fn scrubbed_at_ms(&self, user: UserId) -> Option<i64> {
+        self.scrubbed.get(&user).copied()
+    }
+
     /// The user removes the app; who is told is settled before the subscription goes.
     pub(crate) fn revoke(&mut self, app: &str, user: UserId) -> Result<Event, Refused> {
         self.app(app)?;

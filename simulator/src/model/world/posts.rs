@@ -119,22 +119,36 @@ impl World {
     /// Removing one version removes all of them.
     pub(crate) fn delete(&mut self, post: PostId) -> Result<Event, Refused> {
         let gone = self.visible_post(post)?.clone();
-        for version in self.versions(&gone) {
-            if let Some(version) = self.posts.get_mut(&version) {
+        let at_ms = self.time.tick();
+        for id in self.versions(&gone) {
+            if let Some(version) = self.posts.get_mut(&id) {
                 version.deleted = true;
+                self.redacted.insert(id, at_ms);
             }
         }
         Ok(Event::Deleted {
             post,
             author: gone.author,
-            at_ms: self.time.tick(),
+            at_ms,
         })
+    }
+
+    /// When the post was removed, if it was.
+    pub(crate) fn redacted_at_ms(&self, post: PostId) -> Option<i64> {
+        self.redacted.get(&post).copied()
     }
 
     fn versions(&self, post: &Post) -> Vec<PostId> {
         let first = post.history.first().copied().unwrap_or(post.id);
         let edited = self.post_index.versions.get(&first);
         edited.cloned().unwrap_or_else(|| vec![first])
+    }
+
+    /// Whether no later version has taken its place.
+    pub(crate) fn is_current(&self, post: &Post) -> bool {
+        let first = post.history.first().copied().unwrap_or(post.id);
+        let versions = self.post_index.versions.get(&first);
+        versions.is_none_or(|versions| versions.last() == Some(&post.id))
     }
 
     /// The author of the thread hides a reply, or shows it again.

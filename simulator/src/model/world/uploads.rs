@@ -12,6 +12,12 @@ impl World {
         MediaId(self.time.id_at(at_ms))
     }
 
+    /// A new id for anything else.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        let at_ms = self.time.tick();
+        self.time.id_at(at_ms)
+    }
+
     pub(crate) fn keep_upload(&mut self, upload: Upload) {
         self.uploads.insert(upload.id, upload);
     }

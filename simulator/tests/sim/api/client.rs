@@ -149,4 +149,31 @@ impl Caller {
             .bearer_auth(token);
         Answered::of(request.send().await.unwrap()).await
     }
+
+    /// With the app's own token.
+    pub(super) async fn as_app(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answered {
+        let mut request = self
+            .http
+            .request(method, self.url(path))
+            .query(query)
+            .bearer_auth(&self.keys.bearer_token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Answered::of(request.send().await.unwrap()).await
+    }
+
+    pub(super) async fn read_as_app(&self, path: &str, query: &[(&str, &str)]) -> Answered {
+        self.as_app(Method::GET, path, query, None).await
+    }
+
+    pub(super) async fn write_as_app(&self, path: &str, body: &Value) -> Answered {
+        self.as_app(Method::POST, path, &[], Some(body)).await
+    }
 }

@@ -162,3 +162,52 @@ async fn the_page_shows_an_answer_below_what_it_answers() {
     assert!(posts.contains("by API: acme-app"));
     assert!(at("@acme and @ann") < at("the manual"));
 }
+
+#[actix_web::test]
+async fn a_script_drives_the_stream_and_what_no_webhook_is_told_of() {
+    let caller = Caller::new().await;
+    let (stage, simulator) = (&caller.stage, caller.simulator());
+    assert_eq!(read(&caller, "streams").await, json!([]));
+    let rule = json!({ "app": APP, "value": "printer" });
+    let rule: Value = write(&caller, "rules", rule).await.json().await.unwrap();
+    assert!(rule["id"].is_string());
+    let wrong = caller
+        .http
+        .post(caller.url("/control/rules"))
+        .json(&json!({ "app": APP, "value": "(" }));
+    assert_eq!(wrong.send().await.unwrap().status(), 400);
+    let cut = json!({ "app": APP, "what": "cut" });
+    let met: Value = write(&caller, "stream", cut).await.json().await.unwrap();
+    assert_eq!(met["met"], 0);
+    let error = json!({ "app": APP, "what": { "error": { "ends": false } } });
+    assert_eq!(write(&caller, "stream", error).await.status(), 200);
+
+    write(&caller, "silence", json!({ "on": true })).await;
+    let post = stage.post(stage.ann, "@acme hello");
+    write(&caller, "silence", json!({ "on": false })).await;
+    let edit = json!({ "post": post, "text": "@acme hi" });
+    let edited: Value = write(&caller, "edit_silently", edit)
+        .await
+        .json()
+        .await
+        .unwrap();
+    let delete = json!({ "post": edited["id"] });
+    assert_eq!(
+        write(&caller, "delete_silently", delete).await.status(),
+        204
+    );
+    assert!(
+        simulator
+            .posts_by(stage.ann)
+            .iter()
+            .all(|post| post.deleted)
+    );
+    let scrub = json!({ "account": "ann" });
+    assert_eq!(write(&caller, "scrub_geo", scrub).await.status(), 204);
+    let closed = json!({ "account": "ann", "deactivated": true });
+    assert_eq!(write(&caller, "standing", closed).await.status(), 204);
+    let gone = caller.get("/2/users/by/username/ann", &[]).await;
+    assert_eq!(gone.status, 404);
+    assert!(stage.delivered().await.is_empty(), "nobody was told");
+    assert_eq!(simulator.bill(APP).total_micro_usd, 0);
+}

@@ -251,3 +251,84 @@ async fn a_user_is_shown_as_the_account_sees_it() {
     let me = caller.get("/2/users/me", &fields).await.body;
     assert_eq!(me["data"]["subscription_type"], "Premium");
 }
+
+#[actix_web::test]
+async fn lists_show_the_latest_version_alone() {
+    let caller = Caller::new().await;
+    let stage = &caller.stage;
+    let first = stage.post(stage.ann, "@acme my printer");
+    let second = caller
+        .simulator()
+        .edit_silently(first, "@acme my big printer")
+        .unwrap();
+    caller.simulator().advance(Duration::from_secs(31));
+    let query = [("query", "printer")];
+    let found = caller.get("/2/tweets/search/recent", &query).await;
+    assert_eq!(ids(&found.body), [second]);
+    let mentions = format!("/2/users/{}/mentions", stage.acme);
+    assert_eq!(ids(&caller.get(&mentions, &[]).await.body), [second]);
+    let own = format!("/2/users/{}/tweets", stage.ann);
+    assert_eq!(ids(&caller.get(&own, &[]).await.body), [second]);
+    let old = caller.get(&format!("/2/tweets/{first}"), &[]).await;
+    assert_eq!(old.body["data"]["text"], "@acme my printer");
+}
+
+#[actix_web::test]
+async fn a_search_has_a_span_within_the_last_week() {
+    let caller = Caller::new().await;
+    let stage = &caller.stage;
+    let search = async |query: &[(&str, &str)]| {
+        let query = [&[("query", "from:ann")], query].concat();
+        caller.get("/2/tweets/search/recent", &query).await
+    };
+    let ancient = stage.post(stage.ann, "ancient");
+    caller
+        .simulator()
+        .advance(Duration::from_secs(8 * 24 * 3600));
+    let start = caller.simulator().now();
+    let posts: Vec<PostId> = (0..25)
+        .map(|number| stage.post(stage.ann, &format!("Café {number}")))
+        .collect();
+    caller.simulator().advance(Duration::from_secs(60));
+
+    let since = posts[22].to_string();
+    let newer = search(&[("since_id", &since)]).await;
+    assert_eq!(ids(&newer.body), [posts[24], posts[23]]);
+    let (from, to) = (
+        start.to_string(),
+        (start + Duration::from_secs(3)).to_string(),
+    );
+    let span = search(&[("start_time", &from), ("end_time", &to)]).await;
+    assert_eq!(ids(&span.body), [posts[2], posts[1], posts[0]]);
+
+    let mut found = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = match token.is_empty() {
+            true => search(&[]).await,
+            false => search(&[("next_token", &token)]).await,
+        };
+        found.extend(ids(&page.body));
+        match page.body["meta"]["next_token"].as_str() {
+            Some(next) => token = next.to_owned(),
+            None => break,
+        }
+    }
+    found.reverse();
+    assert_eq!(found, posts);
+
+    let old = ancient.to_string();
+    let now = caller.simulator().now().to_string();
+    for (name, value) in [
+        ("since_id", old.as_str()),
+        ("start_time", "2026-03-02T09:00:00Z"),
+        ("end_time", &now),
+    ] {
+        let refused = search(&[(name, value)]).await;
+        assert_eq!(refused.status, 400, "{name}");
+        assert!(refused.body["errors"][0]["parameters"][name].is_array());
+    }
+    let accents = [("query", "\"cafe 7\" -has:media")];
+    let found = caller.get("/2/tweets/search/recent", &accents).await;
+    assert_eq!(ids(&found.body), [posts[7]]);
+}

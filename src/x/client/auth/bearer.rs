@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::oauth1::encode;
 use crate::domain::account::App;
 use crate::x::client::error::{CallError, NotSent};
-use crate::x::client::transport::{Transport, read_object};
+use crate::x::client::transport::{Answer, Transport, read_object};
 use crate::x::wire::answer::Token;
 
 /// Bearers obtained from X, by app. X gives the same one until it is invalidated, and refuses who
@@ -40,6 +40,20 @@ impl Bearers {
         Ok(bearer)
     }
 
+    /// Asks X for the bearer whatever is known, as a test of key and secret.
+    pub(in crate::x::client) async fn test(
+        &self,
+        app: &App,
+        transport: &Transport,
+    ) -> Result<Answer, CallError> {
+        let answer = ask(app, transport).await?;
+        if let Some(bearer) = bearer_of(&answer) {
+            let mut by_key = self.by_key.lock().await;
+            by_key.insert(app.consumer_key.clone(), bearer);
+        }
+        Ok(answer)
+    }
+
     /// X does not take it any more.
     pub(in crate::x::client) async fn refused(&self, app: &App) {
         self.by_key.lock().await.remove(&app.consumer_key);
@@ -47,17 +61,23 @@ impl Bearers {
 }
 
 async fn obtain(app: &App, transport: &Transport) -> Result<SecretString, CallError> {
+    let answer = ask(app, transport).await;
+    let answer = answer.and_then(|answer| transport.succeeded(answer));
+    let answer = answer.map_err(nothing_lost)?;
+    bearer_of(&answer).ok_or_else(|| unavailable("the answer holds no token".to_owned()))
+}
+
+async fn ask(app: &App, transport: &Transport) -> Result<Answer, CallError> {
     let form = [("grant_type", "client_credentials")];
     let basic = basic(&app.consumer_key, &app.consumer_secret);
-    let answer = transport
-        .ask_for_token("oauth2/token", &form, Some(&basic))
-        .await;
-    let answer = answer.map_err(nothing_lost)?;
-    let token: Option<Token<'_>> = read_object(&answer.body);
-    match token.map(|token| token.access_token.to_string()) {
-        Some(bearer) if !bearer.is_empty() => Ok(bearer.into()),
-        _ => Err(unavailable("the answer holds no token".to_owned())),
-    }
+    transport.ask("oauth2/token", &form, Some(&basic)).await
+}
+
+/// `None` where the answer holds none; a refusal does not.
+pub(in crate::x::client) fn bearer_of(answer: &Answer) -> Option<SecretString> {
+    let token: Token<'_> = read_object(&answer.body)?;
+    let bearer = token.access_token.to_string();
+    (!bearer.is_empty()).then(|| bearer.into())
 }
 
 /// Asking again for a bearer is harmless, so nothing about it is uncertain.
@@ -75,7 +95,7 @@ fn unavailable(why: String) -> CallError {
 }
 
 /// HTTP Basic; key and secret are encoded first, as X's guide demands.
-pub(super) fn basic(key: &str, secret: &SecretString) -> SecretString {
+pub(in crate::x::client) fn basic(key: &str, secret: &SecretString) -> SecretString {
     let pair = format!("{}:{}", encode(key), encode(secret.expose_secret()));
     format!("Basic {}", STANDARD.encode(pair)).into()
 }

@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha1::Sha1;
 use url::Url;
 
+use crate::domain::account::AccessToken;
+
 /// Everything but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -26,8 +28,10 @@ pub(in crate::x::client) fn encode(raw: &str) -> String {
 pub(in crate::x::client) struct Signer<'a> {
     pub(in crate::x::client) consumer_key: &'a str,
     pub(in crate::x::client) consumer_secret: &'a SecretString,
-    pub(in crate::x::client) token: &'a SecretString,
-    pub(in crate::x::client) token_secret: &'a SecretString,
+    /// `None`: for the first step of linking, before there is one.
+    pub(in crate::x::client) token: Option<&'a AccessToken>,
+    /// Further `oauth_*` parameters of the steps of linking.
+    pub(in crate::x::client) more: &'a [(&'a str, &'a str)],
 }
 
 /// What X must see only once.
@@ -54,14 +58,17 @@ impl Signer<'_> {
         once: &Once,
     ) -> SecretString {
         let seconds = once.at.as_second().to_string();
+        let token = self.token.map(|pair| pair.token.expose_secret());
         let own = [
             ("oauth_consumer_key", self.consumer_key),
             ("oauth_nonce", &once.nonce),
             ("oauth_signature_method", "HMAC-SHA1"),
             ("oauth_timestamp", &seconds),
-            ("oauth_token", self.token.expose_secret()),
-            ("oauth_version", "1.0"),
         ];
+        let own = own.into_iter();
+        let own = own.chain(token.map(|token| ("oauth_token", token)));
+        let own = own.chain([("oauth_version", "1.0")]);
+        let own: Vec<_> = own.chain(self.more.iter().copied()).collect();
         let all: Vec<_> = own.iter().chain(parameters).copied().collect();
         let signature = self.sign(&base_string(method, url, &all));
         let header = own
@@ -76,7 +83,12 @@ impl Signer<'_> {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
     fn sign(&self, base_string: &str) -> String {
         let part = |secret: &SecretString| encode(secret.expose_secret());
-        let key = format!("{}&{}", part(self.consumer_secret), part(self.token_secret));
+        let token = self.token.map(|pair| part(&pair.secret));
+        let key = format!(
+            "{}&{}",
+            part(self.consumer_secret),
+            token.unwrap_or_default()
+        );
         let mac = Hmac::<Sha1>::new_from_slice(key.as_bytes())
             .expect("any key length")
             .chain_update(base_string);
@@ -110,16 +122,28 @@ fn base_url(url: &Url) -> String {
 mod tests {
     use super::*;
 
-    struct Keys([SecretString; 3]);
+    struct Keys {
+        consumer_secret: SecretString,
+        token: AccessToken,
+    }
 
     impl Keys {
+        fn new([consumer_secret, token, secret]: [&str; 3]) -> Self {
+            Self {
+                consumer_secret: consumer_secret.into(),
+                token: AccessToken {
+                    token: token.into(),
+                    secret: secret.into(),
+                },
+            }
+        }
+
         fn signer<'a>(&'a self, consumer_key: &'a str) -> Signer<'a> {
-            let [consumer_secret, token, token_secret] = &self.0;
             Signer {
                 consumer_key,
-                consumer_secret,
-                token,
-                token_secret,
+                consumer_secret: &self.consumer_secret,
+                token: Some(&self.token),
+                more: &[],
             }
         }
     }
@@ -134,14 +158,11 @@ mod tests {
     /// X's page "Creating a signature", in the editions for paths of 1 and of 1.1.
     #[test]
     fn xs_own_example_is_signed_as_x_signs_it() {
-        let keys = Keys(
-            [
-                "kAcSOqF21Fu85e7zjz7ZN2U4ZRhfV3WpwPAoE3Z7kBw",
-                "370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb",
-                "LswwdoUaIvS8ltyTt5jkRh4J50vUPVVHtR2YPi5kE",
-            ]
-            .map(Into::into),
-        );
+        let keys = Keys::new([
+            "kAcSOqF21Fu85e7zjz7ZN2U4ZRhfV3WpwPAoE3Z7kBw",
+            "370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb",
+            "LswwdoUaIvS8ltyTt5jkRh4J50vUPVVHtR2YPi5kE",
+        ]);
         let parameters = [
             ("include_entities", "true"),
             (
@@ -178,7 +199,7 @@ mod tests {
     /// Signed by oauthlib 3 of Python: signs that need encoding, in secrets, query and path.
     #[test]
     fn another_implementation_signs_alike() {
-        let keys = Keys(["cs&%", "12-tok", "ts~_.-"].map(Into::into));
+        let keys = Keys::new(["cs&%", "12-tok", "ts~_.-"]);
         let url = "http://127.0.0.1:8080/2/tweets/search/recent?query=x";
         let parameters = [
             ("query", "\"café & +\" from:acme"),
@@ -218,6 +239,32 @@ mod tests {
              %3D7d8f3e4a%26oauth_signature_method%3DHMAC-SHA1%26oauth_timestamp%3D137131201%26\
              oauth_token%3Dkkk9d7dh3k39sjv7"
         );
+    }
+
+    /// X's page "Implementing Sign in with Twitter": the first step, before there is a token.
+    #[test]
+    fn the_first_step_of_linking_is_signed_as_x_signs_it() {
+        let secret = "L8qq9PZyRg6ieKGEKhZolGC0vJWLw8iEJ88DRdyOg".into();
+        let signer = Signer {
+            consumer_key: "cChZNFj6T5R0TigYB9yd1w",
+            consumer_secret: &secret,
+            token: None,
+            more: &[("oauth_callback", "http://localhost/sign-in-with-twitter/")],
+        };
+        let header = signer.authorization(
+            &Method::POST,
+            &"https://api.twitter.com/oauth/request_token"
+                .parse()
+                .unwrap(),
+            &[],
+            &once("ea9ec8429b68d6b77cd5600adbbb0456", 1_318_467_427),
+        );
+        let header = header.expose_secret();
+        assert!(
+            header.contains("oauth_signature=\"F1Li3tvehgcraF8DMJ7OyxO4w9Y%3D\""),
+            "{header}"
+        );
+        assert!(!header.contains("oauth_token"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::task::TaskTracker;
@@ -240,20 +241,27 @@ impl Refresh {
         if token.access_token.is_empty() {
             return Err(lost());
         }
-        let life = token.expires_in.unwrap_or(USUAL_LIFE);
-        let now = (self.clock)();
-        Ok(TokenPair {
-            access_token: token.access_token.to_string().into(),
-            // X's documents do not promise a new one.
-            refresh_token: match &*token.refresh_token {
-                "" => spent.clone(),
-                new => new.into(),
-            },
-            expires_at: now
-                .saturating_add(Duration::from_secs(life.into()))
-                .unwrap_or(now),
-            scopes: token.scope.to_string(),
-        })
+        // X's documents do not promise a new refresh token.
+        let refresh_token = match &*token.refresh_token {
+            "" => spent.clone(),
+            new => new.into(),
+        };
+        Ok(pair(&token, refresh_token, (self.clock)()))
+    }
+}
+
+/// What X's answer makes of a pair. `now` is when it came.
+pub(in crate::x::client) fn pair(
+    token: &Token<'_>,
+    refresh_token: SecretString,
+    now: Timestamp,
+) -> TokenPair {
+    let life = Duration::from_secs(token.expires_in.unwrap_or(USUAL_LIFE).into());
+    TokenPair {
+        access_token: token.access_token.to_string().into(),
+        refresh_token,
+        expires_at: now.saturating_add(life).unwrap_or(now),
+        scopes: token.scope.to_string(),
     }
 }
 

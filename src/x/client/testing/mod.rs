@@ -17,7 +17,7 @@ use url::Url;
 pub(super) use openapi::{OpenApi, parts};
 pub(super) use server::{Act, FakeX, Recorded};
 
-use super::{Auth, Client, ClientSettings, TokenVault, VaultError, http_client};
+use super::{Auth, Client, ClientSettings, NoHttpClient, TokenVault, VaultError, http_client};
 use crate::domain::account::{AccessToken, Account, App, Delivery, Sending, Tier, TokenPair};
 use crate::domain::ids::AccountId;
 
@@ -74,6 +74,23 @@ impl Bench {
         }
     }
 
+    /// A client of another X, with the same vault and clock.
+    pub(super) fn client_at(&self, url: &Url) -> Result<Client, NoHttpClient> {
+        // Only to know beforehand whether it can be made.
+        http_client(url, Duration::from_secs(5))?;
+        let (vault, now) = (self.vault.clone(), self.now.clone());
+        let second = Duration::from_secs(1);
+        Ok(client(url, second, vault, now, self.tasks.clone()))
+    }
+
+    /// The app with a bearer of its own, which need not be asked for.
+    pub(super) fn app_with_bearer(&self) -> App {
+        App {
+            bearer_token: Some("the-bearer".into()),
+            ..self.app.clone()
+        }
+    }
+
     /// The account has OAuth 2.0 only, with a pair that is good for two hours.
     pub(super) fn use_oauth2(&mut self) {
         self.account.access_token = None;
@@ -116,6 +133,7 @@ fn app() -> App {
         bearer_token: None,
         client_id: Some("client-id".to_owned()),
         client_secret: Some("client-secret".into()),
+        owner_token: None,
         delivery: Delivery::Activity,
         tier: Tier::SelfServe,
     }
@@ -131,6 +149,7 @@ fn account() -> Account {
             secret: "token-secret".into(),
         }),
         oauth2_refresh_token: Some("seed-refresh".into()),
+        linking: None,
         sending: Sending::Live,
         blocked: Default::default(),
         monthly_budget: None,

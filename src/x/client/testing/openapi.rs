@@ -99,6 +99,9 @@ impl OpenApi {
             Some("integer") => text
                 .parse::<i64>()
                 .map_or_else(|_| json!(text), |it| json!(it)),
+            Some("boolean") => text
+                .parse::<bool>()
+                .map_or_else(|_| json!(text), |it| json!(it)),
             _ => json!(text),
         }
     }

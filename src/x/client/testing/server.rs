@@ -24,6 +24,11 @@ pub(in crate::x::client) enum Act {
     AnswerAndClose { body: String, after: Duration },
     /// These bytes, then the end.
     Raw(Vec<u8>),
+    /// These pieces with pauses between them, then neither more nor the end.
+    Held {
+        pieces: Vec<Vec<u8>>,
+        pause: Duration,
+    },
     /// Reset as soon as the connection is there.
     ResetUnread,
     /// Reset after the request was read.
@@ -45,12 +50,37 @@ impl Act {
         }
     }
 
+    /// A success whose body comes in these chunks; the end is told if it `ends`, else the connection
+    /// is just closed.
+    pub(in crate::x::client) fn chunks(chunks: &[&[u8]], ends: bool) -> Self {
+        let mut bytes = CHUNKED.to_vec();
+        chunks.iter().for_each(|it| bytes.extend(chunk(it)));
+        if ends {
+            bytes.extend(b"0\r\n\r\n");
+        }
+        Self::Raw(bytes)
+    }
+
+    /// The same, each chunk after a pause; then neither more nor the end.
+    pub(in crate::x::client) fn held(chunks: &[&[u8]], pause: Duration) -> Self {
+        let chunks = chunks.iter().map(|it| chunk(it));
+        let pieces = std::iter::once(CHUNKED.to_vec()).chain(chunks).collect();
+        Self::Held { pieces, pause }
+    }
+
     pub(in crate::x::client) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         if let Self::Answer { headers, .. } = &mut self {
             headers.push((name, value.to_string()));
         }
         self
     }
+}
+
+const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    let head = format!("{:x}\r\n", bytes.len());
+    [head.as_bytes(), bytes, b"\r\n"].concat()
 }
 
 /// A request as it came.
@@ -73,6 +103,15 @@ impl Recorded {
     pub(in crate::x::client) fn json(&self) -> serde_json::Value {
         assert_eq!(self.header("content-type"), "application/json");
         serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The fields of a form.
+    pub(in crate::x::client) fn form(&self) -> Vec<(String, String)> {
+        let media_type = "application/x-www-form-urlencoded";
+        assert_eq!(self.header("content-type"), media_type);
+        url::form_urlencoded::parse(&self.body)
+            .into_owned()
+            .collect()
     }
 
     pub(in crate::x::client) fn line(&self) -> String {
@@ -177,6 +216,13 @@ async fn talk(mut stream: TcpStream, shared: &Shared) {
                 let _ = stream.write_all(&bytes).await;
                 let _ = stream.shutdown().await;
                 return;
+            }
+            Some(Act::Held { pieces, pause }) => {
+                for piece in pieces {
+                    let _ = stream.write_all(&piece).await;
+                    tokio::time::sleep(pause).await;
+                }
+                std::future::pending().await
             }
             Some(Act::ResetUnread | Act::ResetRead) => return reset(stream),
             Some(Act::Silent) => std::future::pending().await,

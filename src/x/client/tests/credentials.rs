@@ -7,7 +7,6 @@ use futures_util::future::join_all;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::domain::account::AccessToken;
 use crate::x::client::auth::oauth1::{Once, Signer};
 use crate::x::client::testing::{Act, Bench, Recorded, pair};
 use crate::x::client::{Auth, CallError, Detail, NewPost, NotSent, RefusalReason, Reply, Since};
@@ -59,12 +58,11 @@ async fn a_signature_covers_the_very_query_that_is_sent() {
             .contains("query=from%3Aacme%20%2250%20%25%20off%22%20%28%2B%C3%BC%20%7C%20~%2A%29")
     );
     let header = request.header("authorization");
-    let AccessToken { token, secret } = bench.account.access_token.as_ref().unwrap();
     let signer = Signer {
         consumer_key: &bench.app.consumer_key,
         consumer_secret: &bench.app.consumer_secret,
-        token,
-        token_secret: secret,
+        token: bench.account.access_token.as_ref(),
+        more: &[],
     };
     let once = Once {
         nonce: oauth(header, "oauth_nonce").to_owned(),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{Value, json};
 
+use super::setting_up::set_up;
 use crate::domain::attachment::MediaCategory;
 use crate::domain::ids::{ConversationId, MediaId, TweetId, UserId};
 use crate::x::client::testing::{Act, Bench, NOW, OpenApi, Recorded, parts};
@@ -42,6 +43,8 @@ async fn make_every_call(bench: &Bench) -> Vec<Call> {
     made.extend(ask_for_users(bench).await);
     made.extend(direct_messages(bench).await);
     made.extend(uploads(bench).await);
+    made.extend(set_up(bench).await);
+    made.extend(super::pages::make_every_call(bench).await);
     made
 }
 
@@ -219,7 +222,7 @@ async fn uploads(bench: &Bench) -> Vec<Call> {
 
 impl<T: std::fmt::Debug> crate::x::client::Reply<T> {
     /// Which call it was; only if it went well.
-    fn map_call(self) -> Call {
+    pub(super) fn map_call(self) -> Call {
         assert!(self.result.is_ok(), "{self:?}");
         self.call
     }
@@ -236,18 +239,30 @@ fn shown(request: &Recorded) -> String {
     match request.header("content-type") {
         "" => {}
         "application/json" => writeln!(text, "  {}", request.json()).unwrap(),
+        "application/x-www-form-urlencoded" => request
+            .form()
+            .iter()
+            .for_each(|(name, value)| writeln!(text, "  {name} = {value}").unwrap()),
         _ => parts(request)
             .iter()
-            .for_each(|(name, bytes)| writeln!(text, "  {name}: {}", described(bytes)).unwrap()),
+            .for_each(|(name, bytes)| writeln!(text, "  {name}: {}", in_short(bytes)).unwrap()),
     }
     text
 }
 
-fn described(bytes: &[u8]) -> String {
+fn in_short(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if bytes.len() < 30 => text.to_owned(),
         _ => format!("{} bytes", bytes.len()),
     }
+}
+
+/// What was asked of what X's OpenAPI describes: v1.1 and the endpoints of OAuth are not in it.
+fn described(bench: &Bench) -> Vec<Recorded> {
+    let is_described =
+        |it: &Recorded| it.path.starts_with("/2/") && !it.path.starts_with("/2/oauth2/");
+    let recorded = bench.x.recorded().into_iter();
+    recorded.filter(is_described).collect()
 }
 
 #[tokio::test]
@@ -278,7 +293,8 @@ async fn every_request_is_valid_by_xs_own_specification() {
     bench.client.words.set(Vocabulary::OpenApi);
     let made: HashSet<_> = make_every_call(&bench).await.into_iter().collect();
     assert_eq!(made.len(), Call::ALL.len(), "a call was not made");
-    let requests = bench.x.recorded();
+    let mut requests = described(&bench);
+    requests.retain(is_described);
     let faults: Vec<_> = requests.iter().flat_map(|it| document.faults(it)).collect();
     println!(
         "{} requests of {} calls are valid",
@@ -298,7 +314,8 @@ async fn in_the_names_of_xs_pages_requests_differ_by_names_only() {
     };
     let bench = Bench::new([]).await;
     make_every_call(&bench).await;
-    let requests: Vec<_> = bench.x.recorded().into_iter().map(renamed).collect();
+    let requests = described(&bench).into_iter().filter(is_described);
+    let requests: Vec<_> = requests.map(renamed).collect();
     let faults: Vec<_> = requests.iter().flat_map(|it| document.faults(it)).collect();
     println!(
         "{} requests are valid but for {RENAMED:?} and {GONE:?}",
@@ -322,7 +339,21 @@ const GONE: [(&str, &str); 5] = [
     ("expansions", "referenced_tweets.id.author_id"),
 ];
 
+/// Calls that our cut of the document leaves out; they are as X's guides show them.
+const UNDESCRIBED: [&str; 1] = ["/2/compliance/jobs"];
+/// Keeps the names of the pages in the document too.
+const STREAM: &str = "/2/tweets/search/stream";
+
+fn is_described(request: &Recorded) -> bool {
+    !UNDESCRIBED
+        .iter()
+        .any(|path| request.path.starts_with(path))
+}
+
 fn renamed(mut request: Recorded) -> Recorded {
+    if request.path == STREAM {
+        return request;
+    }
     let rename = |word: &str| {
         let found = RENAMED.iter().find(|(old, _)| *old == word);
         found.map_or(word, |(_, new)| new).to_owned()
@@ -361,7 +392,7 @@ async fn the_validator_finds_what_is_wrong() {
         alter(&mut request);
         document.faults(&request).join("; ")
     };
-    let alterations: [(&str, Alteration, &str); 9] = [
+    let alterations: [(&str, Alteration, &str); 12] = [
         (
             "POST /2/tweets",
             |it| it.body = br#"{"text":"a","satus":1}"#.to_vec(),
@@ -406,6 +437,24 @@ async fn the_validator_finds_what_is_wrong() {
             "DELETE /2/tweets/22",
             |it| it.path = "/2/posts/22".into(),
             "no such operation",
+        ),
+        (
+            "POST /2/webhooks",
+            |it| it.body = br#"{"uri":"https://a.example"}"#.to_vec(),
+            "url",
+        ),
+        (
+            "POST /2/activity/subscriptions",
+            |it| it.body = br#"{"event_type":"dm.seen","filter":{"user_id":"1"}}"#.to_vec(),
+            "dm.seen",
+        ),
+        (
+            "POST /2/webhooks/replay",
+            |it| {
+                it.body = br#"{"webhook_id":"7","from_date":"2026-09-01","to_date":"202609011000"}"#
+                    .to_vec()
+            },
+            "2026-09-01",
         ),
     ];
     for (line, alter, fault) in alterations {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,11 +19,12 @@ use tracing_subscriber::filter::Targets;
 
 use crate::domain::ids::UserId;
 use crate::domain::money::{InvalidUsd, Usd};
+use crate::domain::storm::StormLimit;
 use crate::domain::term::Term;
 use crate::domain::text::LONG_POST_LIMIT;
 
 /// A value, or the sentence that says what is expected.
-pub(super) type Parsed<T> = Result<T, String>;
+pub(crate) type Parsed<T> = Result<T, String>;
 
 /// An `http` or `https` address that paths are appended to: no `/` at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +44,15 @@ impl BaseUrl {
         &self.url
     }
 
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
 
-    pub(super) fn has_https_and_no_port(&self) -> bool {
+    pub(crate) fn has_https_and_no_port(&self) -> bool {
         self.url.scheme() == "https" && self.url.port().is_none()
     }
 
-    pub(super) fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host().trim_matches(['[', ']']);
         host == "localhost"
             || host
@@ -78,20 +79,20 @@ fn parsed<T>(value: &Value, expected: &str, parse: impl Fn(&str) -> Option<T>) -
     parse(string(value, expected)?).ok_or_else(|| expected.to_owned())
 }
 
-pub(super) fn text(value: &Value) -> Parsed<String> {
+pub(crate) fn text(value: &Value) -> Parsed<String> {
     parsed(value, "expected a string", |raw| Some(raw.to_owned()))
 }
 
-pub(super) fn path(value: &Value) -> Parsed<PathBuf> {
+pub(crate) fn path(value: &Value) -> Parsed<PathBuf> {
     text(value).map(PathBuf::from)
 }
 
-pub(super) fn boolean(value: &Value) -> Parsed<bool> {
+pub(crate) fn boolean(value: &Value) -> Parsed<bool> {
     let read = value.as_bool().or_else(|| value.as_str()?.parse().ok());
     read.ok_or_else(|| "expected true or false".to_owned())
 }
 
-pub(super) fn count(value: &Value) -> Parsed<u32> {
+pub(crate) fn count(value: &Value) -> Parsed<u32> {
     let expected = "expected a whole number from 0 to 4294967295";
     let read = value.as_u64().or_else(|| value.as_str()?.parse().ok());
     read.and_then(|n| n.try_into().ok())
@@ -99,7 +100,7 @@ pub(super) fn count(value: &Value) -> Parsed<u32> {
 }
 
 /// Weighted characters of a post.
-pub(super) fn post_length(value: &Value) -> Parsed<u32> {
+pub(crate) fn post_length(value: &Value) -> Parsed<u32> {
     match count(value) {
         Ok(length @ 1..=LONG_POST_LIMIT) => Ok(length),
         _ => Err(format!(
@@ -109,18 +110,32 @@ pub(super) fn post_length(value: &Value) -> Parsed<u32> {
 }
 
 /// `None` for 0.
-pub(super) fn count_or_zero(value: &Value) -> Parsed<Option<NonZeroUsize>> {
+pub(crate) fn count_or_zero(value: &Value) -> Parsed<Option<NonZeroUsize>> {
     count(value).map(|n| NonZeroUsize::new(n as usize))
 }
 
-pub(super) fn positive_count(value: &Value) -> Parsed<usize> {
+pub(crate) fn positive_count(value: &Value) -> Parsed<usize> {
     let expected = "expected a whole number from 1 to 4294967295";
     let read = count_or_zero(value).ok().flatten();
     read.map(NonZeroUsize::get)
         .ok_or_else(|| expected.to_owned())
 }
 
-pub(super) fn size(value: &Value) -> Parsed<u64> {
+pub(crate) fn storm_messages(value: &Value) -> Parsed<NonZeroU32> {
+    let read = count(value).ok().and_then(NonZeroU32::new);
+    read.ok_or_else(|| "expected a whole number from 1 to 4294967295".to_owned())
+}
+
+/// From a second to a month: longer ago than bodies are kept, nothing is counted.
+pub(crate) fn storm_time(value: &Value) -> Parsed<Duration> {
+    let longest = Duration::from_hours(30 * 24);
+    let read = duration(value).ok();
+    let fits = |time: &Duration| (StormLimit::SHORTEST..=longest).contains(time);
+    read.filter(fits)
+        .ok_or_else(|| "expected a duration from \"1s\" to \"30d\", e.g. \"1h\"".to_owned())
+}
+
+pub(crate) fn size(value: &Value) -> Parsed<u64> {
     let read = value.as_u64().or_else(|| parse_size(value.as_str()?));
     read.filter(|bytes| *bytes > 0)
         .ok_or_else(|| "expected a number of bytes or a size, e.g. \"1MiB\"".to_owned())
@@ -139,12 +154,12 @@ fn parse_size(raw: &str) -> Option<u64> {
 }
 
 /// A size that must fit into memory.
-pub(super) fn memory_size(value: &Value) -> Parsed<usize> {
+pub(crate) fn memory_size(value: &Value) -> Parsed<usize> {
     let bytes = size(value)?;
     usize::try_from(bytes).map_err(|e| format!("expected less: {e}"))
 }
 
-pub(super) fn duration(value: &Value) -> Parsed<Duration> {
+pub(crate) fn duration(value: &Value) -> Parsed<Duration> {
     parsed(
         value,
         "expected a duration with its unit, e.g. \"500ms\", \"20s\", \"24h\" or \"30d\"",
@@ -153,7 +168,7 @@ pub(super) fn duration(value: &Value) -> Parsed<Duration> {
 }
 
 /// What AMQP's heartbeat can say.
-pub(super) fn whole_seconds(value: &Value) -> Parsed<Duration> {
+pub(crate) fn whole_seconds(value: &Value) -> Parsed<Duration> {
     let expected = "expected whole seconds, from \"1s\" to \"65535s\"";
     let read = duration(value).ok();
     let fits = |d: &Duration| d.subsec_nanos() == 0 && d.as_secs() <= u64::from(u16::MAX);
@@ -189,7 +204,7 @@ fn split_number(raw: &str) -> Option<(u64, &str)> {
     Some((digits.parse().ok()?, behind))
 }
 
-pub(super) fn socket_addr(value: &Value) -> Parsed<SocketAddr> {
+pub(crate) fn socket_addr(value: &Value) -> Parsed<SocketAddr> {
     parsed(
         value,
         "expected an IP address and a port, e.g. \"127.0.0.1:8081\"",
@@ -197,7 +212,7 @@ pub(super) fn socket_addr(value: &Value) -> Parsed<SocketAddr> {
     )
 }
 
-pub(super) fn base_url(value: &Value) -> Parsed<BaseUrl> {
+pub(crate) fn base_url(value: &Value) -> Parsed<BaseUrl> {
     parsed(
         value,
         "expected http:// or https:// with a host, without user, query or fragment",
@@ -215,7 +230,7 @@ pub(super) fn base_url(value: &Value) -> Parsed<BaseUrl> {
 }
 
 /// `host` or `host:port`, as in a URL.
-pub(super) fn host(value: &Value) -> Parsed<String> {
+pub(crate) fn host(value: &Value) -> Parsed<String> {
     let expected = "expected a host, with a port if it has one, e.g. \"helpdesk.internal:8080\"";
     parsed(value, expected, |raw| {
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
@@ -224,7 +239,7 @@ pub(super) fn host(value: &Value) -> Parsed<String> {
     })
 }
 
-pub(super) fn amqp_url(value: &Value) -> Parsed<SecretString> {
+pub(crate) fn amqp_url(value: &Value) -> Parsed<SecretString> {
     let expected = "expected amqp:// or amqps:// with user, password, host and virtual host";
     parsed(value, expected, |raw| {
         let uri: Result<lapin::uri::AMQPUri, _> = raw.parse();
@@ -233,7 +248,7 @@ pub(super) fn amqp_url(value: &Value) -> Parsed<SecretString> {
 }
 
 /// A name of an exchange or queue.
-pub(super) fn amqp_name(value: &Value) -> Parsed<String> {
+pub(crate) fn amqp_name(value: &Value) -> Parsed<String> {
     parsed(
         value,
         "expected a name of 1 to 255 bytes that does not begin with \"amq.\"",
@@ -245,7 +260,7 @@ pub(super) fn amqp_name(value: &Value) -> Parsed<String> {
 }
 
 /// The path of the database file.
-pub(super) fn store_url(value: &Value) -> Parsed<PathBuf> {
+pub(crate) fn store_url(value: &Value) -> Parsed<PathBuf> {
     let expected = "expected sqlite:// and the path of a file, e.g. \"sqlite:///var/lib/twitter-channel/channel.db\"";
     let raw = string(value, expected)?;
     if raw.starts_with("postgres://") || raw.starts_with("postgresql://") {
@@ -262,13 +277,13 @@ pub(super) fn store_url(value: &Value) -> Parsed<PathBuf> {
         .ok_or_else(|| expected.to_owned())
 }
 
-pub(super) fn user_id(value: &Value) -> Parsed<UserId> {
+pub(crate) fn user_id(value: &Value) -> Parsed<UserId> {
     let expected = "expected an id as a string of 1 to 19 digits without leading zeros (a number would lose digits)";
     parsed(value, expected, |raw| raw.parse().ok())
 }
 
 /// A handle without `@`.
-pub(super) fn username(value: &Value) -> Parsed<String> {
+pub(crate) fn username(value: &Value) -> Parsed<String> {
     parsed(
         value,
         "expected a handle without @: letters, digits and _",
@@ -280,7 +295,7 @@ pub(super) fn username(value: &Value) -> Parsed<String> {
 }
 
 /// A segment of a URL's path.
-pub(super) fn app_name(value: &Value) -> Parsed<String> {
+pub(crate) fn app_name(value: &Value) -> Parsed<String> {
     parsed(
         value,
         "expected 1 to 64 letters, digits, `.`, `_` or `-` (it is part of a URL), the first a letter or digit",
@@ -295,7 +310,7 @@ pub(super) fn app_name(value: &Value) -> Parsed<String> {
 }
 
 /// Visible ASCII: what can stand in a header.
-pub(super) fn bearer_token(value: &Value) -> Parsed<SecretString> {
+pub(crate) fn bearer_token(value: &Value) -> Parsed<SecretString> {
     parsed(
         value,
         "expected visible ASCII signs without blanks",
@@ -308,14 +323,14 @@ pub(super) fn bearer_token(value: &Value) -> Parsed<SecretString> {
 }
 
 /// What can stand in a header, blanks within included.
-pub(super) fn header(value: &Value) -> Parsed<SecretString> {
+pub(crate) fn header(value: &Value) -> Parsed<SecretString> {
     parsed(value, "expected visible ASCII signs and blanks", |raw| {
         let plain = |b: u8| b.is_ascii_graphic() || b == b' ';
         raw.bytes().all(plain).then(|| SecretString::from(raw))
     })
 }
 
-pub(super) fn secret_key(value: &Value) -> Parsed<SecretKey> {
+pub(crate) fn secret_key(value: &Value) -> Parsed<SecretKey> {
     parsed(
         value,
         "expected 32 bytes in base64 (openssl rand -base64 32)",
@@ -326,24 +341,24 @@ pub(super) fn secret_key(value: &Value) -> Parsed<SecretKey> {
     )
 }
 
-pub(super) fn term(value: &Value) -> Parsed<Term> {
+pub(crate) fn term(value: &Value) -> Parsed<Term> {
     Term::parse(string(value, "expected #tag, @name, a word or a phrase")?)
         .map_err(|e| e.to_string())
 }
 
-pub(super) fn usd(value: &Value) -> Parsed<Usd> {
+pub(crate) fn usd(value: &Value) -> Parsed<Usd> {
     let read: Result<Usd, InvalidUsd> = value.as_str().unwrap_or_default().parse();
     read.map_err(|error| error.to_string())
 }
 
-pub(super) fn date(value: &Value) -> Parsed<Date> {
+pub(crate) fn date(value: &Value) -> Parsed<Date> {
     parsed(value, "expected a date, e.g. \"2026-08-22\"", |raw| {
         raw.parse().ok()
     })
 }
 
 /// Levels, one alone or for parts of the program, separated by commas.
-pub(super) fn log_level(value: &Value) -> Parsed<Targets> {
+pub(crate) fn log_level(value: &Value) -> Parsed<Targets> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     parsed(
         value,
@@ -365,7 +380,7 @@ pub(super) fn log_level(value: &Value) -> Parsed<Targets> {
 }
 
 /// One of a few words.
-pub(super) fn one_of<T: Clone>(choices: &[(&str, T)]) -> impl Fn(&Value) -> Parsed<T> {
+pub(crate) fn one_of<T: Clone>(choices: &[(&str, T)]) -> impl Fn(&Value) -> Parsed<T> {
     move |value| {
         let chosen = choices
             .iter()

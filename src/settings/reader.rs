@@ -5,11 +5,11 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::fault::{Faults, MASK, shown};
-use super::source;
+use super::toml;
 use super::value::{Parsed, text};
 
 /// A table, less what was read of it.
-pub(super) struct Reader<'f> {
+pub(crate) struct Reader<'f> {
     /// Path of the table, empty for the whole configuration.
     at: String,
     left: Map<String, Value>,
@@ -19,7 +19,7 @@ pub(super) struct Reader<'f> {
 
 impl<'f> Reader<'f> {
     /// Reads a table and notes what is left of it as unknown.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         at: &str,
         table: Map<String, Value>,
         faults: &'f Faults,
@@ -37,12 +37,12 @@ impl<'f> Reader<'f> {
     }
 
     /// Notes a fault of one key; the value is left out where it is no use or a secret.
-    pub(super) fn fault(&self, key: &str, value: Option<String>, expected: impl Into<String>) {
+    pub(crate) fn fault(&self, key: &str, value: Option<String>, expected: impl Into<String>) {
         self.faults.add(&self.path(key), value, expected);
     }
 
     /// The value of a key that may be left out.
-    pub(super) fn optional<T>(
+    pub(crate) fn optional<T>(
         &mut self,
         key: &str,
         parse: impl Fn(&Value) -> Parsed<T>,
@@ -52,7 +52,7 @@ impl<'f> Reader<'f> {
     }
 
     /// The value of a key, or what holds when it is left out.
-    pub(super) fn or<T>(
+    pub(crate) fn or<T>(
         &mut self,
         key: &str,
         parse: impl Fn(&Value) -> Parsed<T>,
@@ -62,7 +62,7 @@ impl<'f> Reader<'f> {
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required<T>(
+    pub(crate) fn required<T>(
         &mut self,
         key: &str,
         parse: impl Fn(&Value) -> Parsed<T>,
@@ -74,23 +74,23 @@ impl<'f> Reader<'f> {
     }
 
     /// Whether a secret is given in either form, be it readable or not.
-    pub(super) fn has_secret(&self, key: &str) -> bool {
+    pub(crate) fn has_secret(&self, key: &str) -> bool {
         let given = |key: &str| self.left.get(key).is_some_and(|value| !is_empty(value));
         given(key) || given(&format!("{key}_file"))
     }
 
     /// A secret that may be left out: `key` or the content of the file that `key_file` names.
-    pub(super) fn secret(&mut self, key: &str) -> Option<SecretString> {
+    pub(crate) fn secret(&mut self, key: &str) -> Option<SecretString> {
         self.secret_as(key, text).map(SecretString::from)
     }
 
     /// A secret that must be there.
-    pub(super) fn required_secret(&mut self, key: &str) -> Option<SecretString> {
+    pub(crate) fn required_secret(&mut self, key: &str) -> Option<SecretString> {
         self.required_secret_as(key, text).map(SecretString::from)
     }
 
     /// A secret that is more than any text.
-    pub(super) fn secret_as<T>(
+    pub(crate) fn secret_as<T>(
         &mut self,
         key: &str,
         parse: impl Fn(&Value) -> Parsed<T>,
@@ -100,7 +100,7 @@ impl<'f> Reader<'f> {
     }
 
     /// A secret that must be there and is more than any text.
-    pub(super) fn required_secret_as<T>(
+    pub(crate) fn required_secret_as<T>(
         &mut self,
         key: &str,
         parse: impl Fn(&Value) -> Parsed<T>,
@@ -112,14 +112,14 @@ impl<'f> Reader<'f> {
     }
 
     /// A list of values; empty where it is left out.
-    pub(super) fn values<T>(&mut self, key: &str, parse: impl Fn(&Value) -> Parsed<T>) -> Vec<T> {
+    pub(crate) fn values<T>(&mut self, key: &str, parse: impl Fn(&Value) -> Parsed<T>) -> Vec<T> {
         let list = self.take_list(key).into_iter().enumerate();
         list.filter_map(|(i, value)| self.parsed(&format!("{key}[{i}]"), &value, &parse))
             .collect()
     }
 
     /// A list of tables; those with faults are left out.
-    pub(super) fn tables<T>(
+    pub(crate) fn tables<T>(
         &mut self,
         key: &str,
         mut read: impl FnMut(&mut Reader<'f>) -> Option<T>,
@@ -130,12 +130,22 @@ impl<'f> Reader<'f> {
     }
 
     /// A table inside this one.
-    pub(super) fn section<T>(
+    pub(crate) fn section<T>(
         &mut self,
         key: &str,
         read: impl FnOnce(&mut Reader<'f>) -> Option<T>,
     ) -> Option<T> {
         let value = self.take(key).unwrap_or_else(|| Value::Object(Map::new()));
+        self.read_table(key, value, read)
+    }
+
+    /// A table inside this one that may be left out.
+    pub(crate) fn optional_section<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&mut Reader<'f>) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.take(key)?;
         self.read_table(key, value, read)
     }
 
@@ -166,7 +176,7 @@ impl<'f> Reader<'f> {
             Some(Value::Array(list)) => return list,
             Some(other) => other,
         };
-        let from_environment = value.as_str().and_then(source::parse_list);
+        let from_environment = value.as_str().and_then(toml::parse_list);
         from_environment.unwrap_or_else(|| {
             // Not shown: it may hold secrets.
             self.fault(
@@ -181,7 +191,11 @@ impl<'f> Reader<'f> {
     /// The secret and the key it came by; an error where a fault is noted.
     fn take_secret(&mut self, key: &str) -> Result<Option<(String, Value)>, ()> {
         let file_key = format!("{key}_file");
-        match (self.take(key), self.take(&file_key)) {
+        let direct = self.take(key);
+        if !self.faults.allow_files() {
+            return Ok(direct.map(|value| (key.to_owned(), value)));
+        }
+        match (direct, self.take(&file_key)) {
             (direct, None) => Ok(direct.map(|value| (key.to_owned(), value))),
             (None, Some(path)) => {
                 let path = self.parsed(&file_key, &path, text).ok_or(())?;

@@ -1,20 +1,22 @@
 //! Apps, accounts and filters that the configuration declares, and what they say of each other.
 
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::fault::{Faults, SettingsFaults};
 use super::reader::Reader;
 use super::value::{self, Parsed};
 use crate::domain::account::{AccessToken, Account, App, Delivery, Enrich, Sending, Tier};
 use crate::domain::filter::{Filter, Match, Route, SpamConditions};
 use crate::domain::ids::AccountId;
+use crate::domain::storm::StormLimit;
 
 /// What the configuration declares of X.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Declared {
-    pub(super) apps: Vec<App>,
-    pub(super) accounts: Vec<Account>,
-    pub(super) filters: Vec<Filter>,
+pub(crate) struct Declared {
+    pub(crate) apps: Vec<App>,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) filters: Vec<Filter>,
 }
 
 /// [`Match`] before its other keys are read.
@@ -37,13 +39,14 @@ const MATCHES: [(&str, MatchWord); 5] = [
 
 /// What accounts and filters may refer to: also what has faults of its own, lest one fault cause
 /// another.
-#[derive(Default)]
-struct Known {
+#[derive(Debug, Default)]
+pub struct Known {
     apps: Vec<String>,
     accounts: Vec<KnownAccount>,
 }
 
 /// `None` for what is missing or faulty.
+#[derive(Debug)]
 struct KnownAccount {
     id: Option<AccountId>,
     username: Option<String>,
@@ -56,7 +59,79 @@ impl KnownAccount {
     }
 }
 
-pub(super) fn declared(r: &mut Reader<'_>) -> Declared {
+impl Known {
+    /// What is in force.
+    pub fn of<'a>(
+        apps: impl IntoIterator<Item = &'a App>,
+        accounts: impl IntoIterator<Item = &'a Account>,
+    ) -> Self {
+        let known = |account: &Account| KnownAccount {
+            id: Some(account.id),
+            username: Some(account.username.clone()),
+        };
+        Self {
+            apps: apps.into_iter().map(|app| app.name.clone()).collect(),
+            accounts: accounts.into_iter().map(known).collect(),
+        }
+    }
+}
+
+/// Reads an app as an administrator enters it: the keys of `[[apps]]`, files excepted.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn entered_app(
+    table: Map<String, Value>,
+    known: &mut Known,
+) -> Result<App, SettingsFaults> {
+    entered(table, |r| app(r, known))
+}
+
+/// The same with the keys of `[[accounts]]`.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn entered_account(
+    table: Map<String, Value>,
+    known: &mut Known,
+) -> Result<Account, SettingsFaults> {
+    entered(table, |r| account(r, known))
+}
+
+/// The same with the keys of `[[filters]]`.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn entered_filter(
+    table: Map<String, Value>,
+    known: &Known,
+) -> Result<Filter, SettingsFaults> {
+    entered(table, |r| filter(r, known))
+}
+
+fn entered<T>(
+    table: Map<String, Value>,
+    read: impl FnOnce(&mut Reader<'_>) -> Option<T>,
+) -> Result<T, SettingsFaults> {
+    let faults = Faults::of_entry();
+    let read = Reader::read("", trimmed(table), &faults, read);
+    match (read, faults.into_vec()) {
+        (Some(read), faults) if faults.is_empty() => Ok(read),
+        (_, faults) => Err(SettingsFaults(faults)),
+    }
+}
+
+/// What is pasted brings blanks and ends of lines along.
+fn trimmed(table: Map<String, Value>) -> Map<String, Value> {
+    let trim = |value| match value {
+        Value::String(text) => Value::String(text.trim().to_owned()),
+        other => other,
+    };
+    let entries = table.into_iter();
+    entries.map(|(key, value)| (key, trim(value))).collect()
+}
+
+pub(crate) fn declared(r: &mut Reader<'_>) -> Declared {
     let mut known = Known::default();
     Declared {
         apps: r.tables("apps", |r| app(r, &mut known)),
@@ -78,6 +153,7 @@ fn app(r: &mut Reader<'_>, known: &mut Known) -> Option<App> {
     let bearer_token = r.secret("bearer_token");
     let client_id = r.optional("client_id", value::text);
     let client_secret = r.secret("client_secret");
+    let owner_token = token_pair(r, "owner_access_token", "owner_access_token_secret");
     let delivery = delivery(r);
     let tier = r.or("tier", value::one_of(&tiers), Tier::SelfServe);
     Some(App {
@@ -88,6 +164,7 @@ fn app(r: &mut Reader<'_>, known: &mut Known) -> Option<App> {
         bearer_token,
         client_id,
         client_secret,
+        owner_token,
         delivery: delivery?,
         tier,
     })
@@ -133,7 +210,7 @@ fn account(r: &mut Reader<'_>, known: &mut Known) -> Option<Account> {
         id,
         username: username.clone(),
     });
-    let access_token = access_token(r);
+    let access_token = token_pair(r, "access_token", "access_token_secret");
     let oauth2_refresh_token = r.secret("oauth2_refresh_token");
     let sending = r.or("sending", sending, Sending::Live);
     let blocked = r.values("blocked", value::user_id);
@@ -149,6 +226,7 @@ fn account(r: &mut Reader<'_>, known: &mut Known) -> Option<Account> {
         username: username?,
         access_token,
         oauth2_refresh_token,
+        linking: None,
         sending,
         blocked: blocked.into_iter().collect(),
         max_post_length,
@@ -185,15 +263,20 @@ fn new_username(value: &Value, known: &Known) -> Parsed<String> {
     }
 }
 
-fn access_token(r: &mut Reader<'_>) -> Option<AccessToken> {
-    let has_secret = r.has_secret("access_token_secret");
-    let has_token = r.has_secret("access_token");
-    let token = r.secret("access_token");
-    let secret = r.secret("access_token_secret");
+/// A token and its secret: both or neither.
+fn token_pair(
+    r: &mut Reader<'_>,
+    token_key: &'static str,
+    secret_key: &'static str,
+) -> Option<AccessToken> {
+    let has_secret = r.has_secret(secret_key);
+    let has_token = r.has_secret(token_key);
+    let token = r.secret(token_key);
+    let secret = r.secret(secret_key);
     if has_token != has_secret {
         let (missing, other) = match has_token {
-            true => ("access_token_secret", "access_token"),
-            false => ("access_token", "access_token_secret"),
+            true => (secret_key, token_key),
+            false => (token_key, secret_key),
         };
         r.fault(missing, None, format!("missing, expected beside {other}"));
     }
@@ -204,7 +287,7 @@ fn access_token(r: &mut Reader<'_>) -> Option<AccessToken> {
 }
 
 /// The stop switch, of an account and of the service.
-pub(super) fn sending(value: &Value) -> Parsed<Sending> {
+pub(crate) fn sending(value: &Value) -> Parsed<Sending> {
     let states = [
         ("live", Sending::Live),
         ("hold", Sending::Hold),
@@ -222,7 +305,12 @@ fn filter(r: &mut Reader<'_>, known: &Known) -> Option<Filter> {
     let reposts = r.or("reposts", value::boolean, false);
     let own = r.or("own", value::boolean, false);
     let conditions = conditions(r);
+    let storm = r.optional_section("storm", storm);
     let matches = matches?;
+    if storm.is_some() && matches == Match::DirectMessages {
+        let expected = "expected with another match: direct messages are never held back";
+        r.fault("storm", None, expected);
+    }
     Some(Filter {
         account: account??,
         route: Route {
@@ -234,6 +322,16 @@ fn filter(r: &mut Reader<'_>, known: &Known) -> Option<Filter> {
         reposts,
         own,
         conditions,
+        storm,
+    })
+}
+
+fn storm(r: &mut Reader<'_>) -> Option<StormLimit> {
+    let messages = r.required("messages", value::storm_messages);
+    let per = r.required("per", value::storm_time);
+    Some(StormLimit {
+        messages: messages?,
+        per: per?,
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::domain::account::{Account, Sending, Tier};
 use crate::domain::event::{AccountRef, RefusedBecause};
@@ -15,6 +16,7 @@ use crate::domain::registry::Registry;
 use crate::flow::plan_check::PostLimits;
 use crate::flow::pseudonyms::Pseudonyms;
 use crate::store::{Hold, StoreError, Tx};
+use crate::x::client::Auth;
 
 /// Accounts whose credential X does not accept, as the watch saw them last: what advice on replies
 /// goes by.
@@ -36,7 +38,33 @@ impl RevokedAccounts {
     }
 }
 
-/// What does not change while the service runs, the plans of accounts at X excepted.
+/// The rules in force. Whoever works by them takes a view with [`LiveRules::now`] for one piece of
+/// work, so that all of it goes by the same rules.
+#[derive(Clone, Debug)]
+pub struct LiveRules(watch::Sender<Arc<Rules>>);
+
+impl LiveRules {
+    pub fn new(rules: Rules) -> Self {
+        Self(watch::Sender::new(Arc::new(rules)))
+    }
+
+    /// The rules of this moment.
+    pub fn now(&self) -> Arc<Rules> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Puts others in force, for all work that begins from now on.
+    pub fn replace(&self, rules: Rules) {
+        self.0.send_replace(Arc::new(rules));
+    }
+
+    /// Hears of changes from now on.
+    pub fn changes(&self) -> watch::Receiver<Arc<Rules>> {
+        self.0.subscribe()
+    }
+}
+
+/// What the service goes by; a change makes new ones, the plans of accounts at X excepted.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub registry: Arc<Registry>,
@@ -57,8 +85,16 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The same with other apps, accounts and filters.
+    pub(in crate::flow) fn with(&self, registry: Registry) -> Self {
+        Self {
+            registry: Arc::new(registry),
+            ..self.clone()
+        }
+    }
+
     /// How an account is named in events, linked or not.
-    pub(crate) fn account_ref(&self, id: Option<AccountId>) -> AccountRef {
+    pub(in crate::flow) fn account_ref(&self, id: Option<AccountId>) -> AccountRef {
         let account = id.and_then(|id| self.registry.account(id.0));
         AccountRef {
             id,
@@ -68,13 +104,20 @@ impl Rules {
         }
     }
 
+    /// By whose credential a call of this account goes; `None` where it is not linked.
+    pub(in crate::flow) fn auth(&self, account: Option<AccountId>) -> Option<Auth<'_>> {
+        let account = self.registry.account(account?.0)?;
+        let app = self.registry.app_of(account)?;
+        Some(Auth::Account { app, account })
+    }
+
     /// The stricter of both stop switches.
     pub(crate) fn sending(&self, account: &Account) -> Sending {
         self.sending.and(account.sending)
     }
 
     /// What keeps a new command of the account from going.
-    pub(super) fn hold(&self, account: &Account, revoked: bool, files: bool) -> Hold {
+    pub(in crate::flow) fn hold(&self, account: &Account, revoked: bool, files: bool) -> Hold {
         match (self.sending(account), revoked, files) {
             (_, _, true) => Hold::Files,
             (Sending::Live, false, _) => Hold::None,
@@ -84,7 +127,7 @@ impl Rules {
     }
 
     /// The same by what the store knows of the account.
-    pub(super) fn hold_now(
+    pub(in crate::flow) fn hold_now(
         &self,
         tx: &Tx<'_>,
         account: &Account,
@@ -111,24 +154,81 @@ impl Rules {
         account.max_post_length.unwrap_or_else(by_plan)
     }
 
-    pub(super) fn tier(&self, account: &Account) -> Tier {
+    pub(in crate::flow) fn tier(&self, account: &Account) -> Tier {
         let app = self.registry.app_of(account);
         app.map_or(Tier::SelfServe, |app| app.tier)
     }
 
     /// The name of the app that an account is linked through; empty where it is not linked.
-    pub(super) fn app_name(&self, account: Option<AccountId>) -> &str {
+    pub(in crate::flow) fn app_name(&self, account: Option<AccountId>) -> &str {
         let account = account.and_then(|id| self.registry.account(id.0));
         account.map_or("", |account| account.app.as_str())
     }
 }
 
 /// Since when `related` looks back.
-pub(super) fn recent(now: Timestamp) -> Timestamp {
+pub(in crate::flow) fn recent(now: Timestamp) -> Timestamp {
     now.saturating_sub(FOLLOWED_FOR).unwrap_or(now)
 }
 
 /// A stored conversation id; what cannot be read is none.
-pub(super) fn parse_conversation(raw: Option<&String>) -> Option<ConversationId> {
+pub(in crate::flow) fn parse_conversation(raw: Option<&String>) -> Option<ConversationId> {
     raw.and_then(|raw| raw.parse().ok())
+}
+
+#[cfg(test)]
+pub(in crate::flow) mod testing {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::domain::money::Usd;
+    use crate::domain::price::{CallPrices, EventPrices};
+    use crate::sealing::Sealer;
+
+    /// Rules by which everything goes at once and costs nothing.
+    pub(in crate::flow) fn rules_of(registry: Registry) -> Rules {
+        Rules {
+            registry: Arc::new(registry),
+            revoked: Arc::default(),
+            post_limits: Arc::default(),
+            pseudonyms: Pseudonyms::of(&Sealer::new(Box::new([0; 32]).into())),
+            prices: free(),
+            sending: Sending::Live,
+            expire_after: Duration::from_hours(24),
+            first_read: Duration::from_secs(40),
+            second_read: Duration::from_secs(20),
+        }
+    }
+
+    fn free() -> Prices {
+        let nothing = Usd::default();
+        Prices {
+            as_of: date(2026, 8, 22),
+            source: String::new(),
+            events: EventPrices {
+                account_activity: nothing,
+                post: nothing,
+                post_deleted: nothing,
+                direct_message_received: nothing,
+                direct_message_sent: nothing,
+                encrypted_message_received: nothing,
+                encrypted_message_sent: nothing,
+                read: nothing,
+                typing: nothing,
+            },
+            calls: CallPrices {
+                post: nothing,
+                post_with_url: nothing,
+                summoned_reply: nothing,
+                direct_message: nothing,
+                delete: nothing,
+                hide_reply: nothing,
+                media_metadata: nothing,
+                post_read: nothing,
+                user_read: nothing,
+                direct_message_read: nothing,
+                owned_read: nothing,
+            },
+        }
+    }
 }

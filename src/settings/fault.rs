@@ -27,40 +27,57 @@ impl fmt::Display for Fault {
 
 /// Every fault of a configuration, one on each line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigFaults(pub Vec<Fault>);
+pub struct SettingsFaults(pub Vec<Fault>);
 
-impl fmt::Display for ConfigFaults {
+impl fmt::Display for SettingsFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.0.iter().map(Fault::to_string).collect();
         f.write_str(&lines.join("\n"))
     }
 }
 
-impl std::error::Error for ConfigFaults {}
+impl std::error::Error for SettingsFaults {}
 
 /// Where faults are gathered while the settings are read.
 #[derive(Debug, Default)]
-pub(super) struct Faults(RefCell<Vec<Fault>>);
+pub(crate) struct Faults {
+    found: RefCell<Vec<Fault>>,
+    /// By an administrator's browser or program: it must not read files of this machine.
+    is_entered: bool,
+}
 
 impl Faults {
-    pub(super) fn add(&self, key: &str, value: Option<String>, expected: impl Into<String>) {
-        self.0.borrow_mut().push(Fault {
+    /// Of what an administrator enters.
+    pub(crate) fn of_entry() -> Self {
+        Self {
+            is_entered: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a secret may be given as the name of a file.
+    pub(super) fn allow_files(&self) -> bool {
+        !self.is_entered
+    }
+
+    pub(crate) fn add(&self, key: &str, value: Option<String>, expected: impl Into<String>) {
+        self.found.borrow_mut().push(Fault {
             key: key.to_owned(),
             value,
             expected: expected.into(),
         });
     }
 
-    pub(super) fn into_vec(self) -> Vec<Fault> {
-        self.0.into_inner()
+    pub(crate) fn into_vec(self) -> Vec<Fault> {
+        self.found.into_inner()
     }
 }
 
 /// What stands in a fault for a secret.
-pub(super) const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// A value as it is shown in a fault; a password in a URL is masked.
-pub(super) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a table".to_owned(),
