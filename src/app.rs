@@ -137,6 +137,7 @@ impl App {
         let readiness = Readiness::default();
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
+        let replies = replies.forgetting(enricher.enrichment());
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let inboxes = InboxMonitor::new(Arc::clone(&broker));
@@ -152,7 +153,7 @@ impl App {
             &store,
             &broker,
             Arc::clone(&directory),
-            watch.view(),
+            (watch.view(), replies.persons()),
         );
         let private = serve_private(
             &settings,
@@ -373,7 +374,7 @@ fn api(
     store: &Store,
     broker: &Arc<BrokerSettings>,
     directory: Arc<Directory>,
-    health: HealthView,
+    (health, persons): (HealthView, Persons),
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
     let public_url = settings.public.url.as_ref();
@@ -382,6 +383,7 @@ fn api(
         store: store.clone(),
         directory,
         health,
+        persons,
         public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
         tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
         token: settings.private.token.clone(),

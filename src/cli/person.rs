@@ -1,11 +1,14 @@
 //! `person`: what is held of somebody.
 
-use std::io;
+use std::io::{self, Write};
 
+use anyhow::ensure;
 use clap::Subcommand;
 use jiff::Timestamp;
+use tokio::sync::mpsc;
+use twitter_channel::domain::access::Actor;
 use twitter_channel::domain::ids::UserId;
-use twitter_channel::flow::person::{PersonError, Persons};
+use twitter_channel::flow::person::{AskedBy, PersonError, Persons};
 
 use super::environment;
 
@@ -36,12 +39,36 @@ impl Command {
 }
 
 async fn export(persons: &Persons, person: UserId) -> anyhow::Result<String> {
-    match persons.export(person, &mut io::stdout()).await {
-        // `... | head` has seen enough.
-        Err(PersonError::Written(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+    let (out, mut lines) = mpsc::channel::<String>(64);
+    let printing = async {
+        while let Some(line) = lines.recv().await {
+            if !print(&line)? {
+                break;
+            }
+        }
+        // Nothing more is looked for then.
+        drop(lines);
+        anyhow::Ok(())
+    };
+    let exporting = async {
+        let out = out;
+        persons.export(person, &out).await
+    };
+    let (exported, printed) = tokio::join!(exporting, printing);
+    printed?;
+    match exported {
+        Err(PersonError::NotTaken) => {}
         exported => exported?,
     }
     Ok(String::new())
+}
+
+/// Whether somebody reads on: `... | head` has seen enough some time.
+fn print(line: &str) -> io::Result<bool> {
+    match io::stdout().write_all(line.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
 }
 
 /// Who is at the keyboard, as the system knows it.
@@ -53,8 +80,12 @@ fn user() -> String {
 }
 
 async fn erase(persons: &Persons, person: UserId) -> anyhow::Result<String> {
-    let asked_by = format!("command line, {}", user());
-    let erased = persons.erase(person, asked_by, Timestamp::now()).await?;
+    ensure!(
+        !persons.is_ours(person),
+        "{person} is an account of ours: unlink it instead"
+    );
+    let by = AskedBy::admin(Actor::CommandLine, format!("command line, {}", user()));
+    let erased = persons.erase(person, by, Timestamp::now()).await?;
     Ok(format!(
         "erased {} events, {} posts, {} kept deliveries, {} commands and {} files; left out of {} \
          events of others; the core hears of {} messages. At X nothing changes\n",

@@ -213,6 +213,19 @@ impl Post {
     pub fn original_id(&self) -> TweetId {
         self.edit_history.first().copied().unwrap_or(self.id)
     }
+
+    /// Whether it tells of a person: wrote it, is named in it, answered, quoted or reposted by it.
+    pub fn names(&self, person: UserId) -> bool {
+        let quoted = self.quoted.as_ref().map(|quoted| &quoted.reference);
+        let references = [self.replied_to.as_ref(), self.reposted.as_ref(), quoted];
+        let mut mentions = self.message.mentions.iter();
+        self.message.author.id == person
+            || mentions.any(|it| it.id == Some(person))
+            || references
+                .into_iter()
+                .flatten()
+                .any(|it| it.author_id == Some(person))
+    }
 }
 
 #[cfg(test)]

@@ -3,26 +3,30 @@
 //! Erasing goes through every table part by part, so that deliveries never wait behind it; done twice
 //! it changes nothing. What of it the broker does not have yet is blanked and goes once published.
 
-use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::deletion::{self, Gone};
+use super::enrich::Enrichment;
 use super::pseudonyms::Pseudonyms;
 use super::reply::files;
 use super::rules::{LiveRules, Rules};
 use crate::attachments::vault::{Vault, VaultError};
 use crate::broker::redact;
+use crate::domain::access::Actor;
 use crate::domain::activity::ActivityEvent;
 use crate::domain::event::{DetectedBy, GoneBecause, message_event_id};
 use crate::domain::ids::{AccountId, ConversationId, EventId, MessageId, Pair, TweetId, UserId};
 use crate::store::{
-    CommandRow, Deliveries, Delivery, JournalRow, Leaving, PostRow, Proof, Store, StoreError, Tx,
+    CommandRow, Deliveries, Delivery, Hold, JournalRow, Leaving, PostRow, Proof, Store, StoreError,
+    Tx,
 };
 use crate::x::normalize::normalize;
+use crate::x::redact::without_person;
 
 /// Rows with bodies that one transaction looks at or changes: each is read as JSON.
 const CHUNK: usize = 100;
@@ -39,9 +43,17 @@ pub enum PersonError {
     /// A file of the person stays.
     #[error(transparent)]
     Files(#[from] VaultError),
-    /// Nobody takes what is handed out.
-    #[error("what is held cannot be written: {0}")]
-    Written(#[from] io::Error),
+    /// Whoever is handed it takes no more.
+    #[error("nobody takes what is held any more")]
+    NotTaken,
+}
+
+/// Takes JSON lines that are handed out, each with its end; slow takers are waited for.
+pub type Lines = mpsc::Sender<String>;
+
+async fn send(out: &Lines, line: &Value) -> Result<(), PersonError> {
+    let sent = out.send(format!("{line}\n")).await;
+    sent.map_err(|_closed| PersonError::NotTaken)
 }
 
 /// How much was erased, by kind.
@@ -67,6 +79,32 @@ pub struct Persons {
     store: Store,
     rules: LiveRules,
     vault: Vault,
+    /// What this process has read of X, where it reads.
+    found: Option<Enrichment>,
+}
+
+/// Who asks to erase a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedBy {
+    /// For the proof; names no person but whoever asks.
+    name: String,
+    /// Whose change it is; a core's commands are no changes of an administrator's.
+    actor: Option<Actor>,
+}
+
+impl AskedBy {
+    /// A core.
+    pub fn core(name: String) -> Self {
+        Self { name, actor: None }
+    }
+
+    /// An administrator, more closely known by `name` than as an actor.
+    pub fn admin(actor: Actor, name: String) -> Self {
+        Self {
+            name,
+            actor: Some(actor),
+        }
+    }
 }
 
 /// What one part of an erasure needs.
@@ -121,20 +159,36 @@ impl Persons {
             store,
             rules,
             vault,
+            found: None,
         }
     }
 
-    /// Erases what is held of a person. `asked_by` stands in the proof, and names no person but
-    /// whoever asked.
+    /// The same, of a process that reads X.
+    pub fn forgetting(self, found: Enrichment) -> Self {
+        Self {
+            found: Some(found),
+            ..self
+        }
+    }
+
+    /// Whether it is one of our own accounts, which nobody has to be told of and no erasure is for.
+    pub fn is_ours(&self, person: UserId) -> bool {
+        self.rules.now().registry.is_ours(person)
+    }
+
+    /// Erases what is held of a person; who asked stands in the proof.
     ///
     /// # Errors
     /// [`PersonError`]: a part of it may be erased by then.
     pub async fn erase(
         &self,
         person: UserId,
-        asked_by: String,
+        by: AskedBy,
         at: Timestamp,
     ) -> Result<Erased, PersonError> {
+        if let Some(found) = &self.found {
+            found.forget(person);
+        }
         let erasure = Erasure {
             rules: self.rules.now(),
             person,
@@ -152,7 +206,7 @@ impl Persons {
             erased.deliveries += self.erase_deliveries(&erasure, kept).await?;
         }
         erased.deliveries += self.erase_sightings(person).await?;
-        self.prove(&erasure, asked_by, erased).await?;
+        self.prove(&erasure, by, erased).await?;
         self.store.purge_log().await?;
         Ok(erased)
     }
@@ -260,13 +314,18 @@ impl Persons {
                 .store
                 .read(move |tx| tx.commands_naming(&digits, after, CHUNK))
                 .await?;
-            let ended = page.rows.iter().filter(|row| row.finished_at.is_some());
+            // The command that asks for it names the person until it ends.
+            let (_asking, found): (Vec<_>, Vec<_>) = page
+                .rows
+                .into_iter()
+                .partition(|row| row.waiting.hold == Hold::Erasing);
+            let ended = found.iter().filter(|row| row.finished_at.is_some());
             for name in ended.flat_map(|row| files::names(&row.plan)) {
                 self.vault.remove(&name).await?;
                 erased.files += 1;
             }
-            if !page.rows.is_empty() {
-                let (of, commands) = (of.clone(), page.rows);
+            if !found.is_empty() {
+                let (of, commands) = (of.clone(), found);
                 erased.commands += commands.len() as u64;
                 self.store
                     .write(move |tx| {
@@ -291,17 +350,17 @@ impl Persons {
                 .store
                 .read(move |tx| tx.deliveries_naming(kept, &numbers, after, DELIVERIES_CHUNK))
                 .await?;
-            let ids: Vec<_> = page
-                .rows
-                .iter()
-                .filter(|delivery| kept != Deliveries::Echoes || of.is_by(delivery))
-                .map(|delivery| delivery.id)
-                .collect();
-            count += ids.len() as u64;
-            if !ids.is_empty() {
-                self.store
-                    .write(move |tx| ids.iter().try_for_each(|id| tx.erase_delivery(kept, *id)))
-                    .await?;
+            let rows = page.rows.into_iter();
+            let left: Vec<_> = rows.map(|row| (row.id, of.rest_of(kept, &row))).collect();
+            count += left.iter().filter(|(_, rest)| rest.is_none()).count() as u64;
+            if !left.is_empty() {
+                let change = move |tx: &mut Tx<'_>| {
+                    left.iter().try_for_each(|(id, rest)| match rest {
+                        Some(rest) => tx.replace_delivery(kept, *id, rest),
+                        None => tx.erase_delivery(kept, *id),
+                    })
+                };
+                self.store.write(change).await?;
             }
             match page.last {
                 Some(last) => after = last,
@@ -331,17 +390,12 @@ impl Persons {
         }
     }
 
-    async fn prove(
-        &self,
-        of: &Erasure,
-        asked_by: String,
-        erased: Erased,
-    ) -> Result<(), StoreError> {
+    async fn prove(&self, of: &Erasure, by: AskedBy, erased: Erased) -> Result<(), StoreError> {
         let person = of.pseudonyms().person(of.person);
         let proof = Proof {
             at: of.at,
             person: person.into(),
-            asked_by,
+            asked_by: by.name,
             counts: json!(erased).to_string(),
         };
         let hash: String = person.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -351,14 +405,20 @@ impl Persons {
             counts = %proof.counts,
             "a person was erased"
         );
-        self.store.write(move |tx| tx.prove_erasure(&proof)).await
+        let note = move |tx: &mut Tx<'_>| {
+            if let Some(actor) = by.actor {
+                tx.audit(&actor, "person.erase", &hash, &json!(erased), proof.at)?;
+            }
+            tx.prove_erasure(&proof)
+        };
+        self.store.write(note).await
     }
 
     /// Hands out what is held of a person, as JSON lines with a `kind` each.
     ///
     /// # Errors
-    /// [`PersonError`]: the store cannot be read, or `out` takes no more.
-    pub async fn export(&self, person: UserId, out: &mut dyn io::Write) -> Result<(), PersonError> {
+    /// [`PersonError`]: the store cannot be read, or nobody takes it any more.
+    pub async fn export(&self, person: UserId, out: &Lines) -> Result<(), PersonError> {
         let until = self.store.read(|tx| tx.last_sequence()).await?;
         self.export_events(person, until, out).await?;
         self.export_posts(person, out).await?;
@@ -374,7 +434,7 @@ impl Persons {
         &self,
         person: UserId,
         until: u64,
-        out: &mut dyn io::Write,
+        out: &Lines,
     ) -> Result<(), PersonError> {
         let (digits, mut after) = (person.to_string(), 0);
         loop {
@@ -390,7 +450,7 @@ impl Persons {
                     "written": row.at.to_string(),
                     "body": readable(&row.body),
                 });
-                writeln!(out, "{line}")?;
+                send(out, &line).await?;
             }
             match page.last {
                 Some(last) => after = last,
@@ -399,11 +459,7 @@ impl Persons {
         }
     }
 
-    async fn export_posts(
-        &self,
-        person: UserId,
-        out: &mut dyn io::Write,
-    ) -> Result<(), PersonError> {
+    async fn export_posts(&self, person: UserId, out: &Lines) -> Result<(), PersonError> {
         let mut after = None;
         loop {
             let read = move |tx: &Tx<'_>| tx.posts_of(person, after, SMALL_CHUNK);
@@ -417,7 +473,7 @@ impl Persons {
                     "author": row.author.map(|id| id.to_string()),
                     "customer": row.customer.map(|id| id.to_string()),
                 });
-                writeln!(out, "{line}")?;
+                send(out, &line).await?;
             }
             match page.last {
                 Some(last) => after = Some(last),
@@ -430,7 +486,7 @@ impl Persons {
         &self,
         person: UserId,
         until: u64,
-        out: &mut dyn io::Write,
+        out: &Lines,
     ) -> Result<(), PersonError> {
         let mut after = 0;
         loop {
@@ -442,7 +498,7 @@ impl Persons {
                     "sequence": row.seen.sequence.to_string(),
                     "event": row.id.to_string(),
                 });
-                writeln!(out, "{line}")?;
+                send(out, &line).await?;
             }
             match page.last {
                 Some(last) => after = last,
@@ -451,11 +507,7 @@ impl Persons {
         }
     }
 
-    async fn export_commands(
-        &self,
-        person: UserId,
-        out: &mut dyn io::Write,
-    ) -> Result<(), PersonError> {
+    async fn export_commands(&self, person: UserId, out: &Lines) -> Result<(), PersonError> {
         let (digits, mut after) = (person.to_string(), 0);
         loop {
             let digits = digits.clone();
@@ -469,7 +521,7 @@ impl Persons {
             };
             let (lines, last) = self.store.read(read).await?;
             for line in lines {
-                writeln!(out, "{line}")?;
+                send(out, &line).await?;
             }
             match last {
                 Some(last) => after = last,
@@ -482,7 +534,7 @@ impl Persons {
         &self,
         person: UserId,
         kept: Deliveries,
-        out: &mut dyn io::Write,
+        out: &Lines,
     ) -> Result<(), PersonError> {
         let (numbers, mut after) = (vec![person.to_string()], 0);
         loop {
@@ -501,7 +553,7 @@ impl Persons {
                     "id": delivery.id,
                     "body": readable(&delivery.body),
                 });
-                writeln!(out, "{line}")?;
+                send(out, &line).await?;
             }
             match page.last {
                 Some(last) => after = last,
@@ -512,11 +564,7 @@ impl Persons {
 }
 
 impl Persons {
-    async fn export_sightings(
-        &self,
-        person: UserId,
-        out: &mut dyn io::Write,
-    ) -> Result<(), PersonError> {
+    async fn export_sightings(&self, person: UserId, out: &Lines) -> Result<(), PersonError> {
         let (digits, mut after) = (person.to_string(), 0);
         loop {
             let digits = digits.clone();
@@ -528,7 +576,7 @@ impl Persons {
                     "sequence": row.id.to_string(),
                     "body": readable(&row.body),
                 });
-                writeln!(out, "{line}")?;
+                send(out, &line).await?;
             }
             match page.last {
                 Some(last) => after = last,
@@ -678,6 +726,7 @@ impl Erasure {
             }
         }
         tx.forget_cases(self.person)?;
+        tx.forget_answered(self.person)?;
         // Another process that holds cases in memory sees by it that it has to read them again.
         let hash = self.pseudonyms().person(self.person);
         let number = self.at.as_millisecond().unsigned_abs();
@@ -694,17 +743,36 @@ impl Erasure {
         }
     }
 
-    /// Whether all that a delivery tells is by the person. What others wrote goes on, and is a new
-    /// event.
+    /// What others wrote in a delivery that is to be processed yet, without the person; `None` for
+    /// what goes as a whole. It goes on, and is a new event.
+    fn rest_of(&self, kept: Deliveries, delivery: &Delivery) -> Option<Vec<u8>> {
+        if kept == Deliveries::Quarantine || self.is_by(delivery) {
+            return None;
+        }
+        let rest = without_person(&delivery.body, self.person)?;
+        let read = normalize(&rest).ok()?;
+        read.rejected.is_empty().then_some(rest)
+    }
+
+    /// Whether all that a delivery tells is by the person, or some of it repeats the person's words.
     fn is_by(&self, delivery: &Delivery) -> bool {
         let Ok(delivery) = normalize(&delivery.body) else {
             return true;
         };
-        delivery.activities.iter().all(|it| match &it.event {
+        let mut all = delivery.activities.iter();
+        let reposts = all.clone().any(|it| match &it.event {
+            ActivityEvent::Post(post) => {
+                let of = post.reposted.as_ref().and_then(|of| of.author_id);
+                of == Some(self.person)
+            }
+            _ => false,
+        });
+        let by_person = all.all(|it| match &it.event {
             ActivityEvent::Post(post) => post.message.author.id == self.person,
             ActivityEvent::Direct(direct) => direct.message.author.id == self.person,
             _ => true,
-        })
+        });
+        reposts || by_person
     }
 }
 

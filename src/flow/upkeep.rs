@@ -84,6 +84,7 @@ pub async fn run(
         retry_unlinked(&store).await,
     );
     let mut sweep = ThreadsSweep::default();
+    let mut erasures = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -101,6 +102,8 @@ pub async fn run(
                 if let Err(error) = ingest.retry_quarantined().await {
                     tracing::warn!(%error, "kept deliveries were not tried again");
                 }
+                let newest = ingest.forget_after_erasures(erasures).await;
+                report("forgetting whom others erased", newest.map(|it| erasures = Some(it)));
                 report("telling of storms", ingest.watch_storms(Timestamp::now()).await);
                 if let Err(error) = ingest.release_held().await {
                     tracing::warn!(%error, "messages held back were not let through");

@@ -224,7 +224,11 @@ fn new_command(rules: &Rules, draft: &Draft, fingerprint: [u8; 32], at: Timestam
         call: draft.call.name(),
         hold: Hold::None,
         received_at: at,
-        expires_at: command.expires_at.unwrap_or(default),
+        expires_at: match command.action {
+            // It begins at once, and goes to its end.
+            Action::ForgetPerson { .. } => Timestamp::MAX,
+            _ => command.expires_at.unwrap_or(default),
+        },
         // What was read cannot fail to be written.
         content: serde_json::to_string(command).unwrap_or_default(),
         plan: draft.plan.to_json(),

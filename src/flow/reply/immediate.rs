@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use super::outcome::{Case, Verdict};
 use crate::domain::command::{Action, Command, Failure, FailureCode};
 use crate::domain::ids::{AccountId, CommandId};
-use crate::flow::person::{PersonError, Persons};
 use crate::flow::rules::Rules;
-use crate::store::{CommandRow, CommandState, Store, StoreError, Tx};
+use crate::store::{CommandRow, CommandState, Hold, Store, StoreError, Tx};
 
 /// Rows that one transaction changes: deliveries must not wait long behind it.
 const CHUNK: usize = 500;
@@ -30,45 +29,19 @@ pub(super) fn is_immediate(action: &Action) -> bool {
 /// after a fault between, changes nothing. Tells what was done.
 pub(super) async fn beforehand(
     store: &Store,
-    persons: &Persons,
     command: &Command,
     at: Timestamp,
-) -> Result<String, PersonError> {
+) -> Result<String, StoreError> {
     // Most commands are nothing of that, and are spared a read.
-    if !matches!(
-        command.action,
-        Action::RepublishEvents { .. } | Action::ForgetPerson { .. }
-    ) {
+    let Action::RepublishEvents { from, to } = command.action else {
         return Ok(String::new());
-    }
+    };
     let id = command.id.clone();
     if store.read(move |tx| tx.command_by_id(&id)).await?.is_some() {
         return Ok(String::new());
     }
-    match command.action {
-        Action::RepublishEvents { from, to } => {
-            let count = republish(store, command.account, from..to, at).await?;
-            Ok(format!("{count} events are published again."))
-        }
-        Action::ForgetPerson { person_id } => {
-            let erased = persons.erase(person_id, asked_by(command), at).await?;
-            Ok(format!(
-                "Erased: {} events, {} kept deliveries, {} texts of commands, {} files. At X \
-                 nothing changes.",
-                erased.events, erased.deliveries, erased.commands, erased.files
-            ))
-        }
-        _ => Ok(String::new()),
-    }
-}
-
-/// Who asked by a command, for the proof; ids only.
-fn asked_by(command: &Command) -> String {
-    let agent = command.agent.as_ref().map(|agent| agent.id.as_str());
-    match agent.filter(|id| !id.is_empty()) {
-        Some(agent) => format!("command {}, agent {agent}", command.id),
-        None => format!("command {}", command.id),
-    }
+    let count = republish(store, command.account, from..to, at).await?;
+    Ok(format!("{count} events are published again."))
 }
 
 /// Publishes again what was written in this time, part by part; how many events.
@@ -95,7 +68,8 @@ pub async fn republish(
     }
 }
 
-/// Ends a command that needed no call; `done` tells what was done beforehand.
+/// Ends a command that needed no call; `done` tells what was done beforehand. To erase a person
+/// takes longer, and goes on by itself: other commands do not wait behind it.
 pub(super) fn perform(
     tx: &mut Tx<'_>,
     rules: &Rules,
@@ -107,15 +81,11 @@ pub(super) fn perform(
         return Ok(());
     };
     let verdict = match &case.command.action {
+        Action::ForgetPerson { .. } => return tx.set_hold(sequence, Hold::Erasing, at),
         Action::CancelCommand { target } => cancel(tx, rules, target, at)?,
         _ => Verdict::Succeeded { detail: done },
     };
-    case.finish(tx, rules, verdict, at)?;
-    match case.command.action {
-        // Its content names the person.
-        Action::ForgetPerson { .. } => tx.blank_command(sequence),
-        _ => Ok(()),
-    }
+    case.finish(tx, rules, verdict, at)
 }
 
 /// Takes a waiting command back.
@@ -157,6 +127,9 @@ pub(super) fn waiting(
         return Ok(Err(refuse(format!("There is no command {target}."))));
     };
     Ok(match row.waiting.state {
+        CommandState::Pending if row.waiting.hold == Hold::Erasing => {
+            Err(refuse(format!("The command {target} is being done.")))
+        }
         CommandState::Pending => Ok(row),
         CommandState::Sending | CommandState::Uncertain => {
             Err(refuse(format!("The command {target} is on its way to X.")))

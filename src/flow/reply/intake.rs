@@ -1,16 +1,18 @@
 //! Commands from the broker into the ledger: a batch is one transaction.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::accept::{self, Accepted, Prepared};
+use super::erase::FORGET_PERSON;
 use super::{files, immediate};
 use crate::attachments::{Attachments, Kept, TakeError};
 use crate::broker::commands::{Reading, read};
 use crate::broker::delivery::{Delivery, Handler, Verdict};
 use crate::domain::command::{AttachmentSource, Command, InvalidCommand};
-use crate::flow::person::{PersonError, Persons};
 use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
@@ -21,6 +23,8 @@ pub struct Intake {
     pub(super) store: Store,
     pub(super) rules: LiveRules,
     pub(super) attachments: Attachments,
+    /// Hears of people to be erased.
+    pub(super) to_erase: Arc<Notify>,
 }
 
 /// A delivery, as far as it goes without the ledger.
@@ -43,9 +47,9 @@ struct Taken {
 #[derive(Debug, thiserror::Error)]
 enum Wait {
     #[error(transparent)]
-    Files(TakeError),
+    Store(#[from] StoreError),
     #[error(transparent)]
-    Person(#[from] PersonError),
+    Files(TakeError),
 }
 
 impl Handler for Intake {
@@ -83,6 +87,9 @@ impl Handler for Intake {
         }
         for name in taken.iter().filter_map(|taken| taken.new) {
             metrics::count_command(name);
+            if name == FORGET_PERSON {
+                self.to_erase.notify_one();
+            }
         }
         let mut verdicts: Vec<_> = taken.into_iter().map(|taken| taken.verdict).collect();
         verdicts.resize(batch.len(), Verdict::Later);
@@ -152,8 +159,7 @@ impl Intake {
     async fn beforehand(&self, command: &Command, at: Timestamp) -> Result<Prepared, Wait> {
         let mut prepared = Prepared::default();
         if accept::admit(&self.rules.now(), command, at).is_ok() {
-            let persons = self.persons();
-            prepared.done = immediate::beforehand(&self.store, &persons, command, at).await?;
+            prepared.done = immediate::beforehand(&self.store, command, at).await?;
         }
         let mut kept = BTreeMap::new();
         for (place, attachment) in accept::attachments(&command.action).iter().enumerate() {
@@ -178,11 +184,6 @@ impl Intake {
         }
         prepared.kept = kept;
         Ok(prepared)
-    }
-
-    fn persons(&self) -> Persons {
-        let vault = self.attachments.vault().clone();
-        Persons::new(self.store.clone(), self.rules.clone(), vault)
     }
 
     async fn discard(&self, files: Vec<Kept>) {

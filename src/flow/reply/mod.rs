@@ -16,6 +16,7 @@ mod accept;
 mod by_hand;
 mod check;
 mod compose;
+mod erase;
 #[cfg(test)]
 mod errors;
 pub(crate) mod files;

@@ -12,6 +12,7 @@ mod extract;
 mod gaps;
 mod health;
 mod openapi;
+mod persons;
 mod problem;
 mod quarantine;
 mod sessions;
@@ -38,6 +39,7 @@ use secrecy::SecretString;
 
 use crate::domain::access::Role;
 use crate::flow::access::{Access, Principal};
+use crate::flow::person::Persons;
 use crate::flow::registry::Directory;
 use crate::flow::rules::LiveRules;
 use crate::flow::test_event::TestEvents;
@@ -61,6 +63,7 @@ pub struct Api {
     /// `public.url`, empty where it is not set.
     public_url: String,
     tests: TestEvents,
+    persons: Persons,
     access: Access,
     throttle: Throttle,
     /// Browsers reach us by https only.
@@ -75,6 +78,7 @@ pub struct ApiParts {
     /// `public.url`, empty where it is not set.
     pub public_url: String,
     pub tests: TestEvents,
+    pub persons: Persons,
     /// `private.token`; without one, only the tokens of the store open anything.
     pub token: Option<SecretString>,
     /// `private.url` is https.
@@ -91,6 +95,7 @@ impl Api {
             health: parts.health,
             public_url: parts.public_url,
             tests: parts.tests,
+            persons: parts.persons,
             throttle: Throttle::default(),
             secure_cookies: parts.secure_cookies,
         }
@@ -197,10 +202,12 @@ fn table() -> Vec<Route> {
         ),
         Route::new(put, "/accounts/{id}/filters", Admin, accounts::put_filters),
         Route::new(get.clone(), "/health", Read, health::show),
-        Route::new(post, "/health/snapshot", Core, health::snapshot),
+        Route::new(post.clone(), "/health/snapshot", Core, health::snapshot),
         Route::new(get.clone(), "/gaps", Read, gaps::list),
         Route::new(get.clone(), "/costs", Read, costs::list),
-        Route::new(get, "/audit", Read, audit::list),
+        Route::new(get.clone(), "/audit", Read, audit::list),
+        Route::new(post, "/persons/{id}/erase", Admin, persons::erase),
+        Route::new(get, "/persons/{id}/export", Admin, persons::export),
     ]
 }
 

@@ -11,7 +11,8 @@ use utoipa::{Modify, OpenApi};
 use super::auth::SESSION_COOKIE;
 use super::problem::{FieldError, Problem};
 use super::{
-    accounts, apps, audit, commands, costs, events, gaps, health, quarantine, sessions, tokens,
+    accounts, apps, audit, commands, costs, events, gaps, health, persons, quarantine, sessions,
+    tokens,
 };
 use crate::domain::access::Role;
 
@@ -37,6 +38,7 @@ use crate::domain::access::Role;
         accounts::put_filters,
         health::show, health::snapshot,
         gaps::list, costs::list, audit::list,
+        persons::erase, persons::export,
     ),
     components(schemas(Problem, FieldError)),
     modifiers(&Common)

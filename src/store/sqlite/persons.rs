@@ -521,6 +521,18 @@ impl Tx<'_> {
         .map(drop)
     }
 
+    /// Forgets in which of a customer's cases an account has written.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn forget_answered(&self, customer: UserId) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM answered WHERE customer = ?1",
+            [stored(customer.get())],
+        )
+        .map(drop)
+    }
+
     /// Puts another body in the place of a kept delivery's.
     ///
     /// # Errors

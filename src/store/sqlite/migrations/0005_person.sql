@@ -28,3 +28,6 @@ BEGIN SELECT raise(ABORT, 'proofs of erasure never change'); END;
 CREATE TRIGGER held_changed AFTER UPDATE OF body ON held BEGIN
   UPDATE sizes SET bytes = bytes + length(NEW.body) - length(OLD.body) WHERE name = 'held';
 END;
+
+-- A person's answered cases are found to be forgotten.
+CREATE INDEX answered_customer ON answered (customer);
