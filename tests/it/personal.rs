@@ -9,7 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use simulator::{Form, NewMessage, NewPost, NewUser, Simulator, UserId};
+use simulator::{
+    Endpoint, Fault, FaultKind, Form, NewMessage, NewPost, NewUser, Simulator, UserId,
+};
 
 use crate::support::broker::{TestBroker, eventually};
 use crate::support::process::ServiceProcess;
@@ -485,4 +487,206 @@ async fn the_log_of_the_service_holds_no_word_of_an_erased_person() {
     service.kill().await;
     let left = found(service.folder(), &WORDS);
     assert!(left.is_empty(), "{left:#?}");
+}
+
+const LIMITED: &str = "account = \"acme\"\nmatch = \"mentions\"\ngroup = \"support\"\n\
+                       min_followers = 1\nstorm = { messages = 1, per = \"1h\" }";
+
+/// Bodies of a table of kept deliveries, or of what nobody wanted.
+fn bodies(service: &TestService, table: &str) -> Vec<String> {
+    let database = rusqlite::Connection::open(service.database()).unwrap();
+    database.busy_timeout(Duration::from_secs(5)).unwrap();
+    let mut rows = database
+        .prepare(&format!("SELECT body FROM {table}"))
+        .unwrap();
+    let rows = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    rows.map(|body| String::from_utf8(body.unwrap()).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_storm_holds_back_what_nobody_wanted_and_what_waits_is_gone_too() {
+    let service = start(Setup::unfiltered().filter(LIMITED)).await;
+    let known = |user: NewUser| {
+        service.add_user(NewUser {
+            followers: 100,
+            ..user
+        })
+    };
+    let zebulon = known(zebulon());
+    let [jane, bob] = ["jane", "bob"].map(|name| known(NewUser::named(name)));
+    let root = service.post(NewPost::by(jane, "@acme look at this"));
+    service.simulator.settled().await;
+    let held = NewPost::by(zebulon, "@acme shingles-outbreak");
+    let held = service.post(held.replying_to(root));
+    service.simulator.settled().await;
+    let quoting = NewPost::by(bob, "@acme @zebulon hear-bob").replying_to(root);
+    service.post(quoting.quoting(held));
+    // Nobody wants what does not name us.
+    service.post(NewPost::by(zebulon, "migraine-diary").replying_to(held));
+    let nobody = NewUser {
+        followers: 0,
+        ..NewUser::named("nobody")
+    };
+    let nobody = service.add_user(nobody);
+    service.post(NewPost::by(nobody, "@acme unwanted-of-others"));
+    service.events().await;
+    let waits = NewPost::by(bob, "@acme wait-bob").quoting(held);
+    let waits = service.delivery_of(service.post(waits), Form::AccountActivity);
+    service.events().await;
+    let keep = move |tx: &mut twitter_channel::store::Tx<'_>| {
+        let id = twitter_channel::domain::ids::UserId::from_number(ACME.0).unwrap();
+        let account = twitter_channel::domain::ids::AccountId(id);
+        let (now, body) = (Timestamp::now(), waits.to_string());
+        tx.keep_echo(APP, account, now, Timestamp::MAX, body.as_bytes())
+    };
+    service.store.write(keep).await.unwrap();
+    let (held, unwanted) = (bodies(&service, "held"), bodies(&service, "sightings"));
+    let holds = |bodies: &[String], word: &str| bodies.iter().any(|body| body.contains(word));
+    let both = holds(&held, "shingles-outbreak") && holds(&held, "hear-bob");
+    assert!(both, "{held:#?} {unwanted:#?}");
+    assert!(holds(&unwanted, "unwanted-of-others"), "{unwanted:#?}");
+    assert!(holds(&bodies(&service, "echoes"), "shingles-outbreak"));
+
+    let id = zebulon.to_string();
+    let (code, lines) = service.run(&["person", "export", &id]).await;
+    assert_eq!(code, 0, "{lines}");
+    assert!(lines.contains("held_delivery"), "{lines}");
+    service.command(&forget("f1", zebulon)).await;
+    let done = service.outcome("f1", &mut Vec::new()).await;
+    assert_eq!(done.event_type(), "command.succeeded", "{:#}", done.body);
+    service.settled().await;
+    let left = found(&folder_of(&service), &WORDS);
+    assert!(left.is_empty(), "{left:#?}");
+    assert!(holds(&bodies(&service, "held"), "hear-bob"));
+    assert!(holds(&bodies(&service, "echoes"), "wait-bob"));
+    let unwanted = bodies(&service, "sightings");
+    assert!(holds(&unwanted, "unwanted-of-others"));
+    let sizes = |tx: &twitter_channel::store::Tx<'_>| tx.held_bytes();
+    let counted = service.store.read(sizes).await.unwrap();
+    let held: usize = bodies(&service, "held").iter().map(String::len).sum();
+    assert_eq!(counted, held as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_holds_up_no_other_command_and_goes_on_after_a_restart() {
+    let mut service = start(Setup::new()).await;
+    let zebulon = service.add_user(zebulon());
+    leave_traces(&service, zebulon).await;
+    // A file that cannot be removed: the erasure does not come to its end.
+    let commands = |tx: &twitter_channel::store::Tx<'_>| {
+        tx.newest_commands(twitter_channel::store::CommandFilter::All, 100)
+    };
+    let commands = service.store.read(commands).await.unwrap();
+    let plan = commands.iter().find(|row| row.id.as_str() == "c1").unwrap();
+    let plan: Value = serde_json::from_str(&plan.plan).unwrap();
+    let name = plan["files"][0]["kept"]["file"]["name"].as_str().unwrap();
+    let folder = format!("{}.files", service.database().display());
+    let stuck = Path::new(&folder).join(name);
+    // It may be gone by now, as all files of a command that has ended.
+    let _ = fs::remove_file(&stuck);
+    fs::create_dir(&stuck).unwrap();
+    service.command(&forget("f1", zebulon)).await;
+    let carol = service.user("carol");
+    service.post(NewPost::by(carol, "@acme what about me?"));
+    let mut events = Vec::new();
+    let mention = async || {
+        let more = service.take_events().await;
+        more.into_iter()
+            .find(|it| it.body.to_string().contains("what about me"))
+    };
+    let mention = eventually("the mention comes", mention).await;
+    service
+        .command(&answer(&mention, "c3", "Here we are"))
+        .await;
+    let outcome = service.outcome("c3", &mut events).await;
+    assert_eq!(outcome.event_type(), "command.succeeded");
+    assert!(events.iter().all(|it| it.at("/command_id") != "f1"));
+    let (_, cancelled) = service.run(&["commands", "cancel", "f1"]).await;
+    assert!(cancelled.contains("is being done"), "{cancelled}");
+
+    service.stop().await;
+    fs::remove_dir(&stuck).unwrap();
+    service.start_again(|setup| setup).await;
+    let outcome = service.outcome("f1", &mut events).await;
+    assert_eq!(outcome.event_type(), "command.succeeded");
+    service.settled().await;
+    let left = found(&folder_of(&service), &WORDS);
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn administrators_hand_out_and_erase_by_api() {
+    let setup = Setup::new().set("PRIVATE__TOKEN", "of-the-operators");
+    let service = start(setup).await;
+    let zebulon = service.add_user(zebulon());
+    leave_traces(&service, zebulon).await;
+    let url = format!("{}/api/v1/persons/{zebulon}", service.private_url());
+    let client = reqwest::Client::new();
+    let exported = async || {
+        let request = client.get(format!("{url}/export"));
+        let answer = request.bearer_auth("of-the-operators").send().await;
+        let answer = answer.unwrap().error_for_status().unwrap();
+        assert_eq!(answer.headers()["content-type"], "application/jsonl");
+        answer.text().await.unwrap()
+    };
+    let lines = exported().await;
+    for word in WORDS.iter().filter(|word| **word != "held-back-words") {
+        assert!(lines.contains(word), "{word} is not handed out");
+    }
+    assert!(lines.lines().all(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["kind"].is_string()
+    }));
+    let erase = |id: UserId| {
+        let url = format!("{}/api/v1/persons/{id}/erase", service.private_url());
+        client.post(url).bearer_auth("of-the-operators").send()
+    };
+    let proof: Value = erase(zebulon).await.unwrap().json().await.unwrap();
+    assert_eq!(proof["told"], 2, "{proof:#}");
+    assert_eq!(proof["asked_by"], "token:private.token");
+    let left = found(&folder_of(&service), &WORDS);
+    assert!(left.is_empty(), "{left:#?}");
+    let lines = exported().await;
+    assert!(!WORDS.iter().any(|word| lines.contains(word)), "{lines}");
+    let ours = erase(ACME).await.unwrap();
+    assert_eq!(ours.status(), 409);
+    let audit = service.store.read(|tx| tx.audited(None, 10)).await.unwrap();
+    let entry = audit.iter().find(|it| it.action == "person.erase").unwrap();
+    assert_eq!(entry.who, "token:private.token");
+    assert!(!format!("{entry:?}").contains(&zebulon.to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_of_an_erased_person_is_not_told_again() {
+    let setup = Setup::new().account_keys("fetch_parents = true");
+    let service = start(setup).await;
+    let zebulon = service.add_user(zebulon());
+    let root = service.post(NewPost::by(zebulon, "shingles-outbreak"));
+    let bob = service.user("bob");
+    let below = |text: &str| service.post(NewPost::by(bob, text).replying_to(root));
+    below("@acme see above");
+    let first = service.next_event().await;
+    assert!(
+        first.at("/context").to_string().contains("shingles"),
+        "{:#}",
+        first.body
+    );
+    service.command(&forget("f1", zebulon)).await;
+    service.outcome("f1", &mut Vec::new()).await;
+    service.settled().await;
+    // X does not tell it again, and it lies in no memory of ours either.
+    let broken = Fault::new(FaultKind::Status {
+        status: 500,
+        body: None,
+        effect: false,
+    });
+    let broken = broken.on(Endpoint::GetPosts).always();
+    service.simulator.order(broken);
+    service.events().await;
+    below("@acme see above again");
+    let again = service.next_event().await;
+    assert_eq!(again.event_type(), "message.received", "{:#}", again.body);
+    let told = again.body.to_string();
+    assert!(!told.contains("shingles"), "{told}");
 }
