@@ -29,6 +29,7 @@ use crate::config::Settings;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
 use crate::flow::ingest::Ingest;
+use crate::flow::media::Media;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
 use crate::flow::registry::{Declared, Directory};
@@ -42,7 +43,7 @@ use crate::flow::watch::{Board, HealthView, Watch, Watched};
 use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::Webhooks;
-use crate::http::{Server, ServerSettings, private, public};
+use crate::http::{Server, ServerSettings, media, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
@@ -114,11 +115,18 @@ impl App {
         let registry = Arc::clone(&rules.now().registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let media = media_links(&settings, &sealer);
+        let links = media_links(&settings, &sealer);
         let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        let media = Arc::new(Media::new(
+            media_links(&settings, &sealer),
+            store.clone(),
+            rules.clone(),
+            Arc::clone(&client),
+            settings.media_max_bytes,
+        ));
         let enricher = Enricher::new(store.clone(), rules.clone(), Arc::clone(&client));
         let (ingest, typing) =
-            Ingest::new(store.clone(), rules.clone(), media, enricher.enrichment());
+            Ingest::new(store.clone(), rules.clone(), links, enricher.enrichment());
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
         let relay = Relay::new(
@@ -155,7 +163,7 @@ impl App {
         let private = serve_private(
             &settings,
             &store,
-            api,
+            (api, media),
             states,
             readiness.clone(),
             rules.clone(),
@@ -369,7 +377,7 @@ fn api(
 fn serve_private(
     settings: &Settings,
     store: &Store,
-    api: Arc<Api>,
+    (api, files): (Arc<Api>, Arc<Media>),
     (relay, consumer): (RelayState, ConsumerState),
     readiness: Readiness,
     rules: LiveRules,
@@ -389,12 +397,11 @@ fn serve_private(
         refresh: Box::new(move || Box::pin(refresh(gauged.clone(), rules.now()))),
     };
     let listener = listen("private.listen", settings.private.listen)?;
-    server(
-        "private.listen",
-        listener,
-        1,
-        private::routes(Arc::new(private)),
-    )
+    let (pages, files) = (private::routes(Arc::new(private)), media::routes(files));
+    server("private.listen", listener, 1, move |config| {
+        pages(config);
+        files(config);
+    })
 }
 
 /// The lines of `/readyz?verbose`.

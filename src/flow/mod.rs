@@ -11,6 +11,7 @@ pub mod admin;
 pub mod dry_run;
 pub mod enrich;
 pub mod ingest;
+pub mod media;
 pub mod media_link;
 pub mod plan_check;
 mod reads;

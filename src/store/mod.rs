@@ -21,6 +21,7 @@ pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
+pub use sqlite::gone_files::{FileMark, GoneFile};
 pub use sqlite::journal::{
     EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,
 };
