@@ -25,8 +25,9 @@ use crate::broker::consumer::{Consumer, ConsumerState};
 use crate::broker::inbox::InboxMonitor;
 use crate::broker::publisher::Publisher;
 use crate::broker::settings::BrokerSettings;
-use crate::config::Settings;
+use crate::config::{ComplianceCheck, Settings};
 use crate::domain::registry::Registry;
+use crate::flow::compliance::{CheckSettings, Checks};
 use crate::flow::enrich::Enricher;
 use crate::flow::ingest::Ingest;
 use crate::flow::media::Media;
@@ -142,14 +143,26 @@ impl App {
 
         let readiness = Readiness::default();
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let for_checks = Arc::clone(&client);
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let inboxes = InboxMonitor::new(Arc::clone(&broker));
+        let board = Board::default();
+        let checks = Checks::new(
+            store.clone(),
+            rules.clone(),
+            for_checks,
+            board.clone(),
+            CheckSettings {
+                auto: settings.compliance.check == ComplianceCheck::Auto,
+                look_up: settings.compliance.look_up,
+            },
+        );
         let watched = Watched {
             inboxes,
             paused: replies.paused(),
-            board: Board::default(),
+            board,
             traffic: ingest.traffic(),
         };
         let watch = Watch::new(store.clone(), rules.clone(), watched);
@@ -193,6 +206,7 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
+        tasks.spawn(telling_of_its_end(checks.run(stop.clone()), fallen.clone()));
         let upkeep = upkeep::run(store.clone(), ingest, settings.unwanted, stop.clone());
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);

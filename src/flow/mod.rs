@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod compliance;
 pub mod dry_run;
 pub mod enrich;
 pub mod ingest;

@@ -18,6 +18,7 @@ mod faults;
 mod hostile;
 mod http;
 mod layers;
+mod media;
 mod normalize;
 mod plans;
 mod reads;

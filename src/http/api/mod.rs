@@ -6,6 +6,7 @@ mod apps;
 mod audit;
 mod auth;
 mod commands;
+mod compliance;
 mod costs;
 mod events;
 mod extract;
@@ -197,10 +198,16 @@ fn table() -> Vec<Route> {
         ),
         Route::new(put, "/accounts/{id}/filters", Admin, accounts::put_filters),
         Route::new(get.clone(), "/health", Read, health::show),
-        Route::new(post, "/health/snapshot", Core, health::snapshot),
+        Route::new(post.clone(), "/health/snapshot", Core, health::snapshot),
         Route::new(get.clone(), "/gaps", Read, gaps::list),
         Route::new(get.clone(), "/costs", Read, costs::list),
         Route::new(get, "/audit", Read, audit::list),
+        Route::new(
+            post,
+            "/apps/{name}/compliance",
+            Admin,
+            compliance::run,
+        ),
     ]
 }
 

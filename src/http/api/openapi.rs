@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi};
 use super::auth::SESSION_COOKIE;
 use super::problem::{FieldError, Written};
 use super::{
-    accounts, apps, audit, commands, costs, events, gaps, health, quarantine, sessions, tokens,
+    accounts, apps, audit, commands, compliance, costs, events, gaps, health, quarantine, sessions, tokens,
 };
 use crate::domain::access::Role;
 
@@ -36,7 +36,7 @@ use crate::domain::access::Role;
         accounts::list, accounts::change, accounts::confirm, accounts::filters,
         accounts::put_filters,
         health::show, health::snapshot,
-        gaps::list, costs::list, audit::list,
+        gaps::list, costs::list, audit::list, compliance::run,
     ),
     components(schemas(Written<'static>, FieldError)),
     modifiers(&Common)

@@ -9,7 +9,8 @@ CREATE INDEX gone_files_by_last ON gone_files (last);
 -- What is asked of X about published posts: one row for an app.
 CREATE TABLE compliance (
   app TEXT PRIMARY KEY,
-  due INTEGER NOT NULL,              -- when the next check begins, ms
+  due INTEGER NOT NULL,              -- when the next check begins by itself, ms
+  requested INTEGER NOT NULL DEFAULT 0,-- somebody wants one now
   last_done INTEGER,                 -- when the last one ended well
   failing_since INTEGER,             -- the first failure after it
   refused INTEGER NOT NULL DEFAULT 0,-- the failure is that the app may not
@@ -19,5 +20,6 @@ CREATE TABLE compliance (
   started INTEGER,
   job INTEGER,                       -- its id, once X has told it
   uploaded INTEGER NOT NULL DEFAULT 0,-- the ids are with X
-  looked_up INTEGER                  -- looking up by id instead: posts younger than this are done
+  account INTEGER,                   -- looking up by id instead: this account's posts, and
+  looked_up INTEGER                  -- those older than this one come next
 ) WITHOUT ROWID;
