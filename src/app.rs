@@ -32,7 +32,9 @@ use crate::flow::enrich::Enricher;
 use crate::flow::ingest::Ingest;
 use crate::flow::media::Media;
 use crate::flow::media_link::MediaLinks;
+use crate::flow::person::Persons;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
+use crate::flow::pseudonyms::Pseudonyms;
 use crate::flow::registry::{Declared, Directory};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::Replies;
@@ -145,6 +147,7 @@ impl App {
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
         let for_checks = Arc::clone(&client);
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
+        let replies = replies.forgetting(enricher.enrichment());
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let inboxes = InboxMonitor::new(Arc::clone(&broker));
@@ -171,7 +174,7 @@ impl App {
             &store,
             &broker,
             Arc::clone(&directory),
-            watch.view(),
+            (watch.view(), replies.persons()),
         );
         let private = serve_private(
             &settings,
@@ -207,7 +210,12 @@ impl App {
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
         tasks.spawn(telling_of_its_end(checks.run(stop.clone()), fallen.clone()));
-        let upkeep = upkeep::run(store.clone(), ingest, settings.unwanted, stop.clone());
+        let upkeep = upkeep::run(
+            store.clone(),
+            ingest,
+            (settings.retention.clone(), settings.unwanted),
+            stop.clone(),
+        );
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
         Ok(Self {
@@ -261,16 +269,17 @@ pub async fn directory(
         accounts: settings.accounts.clone(),
         filters: settings.filters.clone(),
     };
-    let rules = LiveRules::new(rules(settings, store).await?);
+    let rules = LiveRules::new(rules(settings, store, &sealer).await?);
     Directory::open(store.clone(), sealer, declared, rules).await
 }
 
 /// What holds for all commands by these settings, before anything is linked.
-async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> {
+async fn rules(settings: &Settings, store: &Store, sealer: &Sealer) -> Result<Rules, StoreError> {
     Ok(Rules {
         post_limits: Arc::new(PostLimits::load(store).await?),
         registry: Arc::default(),
         revoked: Arc::default(),
+        pseudonyms: Pseudonyms::of(sealer),
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,
@@ -314,6 +323,21 @@ async fn replies(
     let vault = Vault::open(&folder, sealer).await?;
     let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
     Ok(Replies::new(store.clone(), rules, client, attachments).await?)
+}
+
+/// What is held of people, for the command line.
+///
+/// # Errors
+/// [`StartError`]: of the store, the keys or the folder of attachments.
+pub async fn persons(settings: &Settings, store: &Store) -> Result<Persons, StartError> {
+    let sealer = key_file::sealer(settings, store).await?;
+    let directory = directory(settings, store, sealer.clone()).await?;
+    let vault = Vault::open(&key_file::attachments_folder(settings), sealer).await?;
+    Ok(Persons::new(
+        store.clone(),
+        directory.rules().clone(),
+        vault,
+    ))
 }
 
 /// Runs a part of the service; however it ends, `fallen` hears of it.
@@ -372,7 +396,7 @@ fn api(
     store: &Store,
     broker: &Arc<BrokerSettings>,
     directory: Arc<Directory>,
-    health: HealthView,
+    (health, persons): (HealthView, Persons),
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
     let public_url = settings.public.url.as_ref();
@@ -381,6 +405,7 @@ fn api(
         store: store.clone(),
         directory,
         health,
+        persons,
         public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
         tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
         token: settings.private.token.clone(),

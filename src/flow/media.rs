@@ -223,7 +223,8 @@ impl Body {
         };
         let length = chunk.len() as u64;
         let left = self.left.checked_sub(length);
-        self.left = left.ok_or_else(|| MediaCut(format!("it has more than {} bytes", self.limit)))?;
+        self.left =
+            left.ok_or_else(|| MediaCut(format!("it has more than {} bytes", self.limit)))?;
         metrics::count_media_bytes(length);
         Ok(Some(chunk))
     }

@@ -65,7 +65,9 @@ impl Scene {
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
-    headers.get(name).map_or("", |value| value.to_str().unwrap())
+    headers
+        .get(name)
+        .map_or("", |value| value.to_str().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,21 +129,35 @@ async fn a_link_that_was_changed_opens_nothing() {
     let signed = scene.path.strip_prefix("/media/").unwrap();
     let (what, signature) = signed.split_once('.').unwrap();
     let middle = what.len() / 2;
-    let other = if &what[middle..=middle] == "A" { "B" } else { "A" };
+    let other = if &what[middle..=middle] == "A" {
+        "B"
+    } else {
+        "A"
+    };
     for wrong in [
-        format!("{}{other}{}.{signature}", &what[..middle], &what[middle + 1..]),
+        format!(
+            "{}{other}{}.{signature}",
+            &what[..middle],
+            &what[middle + 1..]
+        ),
         format!("{what}.{}", &signature[1..]),
         format!("{what}."),
         what.to_owned(),
         format!("{signed}%00"),
         "..%2f..%2fmetrics".to_owned(),
     ] {
-        let answer = scene.ask(Method::GET, &format!("/media/{wrong}"), &[]).await;
+        let answer = scene
+            .ask(Method::GET, &format!("/media/{wrong}"), &[])
+            .await;
         assert_eq!(answer.status(), 404, "{wrong}");
     }
     let post = scene.ask(Method::POST, &scene.path, &[]).await;
     assert_eq!(post.status(), 405);
-    assert_eq!(scene.asked_of_x(), 0, "X was asked by a link that is not ours");
+    assert_eq!(
+        scene.asked_of_x(),
+        0,
+        "X was asked by a link that is not ours"
+    );
     scene.service.stop().await;
 }
 
@@ -183,7 +199,10 @@ async fn what_a_browser_might_run_is_a_download() {
     let mut scene = Scene::with(Setup::new(), ACME, "text/html").await;
     let page = scene.get(&[]).await;
     assert_eq!(page.status(), 200);
-    assert_eq!(header(page.headers(), "content-type"), "application/octet-stream");
+    assert_eq!(
+        header(page.headers(), "content-type"),
+        "application/octet-stream"
+    );
     assert!(header(page.headers(), "content-disposition").starts_with("attachment; filename="));
     scene.service.stop().await;
 }
@@ -217,6 +236,9 @@ async fn requests_and_bytes_are_counted() {
     let part = scene.get(&[("range", "bytes=0-6")]).await;
     assert_eq!(part.bytes().await.unwrap().len(), 7);
     let after = samples().await;
-    assert!(after.0 >= before.0 + 1.0 && after.1 >= before.1 + 7.0, "{before:?} {after:?}");
+    assert!(
+        after.0 >= before.0 + 1.0 && after.1 >= before.1 + 7.0,
+        "{before:?} {after:?}"
+    );
     scene.service.stop().await;
 }

@@ -44,10 +44,9 @@ impl Checks {
         match &job.state {
             JobState::Created if !check.uploaded => self.upload(rules, app, &job, check, now).await,
             JobState::Complete => self.read_results(rules, app, &job, now).await,
-            JobState::Failed | JobState::Expired => Err(Setback::Failed(format!(
-                "X ended the job: {:?}",
-                job.state
-            ))),
+            JobState::Failed | JobState::Expired => {
+                Err(Setback::Failed(format!("X ended the job: {:?}", job.state)))
+            }
             JobState::Created | JobState::InProgress | JobState::Other(_) => {
                 match now < expiry(&job, check) {
                     true => Ok(Progress::Waits),
@@ -90,7 +89,11 @@ impl Checks {
             return Ok(Progress::Done);
         }
         self.client.upload_compliance_ids(job, &ids).await?;
-        tracing::info!(app = app.name, posts = ids.len(), "a compliance check is with X");
+        tracing::info!(
+            app = app.name,
+            posts = ids.len(),
+            "a compliance check is with X"
+        );
         Ok(step(check, job.id, true))
     }
 
@@ -122,9 +125,8 @@ impl Checks {
         let mut ids = self.store.read(move |tx| tx.held_posts(account)).await?;
         let (mut before, limit) = (None, PAGE.min(most));
         loop {
-            let read = move |tx: &crate::store::Tx<'_>| {
-                tx.published_posts(account, before, since, limit)
-            };
+            let read =
+                move |tx: &crate::store::Tx<'_>| tx.published_posts(account, before, since, limit);
             let page = self.store.read(read).await?;
             before = page.last().copied();
             let is_last = page.len() < limit;
@@ -149,7 +151,11 @@ impl Checks {
             match line {
                 ResultLine::Finding(finding) => found.extend(gone(&finding, now)),
                 ResultLine::Unreadable(rejected) => {
-                    tracing::warn!(app = app.name, detail = rejected.detail, "a compliance result tells of no post");
+                    tracing::warn!(
+                        app = app.name,
+                        detail = rejected.detail,
+                        "a compliance result tells of no post"
+                    );
                 }
             }
             if found.len() >= NOTED {
@@ -173,7 +179,8 @@ fn step(check: &CheckRow, job: ComplianceJobId, uploaded: bool) -> Progress {
 fn expiry(job: &ComplianceJob, check: &CheckRow) -> Timestamp {
     let longest = check.started.saturating_add(LONGEST);
     let longest = longest.unwrap_or(Timestamp::MAX);
-    job.download_expires_at.map_or(longest, |at| at.min(longest))
+    job.download_expires_at
+        .map_or(longest, |at| at.min(longest))
 }
 
 /// What has become of a post, and when. Of places nothing is kept.
@@ -186,7 +193,10 @@ fn gone(finding: &Finding, now: Timestamp) -> Option<(TweetId, GoneBecause, Time
             GoneBecause::Deleted
         }
         FindingReason::Other(word) => {
-            tracing::info!(word, "X wants a post out of all copies for a reason that is new");
+            tracing::info!(
+                word,
+                "X wants a post out of all copies for a reason that is new"
+            );
             GoneBecause::Deleted
         }
     };
@@ -233,7 +243,10 @@ mod tests {
             (FindingReason::Deleted, GoneBecause::Deleted),
             (FindingReason::Deactivated, GoneBecause::Deleted),
             (FindingReason::Bounced, GoneBecause::Deleted),
-            (FindingReason::Other("withheld".to_owned()), GoneBecause::Deleted),
+            (
+                FindingReason::Other("withheld".to_owned()),
+                GoneBecause::Deleted,
+            ),
             (FindingReason::Protected, GoneBecause::Protected),
             (FindingReason::Suspended, GoneBecause::Suspended),
         ] {

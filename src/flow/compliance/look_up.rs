@@ -93,7 +93,9 @@ fn step(check: &CheckRow, at: LookUp) -> Progress {
 /// In the order of their ids.
 fn next_account(rules: &Rules, app: &App, after: Option<AccountId>) -> Option<AccountId> {
     let accounts = rules.registry.accounts_of(&app.name).map(|it| it.id);
-    accounts.filter(|id| after.is_none_or(|after| *id > after)).min()
+    accounts
+        .filter(|id| after.is_none_or(|after| *id > after))
+        .min()
 }
 
 /// The posts of which X says why it does not show them. An answer that cannot be read whole proves
@@ -103,7 +105,9 @@ fn gone(found: &PostsFound, now: Timestamp) -> Vec<(TweetId, GoneBecause, Timest
         return Vec::new();
     }
     let missing = found.missing.iter();
-    missing.filter_map(|it| Some((it.id, because(it)?, now))).collect()
+    missing
+        .filter_map(|it| Some((it.id, because(it)?, now)))
+        .collect()
 }
 
 fn because(missing: &Missing<TweetId>) -> Option<GoneBecause> {

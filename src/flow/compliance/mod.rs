@@ -124,7 +124,9 @@ impl Checks {
     /// How long nothing can be gone on with.
     fn next_in(&self) -> Duration {
         let until = self.pauses.values().map(|pause| pause.until).min();
-        until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()))
+        until.map_or(LOOK, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
     }
 
     /// Takes an app's check as far as it goes without waiting.
@@ -176,7 +178,8 @@ impl Checks {
         match ended {
             Ok(Progress::Step(check)) => {
                 self.pauses.remove(&app.name);
-                self.change(app, now, move |row| row.check = Some(check)).await?;
+                self.change(app, now, move |row| row.check = Some(check))
+                    .await?;
                 Ok(true)
             }
             Ok(Progress::Waits) => {
@@ -186,7 +189,8 @@ impl Checks {
             Ok(Progress::Done) => {
                 metrics::set_compliance_done(&app.name, now);
                 tracing::info!(app = app.name, "a compliance check is done");
-                self.change(app, now, move |row| state::done(row, now)).await?;
+                self.change(app, now, move |row| state::done(row, now))
+                    .await?;
                 Ok(true)
             }
             Err(setback) => self.keep_setback(app, setback, now).await,

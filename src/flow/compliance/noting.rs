@@ -4,8 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::account::App;
 use crate::domain::event::{AccountRef, DetectedBy, GoneBecause};
-use crate::domain::ids::{MessageId, TweetId};
-use crate::domain::event::message_event_id;
+use crate::domain::ids::TweetId;
 use crate::flow::deletion::{self, Gone};
 use crate::flow::rules::Rules;
 use crate::store::{Store, StoreError, Tx};
@@ -42,7 +41,9 @@ pub(super) async fn note(
         return Ok(());
     }
     let of = looked_for.clone();
-    let told = store.write(move |tx| note_all(tx, &of, &found, now)).await?;
+    let told = store
+        .write(move |tx| note_all(tx, &of, &found, now))
+        .await?;
     metrics::count_compliance_findings(&looked_for.app, told);
     Ok(())
 }
@@ -58,25 +59,10 @@ fn note_all(
     for (id, reason, time) in found {
         let gone = Gone::post(*id, *reason, looked_for.by, *time);
         for account in &looked_for.accounts {
-            forget_unpublished(tx, account, *id)?;
             if deletion::note(tx, account, &gone, now)?.is_some() {
                 told += 1;
             }
         }
     }
     Ok(told)
-}
-
-/// What was held back, or wanted by nobody.
-fn forget_unpublished(tx: &Tx<'_>, account: &AccountRef, id: TweetId) -> Result<(), StoreError> {
-    let Some(account) = account.id else {
-        return Ok(());
-    };
-    let original = tx.post(account, id)?.and_then(|row| row.original);
-    for version in [Some(id), original].into_iter().flatten() {
-        let message = MessageId::Post(version);
-        let event = message_event_id(account, "message.received", &message);
-        tx.forget_unpublished(account, version, event)?;
-    }
-    Ok(())
 }

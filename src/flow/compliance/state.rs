@@ -58,7 +58,10 @@ pub(super) fn new(app: &str, now: Timestamp) -> ComplianceRow {
 /// at the earliest.
 fn next(app: &str, now: Timestamp) -> Timestamp {
     let hash = Sha256::digest(app);
-    let number = hash.iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let number = hash
+        .iter()
+        .take(8)
+        .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
     let of_day = (number % DAY.cast_unsigned()).cast_signed();
     let earliest = now.saturating_add(APART).unwrap_or(now).as_second();
     let wait = (of_day - earliest).rem_euclid(DAY);
@@ -122,7 +125,10 @@ pub(super) fn trouble(
     let is_old = |since: &Timestamp| now.duration_since(*since) >= PATIENCE;
     let app = &row.app;
     let slow = row.check.as_ref().map(|check| check.started).filter(is_old);
-    let since = row.failing_since.filter(|since| row.refused || is_old(since)).or(slow)?;
+    let since = row
+        .failing_since
+        .filter(|since| row.refused || is_old(since))
+        .or(slow)?;
     if !settings.auto {
         return None;
     }
@@ -214,7 +220,10 @@ mod tests {
         refused(&mut row, "403".to_owned(), hour(1));
         let found = trouble(&row, BOTH, hour(1)).unwrap();
         assert!(found.fix.contains("compliance.look_up"), "{found:?}");
-        let off = CheckSettings { auto: false, ..BOTH };
+        let off = CheckSettings {
+            auto: false,
+            ..BOTH
+        };
         assert_eq!(trouble(&row, off, hour(1)), None);
     }
 }

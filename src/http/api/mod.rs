@@ -13,6 +13,7 @@ mod extract;
 mod gaps;
 mod health;
 mod openapi;
+mod persons;
 mod problem;
 mod quarantine;
 mod sessions;
@@ -39,6 +40,7 @@ use secrecy::SecretString;
 
 use crate::domain::access::Role;
 use crate::flow::access::{Access, Principal};
+use crate::flow::person::Persons;
 use crate::flow::registry::Directory;
 use crate::flow::rules::LiveRules;
 use crate::flow::test_event::TestEvents;
@@ -62,6 +64,7 @@ pub struct Api {
     /// `public.url`, empty where it is not set.
     public_url: String,
     tests: TestEvents,
+    persons: Persons,
     access: Access,
     throttle: Throttle,
     /// Browsers reach us by https only.
@@ -76,6 +79,7 @@ pub struct ApiParts {
     /// `public.url`, empty where it is not set.
     pub public_url: String,
     pub tests: TestEvents,
+    pub persons: Persons,
     /// `private.token`; without one, only the tokens of the store open anything.
     pub token: Option<SecretString>,
     /// `private.url` is https.
@@ -92,6 +96,7 @@ impl Api {
             health: parts.health,
             public_url: parts.public_url,
             tests: parts.tests,
+            persons: parts.persons,
             throttle: Throttle::default(),
             secure_cookies: parts.secure_cookies,
         }
@@ -201,13 +206,10 @@ fn table() -> Vec<Route> {
         Route::new(post.clone(), "/health/snapshot", Core, health::snapshot),
         Route::new(get.clone(), "/gaps", Read, gaps::list),
         Route::new(get.clone(), "/costs", Read, costs::list),
-        Route::new(get, "/audit", Read, audit::list),
-        Route::new(
-            post,
-            "/apps/{name}/compliance",
-            Admin,
-            compliance::run,
-        ),
+        Route::new(get.clone(), "/audit", Read, audit::list),
+        Route::new(post.clone(), "/persons/{id}/erase", Admin, persons::erase),
+        Route::new(get, "/persons/{id}/export", Admin, persons::export),
+        Route::new(post, "/apps/{name}/compliance", Admin, compliance::run),
     ]
 }
 

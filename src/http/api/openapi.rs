@@ -11,7 +11,8 @@ use utoipa::{Modify, OpenApi};
 use super::auth::SESSION_COOKIE;
 use super::problem::{FieldError, Written};
 use super::{
-    accounts, apps, audit, commands, compliance, costs, events, gaps, health, quarantine, sessions, tokens,
+    accounts, apps, audit, commands, compliance, costs, events, gaps, health, persons, quarantine,
+    sessions, tokens,
 };
 use crate::domain::access::Role;
 
@@ -36,7 +37,8 @@ use crate::domain::access::Role;
         accounts::list, accounts::change, accounts::confirm, accounts::filters,
         accounts::put_filters,
         health::show, health::snapshot,
-        gaps::list, costs::list, audit::list, compliance::run,
+        gaps::list, costs::list, audit::list,
+        persons::erase, persons::export, compliance::run,
     ),
     components(schemas(Written<'static>, FieldError)),
     modifiers(&Common)

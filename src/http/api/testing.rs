@@ -6,7 +6,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::{Api, ApiParts};
+use crate::attachments::vault::Vault;
 use crate::broker::settings::BrokerSettings;
+use crate::flow::person::Persons;
 use crate::flow::registry::{Declared, Directory};
 use crate::flow::reply::rules_of_tests;
 use crate::flow::rules::LiveRules;
@@ -30,6 +32,8 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     let tests = TestEvents::new(store.clone(), rules.clone(), broker);
     let sealer = Sealer::new(Box::new([7; 32]).into());
     let declared = Declared::default();
+    let vault = Vault::at(&folder.join("files"), sealer.clone());
+    let persons = Persons::new(store.clone(), rules.clone(), vault);
     let directory = Directory::new(store.clone(), sealer, declared, rules);
     Arc::new(Api::new(ApiParts {
         store,
@@ -37,6 +41,7 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
         health: HealthView::of_nothing(),
         public_url: "https://channel.example".to_owned(),
         tests,
+        persons,
         token: token.map(SecretString::from),
         secure_cookies: true,
     }))

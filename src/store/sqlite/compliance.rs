@@ -174,7 +174,12 @@ impl Tx<'_> {
              WHERE account = ?1 AND id < ?2 AND event IS NOT NULL AND day >= ?3
                AND (author IS NULL OR author <> ?1)
              ORDER BY id DESC LIMIT ?4",
-            params![account_key(account), before, day(since), limit],
+            params![
+                account_key(account),
+                before,
+                day(since),
+                stored(limit as u64)
+            ],
             |row| row.get::<_, i64>(0),
         )?;
         Ok(tweets(rows))
@@ -183,5 +188,6 @@ impl Tx<'_> {
 
 fn tweets(rows: Vec<i64>) -> Vec<TweetId> {
     let ids = rows.into_iter();
-    ids.filter_map(|id| TweetId::from_number(number(id))).collect()
+    ids.filter_map(|id| TweetId::from_number(number(id)))
+        .collect()
 }

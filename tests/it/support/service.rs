@@ -10,7 +10,8 @@ use lapin::message::BasicGetMessage;
 use lapin::types::AMQPValue;
 use serde_json::Value;
 use simulator::{
-    AttemptResult, Clock, Form, MediaBase, NewApp, NewPost, NewUser, PostId, RawSignature, Simulator, UserId,
+    AttemptResult, Clock, Form, MediaBase, NewApp, NewPost, NewUser, PostId, RawSignature,
+    Simulator, UserId,
 };
 use tempfile::TempDir;
 use twitter_channel::app::App;
@@ -179,7 +180,7 @@ impl Setup {
     }
 
     /// An X hears of the apps and accounts that it does not know yet.
-    pub(super) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
+    pub(crate) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
         for (name, _) in &self.apps {
             let app = NewApp::new(name, &secret_of(name), &webhook(name));
             let _known = simulator.add_app(app);
