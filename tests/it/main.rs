@@ -9,6 +9,7 @@ mod broker;
 mod by_hand;
 mod chaos;
 mod commands;
+mod compliance;
 mod contract;
 mod cuts;
 mod dry_run;
