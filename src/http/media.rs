@@ -5,17 +5,18 @@ use std::sync::Arc;
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    self, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, IF_RANGE, RANGE, REFERRER_POLICY,
-    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    self, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderMap, IF_RANGE, RANGE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::web::{self, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
+use futures_util::stream::empty;
 use jiff::Timestamp;
 
 use crate::flow::media::{Media, NoFile, OpenFile};
 use crate::telemetry::metrics;
-use crate::x::client::ByteRange;
+use crate::x::client::{ByteRange, MediaCut};
 
 /// Seconds until X is asked again, where it does not say when.
 const RETRY: i64 = 5;
@@ -51,12 +52,10 @@ async fn get(request: HttpRequest, media: Data<Media>, signed: Path<String>) -> 
 
 async fn head(media: Data<Media>, signed: Path<String>) -> HttpResponse {
     let opened = media.open(&signed, None, Timestamp::now()).await;
-    answer(opened, |mut response, file| {
-        if let Some(length) = file.length {
-            response.no_chunking(length);
-            response.insert_header((CONTENT_LENGTH, length));
-        }
-        response.finish()
+    answer(opened, |mut response, file| match file.length {
+        // Tells the length, and sends nothing.
+        Some(length) => response.body(SizedStream::new(length, empty::<Result<Bytes, MediaCut>>())),
+        None => response.streaming(empty::<Result<Bytes, MediaCut>>()),
     })
 }
 
@@ -89,18 +88,23 @@ fn found(file: &OpenFile) -> HttpResponseBuilder {
         .insert_header((header::ACCEPT_RANGES, "bytes"))
         .insert_header((CACHE_CONTROL, CACHED));
     guard(&mut response);
-    if is_shown(&file.content_type) {
-        response.insert_header((CONTENT_TYPE, file.content_type.as_str()));
-    } else {
-        let disposition = format!("attachment; filename=\"{}\"", file.name);
-        response
-            .insert_header((CONTENT_TYPE, "application/octet-stream"))
-            .insert_header((CONTENT_DISPOSITION, disposition));
-    }
+    describe(&mut response, &file.content_type, &file.name);
     if file.is_partial && !file.content_range.is_empty() {
         response.insert_header((CONTENT_RANGE, file.content_range.as_str()));
     }
     response
+}
+
+/// What is not shown is a download, of no type.
+fn describe(response: &mut HttpResponseBuilder, content_type: &str, name: &str) {
+    if is_shown(content_type) {
+        response.insert_header((CONTENT_TYPE, content_type));
+        return;
+    }
+    let disposition = format!("attachment; filename=\"{name}\"");
+    response
+        .insert_header((CONTENT_TYPE, "application/octet-stream"))
+        .insert_header((CONTENT_DISPOSITION, disposition));
 }
 
 /// The address is the key to the file: no other page is to hear of it.
@@ -182,6 +186,26 @@ mod tests {
         for other in ["image/svg+xml", "text/html", "", "application/pdf"] {
             assert!(!is_shown(other), "{other}");
         }
+    }
+
+    #[test]
+    fn what_a_browser_might_run_is_a_download() {
+        let headers = |content_type| {
+            let mut response = HttpResponse::Ok();
+            describe(&mut response, content_type, "a.html");
+            let headers = response.finish().headers().clone();
+            let header = |name| {
+                headers
+                    .get(name)
+                    .map(|value| value.to_str().unwrap().to_owned())
+            };
+            (header(CONTENT_TYPE), header(CONTENT_DISPOSITION))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let download = some("attachment; filename=\"a.html\"");
+        let octets = some("application/octet-stream");
+        assert_eq!(headers("text/html"), (octets, download));
+        assert_eq!(headers("image/png"), (some("image/png"), None));
     }
 
     #[test]

@@ -110,7 +110,10 @@ async fn what_customers_delete_protect_or_lose_is_told_once() {
         (event.text("/message/id").to_owned(), event.text("/reason"))
     });
     assert_eq!(found.collect::<Vec<_>>(), expected);
-    assert!(told.iter().all(|it| it.text("/message/id") != scrubbed.to_string()));
+    assert!(
+        told.iter()
+            .all(|it| it.text("/message/id") != scrubbed.to_string())
+    );
 
     // Protected for good, they are found again each day.
     assert_eq!(check(&service).await.len(), 0);
@@ -131,7 +134,9 @@ async fn the_words_of_a_deleted_post_leave_the_disk() {
     service.simulator.delete_silently(post).unwrap();
     assert_eq!(check(&service).await.len(), 1);
     // What upkeep does every few minutes.
-    upkeep::let_go(&service.store, Timestamp::now()).await.unwrap();
+    upkeep::let_go(&service.store, Timestamp::now())
+        .await
+        .unwrap();
     assert!(!is_on_disk(&service, word));
     assert!(is_on_disk(&service, "marmaladefjord"), "nothing is found");
     service.stop().await;
@@ -148,7 +153,9 @@ async fn a_job_survives_a_restart() {
     assert_eq!(status, 0);
     let waits = async || {
         let row = kept(&service).await;
-        row.check.and_then(|check| check.job).filter(|_| !row.problem.is_empty())
+        row.check
+            .and_then(|check| check.job)
+            .filter(|_| !row.problem.is_empty())
     };
     let job = eventually("a job that does not get on", waits).await;
     let (_, said) = service.run(&RUN).await;
@@ -184,7 +191,9 @@ async fn an_app_that_may_not_looks_posts_up_if_that_is_wanted() {
     let post = mention(&service, "ann", "first").await;
     let _stays = mention(&service, "bob", "second").await;
     service.simulator.delete_silently(post).unwrap();
-    service.simulator.order(refusing(Endpoint::ComplianceJobs, 403));
+    service
+        .simulator
+        .order(refusing(Endpoint::ComplianceJobs, 403));
     let (status, _) = service.run(&RUN).await;
     assert_eq!(status, 0);
     let is_refused = async || kept(&service).await.refused.then_some(());

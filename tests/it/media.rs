@@ -19,17 +19,17 @@ struct Scene {
 
 impl Scene {
     async fn new(setup: Setup) -> Self {
-        Self::with(setup, ACME, "image/jpeg").await
+        Self::with(setup, ACME).await
     }
 
     /// A message with a file to one of our accounts has come.
-    async fn with(setup: Setup, to: UserId, media_type: &str) -> Self {
+    async fn with(setup: Setup, to: UserId) -> Self {
         let service = TestService::start(setup.files_within_reach()).await;
         service.settled().await;
         let ann = service.user("ann");
         let message = NewMessage::between(ann, to, "see");
         let simulator = &service.simulator;
-        let message = simulator.direct_message_with(message, media_type, CONTENT);
+        let message = simulator.direct_message_with(message, "image/jpeg", CONTENT);
         let message = message.unwrap();
         let event = service.only_event().await;
         let attachment = event.at("/message/attachments/0");
@@ -185,25 +185,12 @@ async fn the_link_of_an_account_that_is_not_linked_any_more_opens_nothing() {
     let setup = Setup::new()
         .account("acme", SHOP, "shop", "")
         .filter("account = \"shop\"\nmatch = \"direct_messages\"\ngroup = \"shop\"");
-    let mut scene = Scene::with(setup, SHOP, "image/jpeg").await;
+    let mut scene = Scene::with(setup, SHOP).await;
     assert_eq!(scene.get(&[]).await.status(), 200);
     scene.service.stop().await;
     let without = |setup: Setup| setup.first_account_only().first_filters(4);
     scene.service.start_again(without).await;
     assert_eq!(scene.get(&[]).await.status(), 404);
-    scene.service.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_browser_might_run_is_a_download() {
-    let mut scene = Scene::with(Setup::new(), ACME, "text/html").await;
-    let page = scene.get(&[]).await;
-    assert_eq!(page.status(), 200);
-    assert_eq!(
-        header(page.headers(), "content-type"),
-        "application/octet-stream"
-    );
-    assert!(header(page.headers(), "content-disposition").starts_with("attachment; filename="));
     scene.service.stop().await;
 }
 

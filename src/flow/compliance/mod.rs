@@ -111,6 +111,8 @@ impl Checks {
     async fn check_forever(&mut self) {
         loop {
             let rules = self.rules.now();
+            let is_there = |name: &String| rules.registry.apps().iter().any(|it| it.name == *name);
+            self.pauses.retain(|name, _| is_there(name));
             for app in rules.registry.apps() {
                 if let Err(error) = self.look_after(&rules, app).await {
                     tracing::warn!(app = app.name, %error, "a compliance check cannot go on");
