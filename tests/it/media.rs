@@ -19,17 +19,17 @@ struct Scene {
 
 impl Scene {
     async fn new(setup: Setup) -> Self {
-        Self::with(setup, ACME).await
+        Self::with(setup, ACME, CONTENT.to_vec()).await
     }
 
     /// A message with a file to one of our accounts has come.
-    async fn with(setup: Setup, to: UserId) -> Self {
+    async fn with(setup: Setup, to: UserId, content: Vec<u8>) -> Self {
         let service = TestService::start(setup.files_within_reach()).await;
         service.settled().await;
         let ann = service.user("ann");
         let message = NewMessage::between(ann, to, "see");
         let simulator = &service.simulator;
-        let message = simulator.direct_message_with(message, "image/jpeg", CONTENT);
+        let message = simulator.direct_message_with(message, "image/jpeg", content);
         let message = message.unwrap();
         let event = service.only_event().await;
         let attachment = event.at("/message/attachments/0");
@@ -185,7 +185,7 @@ async fn the_link_of_an_account_that_is_not_linked_any_more_opens_nothing() {
     let setup = Setup::new()
         .account("acme", SHOP, "shop", "")
         .filter("account = \"shop\"\nmatch = \"direct_messages\"\ngroup = \"shop\"");
-    let mut scene = Scene::with(setup, SHOP).await;
+    let mut scene = Scene::with(setup, SHOP, CONTENT.to_vec()).await;
     assert_eq!(scene.get(&[]).await.status(), 200);
     scene.service.stop().await;
     let without = |setup: Setup| setup.first_account_only().first_filters(4);
@@ -207,6 +207,28 @@ async fn a_file_that_is_too_large_and_an_x_that_is_away_are_told_apart() {
     let away = scene.get(&[]).await;
     assert_eq!(away.status(), 502);
     assert_eq!(header(away.headers(), "retry-after"), "5");
+    scene.service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_so_many_files_are_on_their_way_and_who_goes_away_makes_room() {
+    // More than the sockets on the way take in.
+    let content = vec![7; 24 << 20];
+    let mut scene = Scene::with(Setup::new(), ACME, content).await;
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let begun = scene.get(&[]).await;
+        assert_eq!(begun.status(), 200);
+        unread.push(begun);
+    }
+    let refused = scene.get(&[]).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(header(refused.headers(), "retry-after"), "5");
+    assert_eq!(scene.asked_of_x(), 8);
+    unread.clear();
+    let whole = scene.get(&[]).await;
+    assert_eq!(whole.status(), 200);
+    assert_eq!(whole.bytes().await.unwrap().len(), 24 << 20);
     scene.service.stop().await;
 }
 
