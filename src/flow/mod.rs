@@ -4,8 +4,8 @@
 //! (`upkeep`), conversations that draw too many messages (`storm`), and what filters would make of
 //! what came (`dry_run`, from what is kept as a `sighting`). What has to go: `deletion`, `person`,
 //! and what X says of posts when it is asked (`compliance`). Files of direct messages are passed on
-//! (`media`). Beside that, what people do by API, console and command line (`admin`), who may (`access`), and a
-//! try of the way to the core (`test_event`).
+//! (`media`). Beside that, what people do by API, console and command line (`admin`), who may
+//! (`access`), and a try of the way to the core (`test_event`).
 
 pub mod access;
 pub mod admin;

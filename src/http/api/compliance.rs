@@ -20,7 +20,6 @@ pub(crate) struct CheckView {
     /// `begins` within seconds; or `under_way` already.
     state: &'static str,
     /// Since when, of one under way; else empty.
-    #[schema(format = DateTime)]
     since: String,
 }
 
