@@ -28,6 +28,7 @@ use crate::broker::settings::BrokerSettings;
 use crate::config::Settings;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
+use crate::flow::gaps::{GapSettings, Gaps};
 use crate::flow::ingest::Ingest;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
@@ -134,6 +135,15 @@ impl App {
 
         let readiness = Readiness::default();
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let board = Board::default();
+        let gaps = Gaps::new(
+            store.clone(),
+            rules.clone(),
+            Arc::clone(&client),
+            Arc::clone(&ingest),
+            board.clone(),
+            gap_settings(&settings),
+        );
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
@@ -141,7 +151,7 @@ impl App {
         let watched = Watched {
             inboxes,
             paused: replies.paused(),
-            board: Board::default(),
+            board,
             traffic: ingest.traffic(),
         };
         let watch = Watch::new(store.clone(), rules.clone(), watched);
@@ -185,6 +195,7 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
+        tasks.spawn(telling_of_its_end(gaps.run(stop.clone()), fallen.clone()));
         let upkeep = upkeep::run(store.clone(), ingest, settings.unwanted, stop.clone());
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
@@ -292,6 +303,14 @@ async fn replies(
     let vault = Vault::open(&folder, sealer).await?;
     let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
     Ok(Replies::new(store.clone(), rules, client, attachments).await?)
+}
+
+fn gap_settings(settings: &Settings) -> GapSettings {
+    let url = settings.public.url.as_ref();
+    GapSettings {
+        public_url: url.map(|url| url.as_str().to_owned()),
+        replay_end_within: settings.gaps.replay_end_within,
+    }
 }
 
 /// Runs a part of the service; however it ends, `fallen` hears of it.
@@ -423,7 +442,8 @@ fn parts_of_store(tx: &Tx<'_>, now: Timestamp) -> Result<Vec<Part>, StoreError> 
         part("quarantine", format!("{kept} kept")),
     ];
     for gap in tx.open_gaps()? {
-        let state = format!("{} {} to {} ({})", gap.app, gap.from, gap.until, gap.reason);
+        let reason = gap.reason.name();
+        let state = format!("{} {} to {} ({reason})", gap.app, gap.from, gap.until);
         parts.push(part("gap", state));
     }
     Ok(parts)

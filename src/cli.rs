@@ -1,9 +1,10 @@
-//! The command line. Commands on events, commands and quarantine work on the store, beside a running
+//! The command line. Commands on events, commands, gaps and quarantine work on the store, beside a running
 //! service.
 
 mod commands;
 mod events;
 mod filters;
+mod gaps;
 mod probe;
 mod quarantine;
 mod secrets;
@@ -57,6 +58,9 @@ enum Command {
     /// Deliveries of X that were kept because they were not understood or had no account yet.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Times for which X may have messages that are not here.
+    #[command(subcommand)]
+    Gaps(gaps::Command),
     /// The key that credentials are sealed with.
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -105,6 +109,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             print(&command.run(&store, &rules.registry).await?)?;
         }
         Command::Commands(command) => {
+            let store = open_store(&settings)?;
+            let directory = open_directory(&settings, &store).await?;
+            print(&command.run(&store, directory.rules().now()).await?)?;
+        }
+        Command::Gaps(command) => {
             let store = open_store(&settings)?;
             let directory = open_directory(&settings, &store).await?;
             print(&command.run(&store, directory.rules().now()).await?)?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
-pub use service::{Commands, Reconcile, Secrets, XApi};
+pub use service::{Commands, Gaps, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
 
 use crate::attachments::settings::FetchSettings;
@@ -47,6 +47,7 @@ pub struct Settings {
     pub secrets: Secrets,
     pub x_api: XApi,
     pub reconcile: Reconcile,
+    pub gaps: Gaps,
     pub commands: Commands,
     pub log: LogSettings,
     pub prices: Prices,
@@ -78,6 +79,7 @@ impl Settings {
         let secrets = r.section("secrets", service::secrets);
         let x_api = r.section("x_api", service::x_api);
         let reconcile = r.section("reconcile", service::reconcile);
+        let gaps = r.section("gaps", service::gaps);
         let commands = r.section("commands", service::commands);
         let log = r.section("log", service::log);
         let prices = r.section("prices", prices::prices);
@@ -101,6 +103,7 @@ impl Settings {
             secrets: secrets?,
             x_api: x_api?,
             reconcile: reconcile?,
+            gaps: gaps?,
             commands: commands?,
             log: log?,
             prices: prices?,

@@ -32,6 +32,13 @@ pub struct Reconcile {
     pub second_read: Duration,
 }
 
+/// How gaps are filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gaps {
+    /// A replay of X whose end has not come by then is ordered again.
+    pub replay_end_within: Duration,
+}
+
 /// What holds for commands that do not say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commands {
@@ -61,6 +68,13 @@ pub(super) fn reconcile(r: &mut Reader<'_>) -> Option<Reconcile> {
     Some(Reconcile {
         first_read: first_read?,
         second_read: second_read?,
+    })
+}
+
+pub(super) fn gaps(r: &mut Reader<'_>) -> Option<Gaps> {
+    let replay_end_within = r.required("replay_end_within", value::duration);
+    Some(Gaps {
+        replay_end_within: replay_end_within?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What happens: a delivery to the journal (`ingest`, with what `enrich` reads for it), the journal
 //! to the bus (`relay`), a command to X (`reply`) and whether it got there (`reconcile`), what is
-//! wrong with any of it (`watch`), how long posts may be (`plan_check`), the store kept in order
+//! wrong with any of it (`watch`), times for which X has what we have not filled (`gaps`), how long posts may be (`plan_check`), the store kept in order
 //! (`upkeep`), conversations that draw too many messages (`storm`), and what filters would make of
 //! what came (`dry_run`, from what is kept as a `sighting`). Beside that, what people do by API,
 //! console and command line (`admin`), who may (`access`), and a try of the way to the core
@@ -10,6 +10,7 @@ pub mod access;
 pub mod admin;
 pub mod dry_run;
 pub mod enrich;
+pub mod gaps;
 pub mod ingest;
 pub mod media_link;
 pub mod plan_check;

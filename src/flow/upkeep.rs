@@ -130,6 +130,7 @@ pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     chunks(store, move |tx| tx.prune_bodies(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_seen(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_held(kept_since, CHUNK)).await?;
+    chunks(store, move |tx| tx.prune_gaps(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_storms(now, kept_since, CHUNK)).await?;
     prune_replies(store, kept_since, now).await?;
     let limit = settings.max_bytes / 100 * PRUNE_ABOVE;

@@ -3,6 +3,7 @@
 
 pub mod commands;
 pub mod events;
+pub mod gaps;
 pub mod ledgers;
 pub mod quarantine;
 

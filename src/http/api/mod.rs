@@ -197,8 +197,15 @@ fn table() -> Vec<Route> {
         ),
         Route::new(put, "/accounts/{id}/filters", Admin, accounts::put_filters),
         Route::new(get.clone(), "/health", Read, health::show),
-        Route::new(post, "/health/snapshot", Core, health::snapshot),
+        Route::new(post.clone(), "/health/snapshot", Core, health::snapshot),
         Route::new(get.clone(), "/gaps", Read, gaps::list),
+        Route::new(post.clone(), "/gaps", Admin, gaps::fill),
+        Route::new(
+            post.clone(),
+            "/gaps/{id}/acknowledge",
+            Admin,
+            gaps::acknowledge,
+        ),
         Route::new(get.clone(), "/costs", Read, costs::list),
         Route::new(get, "/audit", Read, audit::list),
     ]

@@ -36,7 +36,7 @@ use crate::domain::access::Role;
         accounts::list, accounts::change, accounts::confirm, accounts::filters,
         accounts::put_filters,
         health::show, health::snapshot,
-        gaps::list, costs::list, audit::list,
+        gaps::list, gaps::fill, gaps::acknowledge, costs::list, audit::list,
     ),
     components(schemas(Problem, FieldError)),
     modifiers(&Common)
