@@ -27,6 +27,8 @@ const COMMANDS_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 const COSTS_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// A month to look at; two weeks tell what is usual.
 const TRAFFIC_KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// Ends of replays that nobody here ordered.
+const REPLAY_ENDS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// Share of the cap, in percent, above which confirmed bodies go, oldest first.
 const PRUNE_ABOVE: u64 = 80;
 
@@ -131,6 +133,10 @@ pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     chunks(store, move |tx| tx.prune_seen(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_held(kept_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_gaps(kept_since, CHUNK)).await?;
+    let ends_since = before(now, REPLAY_ENDS_KEPT);
+    store
+        .write(move |tx| tx.prune_replay_ends(ends_since))
+        .await?;
     chunks(store, move |tx| tx.prune_storms(now, kept_since, CHUNK)).await?;
     prune_replies(store, kept_since, now).await?;
     let limit = settings.max_bytes / 100 * PRUNE_ABOVE;

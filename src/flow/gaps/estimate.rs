@@ -76,3 +76,43 @@ fn by_traffic(
         expected,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::rules::testing::rules_of;
+
+    fn prices() -> CallPrices {
+        CallPrices {
+            post_read: Usd::from_micros(5_000),
+            direct_message_read: Usd::from_micros(10_000),
+            ..rules_of(Default::default()).prices.calls
+        }
+    }
+
+    fn traffic(received: u64, sent: u64) -> Traffic {
+        Traffic {
+            heard: 99,
+            received,
+            sent,
+        }
+    }
+
+    #[test]
+    fn of_an_account_without_traffic_only_bounds_are_known() {
+        let day = SignedDuration::from_hours(24);
+        let estimate = by_traffic(&prices(), &[(1000, traffic(5, 5))], 1010, day);
+        assert_eq!(estimate.expected, None);
+        assert_eq!(estimate.first_pages, Usd::from_micros(2_000_000));
+        assert_eq!(estimate.posts_at_most, Usd::from_micros(20_000_000));
+    }
+
+    #[test]
+    fn traffic_of_late_tells_what_to_expect() {
+        let hours = [(1000, traffic(30, 10)), (1047, traffic(56, 0))];
+        let week = SignedDuration::from_hours(7 * 24);
+        // 96 messages in 48 hours are two an hour.
+        let estimate = by_traffic(&prices(), &hours, 1048, week);
+        assert_eq!(estimate.expected, Some(Usd::from_micros(336 * 10_000)));
+    }
+}

@@ -13,8 +13,8 @@ mod reads;
 mod replay;
 mod window;
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -61,6 +61,8 @@ pub struct Gaps {
     ingest: Arc<Ingest>,
     board: Board,
     settings: GapSettings,
+    /// Accounts that are not read for a gap before then: X limits and refuses each by itself.
+    pauses: Mutex<HashMap<(u64, AccountId), Timestamp>>,
 }
 
 /// What there is to do.
@@ -105,7 +107,20 @@ impl Gaps {
             ingest,
             board,
             settings,
+            pauses: Mutex::default(),
         }
+    }
+
+    fn pause(&self, gap: u64, account: AccountId, until: Timestamp, now: Timestamp) {
+        let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.retain(|_, until| *until > now);
+        pauses.insert((gap, account), until);
+    }
+
+    fn is_paused(&self, gap: u64, account: AccountId, now: Timestamp) -> bool {
+        let pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = pauses.get(&(gap, account));
+        until.is_some_and(|until| *until > now)
     }
 
     /// Fills gaps until `stop`. A call under way is dropped then: a read changes nothing at X, and a
@@ -353,4 +368,82 @@ fn before(at: Timestamp, span: SignedDuration) -> Timestamp {
 
 fn after(at: Timestamp, span: SignedDuration) -> Timestamp {
     at.saturating_add(span).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::account::{Linking, Sending};
+
+    fn account(id: &str, linked: Option<Timestamp>) -> Account {
+        Account {
+            app: "acme".to_owned(),
+            id: AccountId(id.parse().unwrap()),
+            username: String::new(),
+            access_token: None,
+            oauth2_refresh_token: None,
+            linking: linked.map(|at| Linking { at, oauth2: false }),
+            sending: Sending::Live,
+            blocked: BTreeSet::new(),
+            monthly_budget: None,
+            max_post_length: None,
+            enrich: Default::default(),
+        }
+    }
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour)
+    }
+
+    fn gap() -> Gap {
+        Gap {
+            id: 1,
+            app: "acme".to_owned(),
+            account: None,
+            from: at(10),
+            until: at(12),
+            reason: GapReason::Downtime,
+            noted: at(12),
+            method: None,
+            filled: None,
+            order: None,
+            attempts: 0,
+            next_at: None,
+            closed: None,
+            note: String::new(),
+            acknowledged: false,
+            settled: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_gap_concerns_accounts_that_were_linked_and_are_not_settled() {
+        let own = account("7", None);
+        assert!(concerns(&gap(), &own));
+        assert!(concerns(&gap(), &account("7", Some(at(11)))));
+        assert!(!concerns(&gap(), &account("7", Some(at(12)))));
+        let app = "other".to_owned();
+        assert!(!concerns(&Gap { app, ..gap() }, &own));
+        let settled = vec![own.id];
+        assert!(!concerns(&Gap { settled, ..gap() }, &own));
+        let reason = GapReason::Linking;
+        assert!(!concerns(&Gap { reason, ..gap() }, &own));
+        let only = Some(account("8", None).id);
+        assert!(!concerns(
+            &Gap {
+                account: only,
+                ..gap()
+            },
+            &own
+        ));
+    }
+
+    #[test]
+    fn of_a_gap_that_is_replayed_in_part_the_rest_is_missing() {
+        let filled = Some(at(11));
+        assert_eq!(Gap { filled, ..gap() }.rest(), at(11));
+        assert_eq!(gap().rest(), at(10));
+    }
 }

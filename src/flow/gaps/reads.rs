@@ -53,10 +53,10 @@ impl Source {
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Mentions => "the account's mentions",
-            Self::OwnPosts => "the account's own posts",
-            Self::Search(_) => "the search for its terms",
-            Self::DirectMessages => "its direct messages",
+            Self::Mentions => "the mentions",
+            Self::OwnPosts => "the posts",
+            Self::Search(_) => "the search for the terms",
+            Self::DirectMessages => "the direct messages",
         }
     }
 }
@@ -111,9 +111,17 @@ fn as_query(term: &str) -> String {
 enum Task {
     /// Nothing more is sought.
     Settle(ReadState),
-    /// The budget of the month is used up.
+    /// The budget of the month is used up, or X wants a pause.
     Blocked,
     Read(Source, Timestamp, Option<PageToken>),
+}
+
+/// A page that X did not show.
+struct Unread<'a> {
+    account: &'a Account,
+    source: &'a Source,
+    error: &'a CallError,
+    in_the_middle: bool,
 }
 
 impl Step<'_> {
@@ -156,7 +164,7 @@ impl Step<'_> {
             return Task::Settle(ReadState::Done);
         }
         if !account.has_credential() {
-            let why = "there is no credential to read with".to_owned();
+            let why = format!("There is no credential of @{}", account.username);
             return Task::Settle(ReadState::Lost { why });
         }
         for source in sources(self.rules.registry.filters(account.id)) {
@@ -167,7 +175,8 @@ impl Step<'_> {
                 Some((since, ReadState::Open { page })) => (since, page.as_str()),
                 None => (since, ""),
             };
-            if self.sight.over_budget.contains(&account.id) {
+            let paused = self.gaps.is_paused(self.gap.id, account.id, self.now);
+            if paused || self.sight.over_budget.contains(&account.id) {
                 return Task::Blocked;
             }
             let page = (!page.is_empty()).then(|| PageToken::new(page));
@@ -205,7 +214,15 @@ impl Step<'_> {
         let Reply { result, limits, .. } = reply;
         let found = match result {
             Ok(found) => found,
-            Err(error) => return self.unread(&source, &error, page.is_some(), progress).await,
+            Err(error) => {
+                let unread = Unread {
+                    account,
+                    source: &source,
+                    error: &error,
+                    in_the_middle: page.is_some(),
+                };
+                return self.unread(unread, progress).await;
+            }
         };
         let last = self.ingest(account, &found, since).await?;
         let next = found.next.filter(|_| !last);
@@ -217,11 +234,23 @@ impl Step<'_> {
         let used_up = limits.window.filter(|window| window.is_used_up());
         match used_up.filter(|_| more) {
             Some(window) => {
-                self.wait(window.reset, "X takes no more reads for now.")
-                    .await
+                let note = format!("X takes no more reads for @{} for now.", account.username);
+                self.pause(account, window.reset, note).await
             }
             None => Ok(true),
         }
+    }
+
+    /// Others go on meanwhile.
+    async fn pause(
+        &self,
+        account: &Account,
+        until: Timestamp,
+        note: String,
+    ) -> Result<bool, StoreError> {
+        let id = self.gap.id;
+        self.gaps.pause(id, account.id, until, self.now);
+        self.write(move |tx| tx.delay_gap(id, None, &note)).await
     }
 
     async fn call(
@@ -298,27 +327,22 @@ impl Step<'_> {
     /// X did not show a page.
     async fn unread(
         &self,
-        source: &Source,
-        error: &CallError,
-        in_the_middle: bool,
+        unread: Unread<'_>,
         progress: impl Fn(ReadState) -> GapRead,
     ) -> Result<bool, StoreError> {
+        let Unread { account, error, .. } = unread;
+        let what = unread.source.name();
+        let why = format!("X does not show {what} of @{}: {error}", account.username);
         if let Some(at) = pause(error, self.now) {
-            let note = format!("X does not show {}: {error}", source.name());
-            return self.wait(at, note).await;
+            return self.pause(account, at, why).await;
         }
-        if in_the_middle {
+        if unread.in_the_middle {
             // X forgets its words for pages: from the beginning, as far as it reaches now.
-            let (id, mut again) = (
-                self.gap.id,
-                progress(ReadState::Open {
-                    page: String::new(),
-                }),
-            );
+            let page = String::new();
+            let mut again = progress(ReadState::Open { page });
             again.since = again.since.max(after(before(self.now, REACH), IN_TIME));
-            return self.write(move |tx| tx.put_gap_read(id, &again)).await;
+            return self.keep(again).await;
         }
-        let why = format!("X does not show {}: {error}", source.name());
         self.keep(progress(ReadState::Lost { why })).await
     }
 
@@ -332,12 +356,6 @@ impl Step<'_> {
     }
 
     async fn settle(&self, account: &Account, state: ReadState) -> Result<bool, StoreError> {
-        let state = match state {
-            ReadState::Lost { why } => ReadState::Lost {
-                why: format!("@{}: {why}", account.username),
-            },
-            other => other,
-        };
         self.keep(GapRead {
             account: account.id,
             source: String::new(),
@@ -353,14 +371,14 @@ impl Step<'_> {
             ReadState::Lost { why } => Some(why.as_str()),
             ReadState::Open { .. } | ReadState::Done => None,
         });
-        let lost: Vec<_> = lost.collect();
+        let lost: Vec<_> = lost.map(|why| format!("{why}.")).collect();
         match lost.is_empty() {
             true => {
                 let note = "It was read from X's lists.".to_owned();
                 self.close(GapEnd::Filled(GapMethod::Reads), note).await
             }
             false => {
-                let note = format!("Not all of it can be had. {}.", lost.join("; "));
+                let note = lost.join(" ");
                 self.close(GapEnd::Lost, note).await
             }
         }
@@ -375,4 +393,60 @@ fn time_of(delivery: &ReadDelivery) -> Option<Timestamp> {
         ActivityEvent::Direct(direct) => Some(direct.message.created_at),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::filter::{Route, SpamConditions};
+    use crate::domain::ids::AccountId;
+    use crate::domain::term::Term;
+
+    fn filters(matches: Vec<Match>) -> Vec<Filter> {
+        let filter = |matches| Filter {
+            account: AccountId("7".parse().unwrap()),
+            matches,
+            route: Route::default(),
+            reposts: false,
+            own: false,
+            conditions: SpamConditions::default(),
+            storm: None,
+        };
+        matches.into_iter().map(filter).collect()
+    }
+
+    fn term(written: &str) -> Match {
+        Match::Term(Term::parse(written).unwrap())
+    }
+
+    #[test]
+    fn only_lists_that_filters_want_are_read() {
+        let read = |matches| sources(&filters(matches));
+        assert_eq!(read(vec![]), [Source::OwnPosts]);
+        let direct = read(vec![Match::DirectMessages]);
+        assert_eq!(direct, [Source::OwnPosts, Source::DirectMessages]);
+        let query = Source::Search("#acmehelp".to_owned());
+        let found = read(vec![term("#acmehelp")]);
+        assert_eq!(found, [Source::OwnPosts, Source::Mentions, query]);
+    }
+
+    #[test]
+    fn terms_are_asked_for_together_each_once() {
+        let filters = filters(vec![
+            term("#acmehelp"),
+            Match::Replies,
+            term("my order"),
+            term("#acmehelp"),
+        ]);
+        assert_eq!(queries(&filters), ["#acmehelp OR \"my order\""]);
+    }
+
+    #[test]
+    fn a_query_is_no_longer_than_x_takes() {
+        let terms = (0..60).map(|number| term(&format!("#acmehelp{number}")));
+        let queries = queries(&filters(terms.collect()));
+        assert!(queries.len() > 1 && queries.iter().all(|it| it.len() <= LONGEST_QUERY));
+        let terms: Vec<_> = queries.iter().flat_map(|it| it.split(" OR ")).collect();
+        assert_eq!(terms.len(), 60);
+    }
 }

@@ -281,13 +281,13 @@ mod tests {
             refused(Some(Obstacle::NotInTier), &not_offered, now),
             Refused::Reads
         );
-        let until = Some(after(now, LONG_PAUSE * 2));
+        let until = after(now, LONG_PAUSE * 2);
         let limited = CallError::RateLimited {
-            until,
+            until: Some(until),
             scope: LimitScope::Window,
             upstream: upstream(),
         };
-        assert_eq!(refused(None, &limited, now), Refused::Wait(until.unwrap()));
+        assert_eq!(refused(None, &limited, now), Refused::Wait(until));
         let lost = CallError::Uncertain {
             reason: UncertainBecause::TimedOut,
             upstream: None,

@@ -129,10 +129,7 @@ mod tests {
                 let until = now - minutes(ended);
                 let found = next((until - minutes(length), until), None, now);
                 if let Next::Order { from, until } = found {
-                    assert!(
-                        from < until
-                            && until - from <= SignedDuration::from_hours(2).try_into().unwrap()
-                    );
+                    assert!(from < until && until.duration_since(from) <= LONGEST);
                     assert!(from <= now - minutes(31) && from >= now - minutes(24 * 60));
                     assert!(until <= now - minutes(10));
                 }
