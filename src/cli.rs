@@ -1,6 +1,7 @@
 //! The command line. Commands on events, commands, gaps and quarantine work on the store, beside a running
 //! service.
 
+mod accounts;
 mod commands;
 mod events;
 mod filters;
@@ -8,6 +9,7 @@ mod gaps;
 mod probe;
 mod quarantine;
 mod secrets;
+mod token;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -21,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use twitter_channel::app::{App, directory, key_file};
 use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::flow::registry::Directory;
+use twitter_channel::http::api::document;
 use twitter_channel::store::Store;
 use twitter_channel::telemetry;
 
@@ -46,6 +49,9 @@ enum Command {
     Check,
     /// Ask the running service whether it is ready (for a container's health check).
     Probe,
+    /// Accounts of X, and how they are linked.
+    #[command(subcommand)]
+    Account(accounts::Command),
     /// Events of the journal.
     #[command(subcommand)]
     Events(events::Command),
@@ -61,6 +67,11 @@ enum Command {
     /// Times for which X may have messages that are not here.
     #[command(subcommand)]
     Gaps(gaps::Command),
+    /// Tokens of the API, beside the one of the settings (private.token).
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Print the description of the API: OpenAPI 3.1.
+    Openapi,
     /// The key that credentials are sealed with.
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -89,11 +100,20 @@ impl Failure {
 
 /// Does what the arguments ask for.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    if matches!(arguments.command, Command::Openapi) {
+        // Of this program, whatever its settings.
+        return Ok(print(&(document() + "\n"))?);
+    }
     let settings = Settings::load(arguments.config.as_deref(), environment())?;
     match arguments.command {
+        Command::Openapi => {}
         Command::Serve => serve(settings).await?,
         Command::Check => print("the configuration is good\n")?,
         Command::Probe => probe::ready(settings.private.listen).await?,
+        Command::Account(command) => {
+            let store = open_store(&settings)?;
+            print(&command.run(&settings, &store).await?)?;
+        }
         Command::Events(command) => {
             let store = open_store(&settings)?;
             let mut accounts = Vec::new();
@@ -120,6 +140,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        // The first token may be made before the service has ever run.
+        Command::Token(command) => {
+            let store = Store::open(settings.store.clone()).map_err(anyhow::Error::from)?;
+            print(&command.run(&store).await?)?;
+        }
     }
     Ok(())
 }
