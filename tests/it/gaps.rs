@@ -346,7 +346,8 @@ async fn an_account_that_cannot_be_read_does_not_hold_up_others() {
     let setup = setup.account(APP, other, "other", "");
     let mut service = start(setup, HOUR * 2).await;
     // The account with the lower id is looked at first.
-    service.simulator.kill_tokens(APP, other);
+    let refusal = Fault::new(FaultKind::Outage).of(other).always();
+    service.simulator.order(refusal);
     let missed = miss_a_post(&mut service).await;
     service.start_again(|setup| setup).await;
     let came = service.next_event().await;
@@ -406,6 +407,7 @@ async fn a_gap_filled_by_hand_brings_only_what_lies_in_it() {
 #[tokio::test]
 async fn what_cannot_be_had_any_more_is_lost_and_told() {
     let service = TestService::start(Setup::new()).await;
+    service.settled().await;
     let (from, until) = (ago(HOUR * 24 * 9), ago(HOUR * 24 * 8));
     let open = move |tx: &mut Tx<'_>| tx.open_gap(APP, from, until, GapReason::Downtime);
     service.store.write(open).await.unwrap();
