@@ -4,6 +4,7 @@
 pub mod commands;
 pub mod compliance;
 pub mod events;
+pub mod gaps;
 pub mod ledgers;
 pub mod quarantine;
 

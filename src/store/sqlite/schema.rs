@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-const MIGRATIONS: [(i64, &str); 9] = [
+const MIGRATIONS: [(i64, &str); 10] = [
     (1, include_str!("migrations/0001_journal.sql")),
     (2, include_str!("migrations/0002_ledger.sql")),
     (3, include_str!("migrations/0003_registry.sql")),
@@ -12,6 +12,7 @@ const MIGRATIONS: [(i64, &str); 9] = [
     (7, include_str!("migrations/0008_watch.sql")),
     (8, include_str!("migrations/0005_person.sql")),
     (9, include_str!("migrations/0012_comply.sql")),
+    (10, include_str!("migrations/0010_gaps.sql")),
 ];
 const NEWEST: i64 = MIGRATIONS.len() as i64;
 
