@@ -35,6 +35,7 @@ use crate::flow::registry::{Declared, Directory};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::Replies;
 use crate::flow::rules::{LiveRules, Rules};
+use crate::flow::setup::{Keeper, KeeperParts, Setup, Signatures};
 use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
@@ -46,6 +47,7 @@ use crate::http::{Server, ServerSettings, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
+use crate::x::challenge::NoChallenger;
 use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, http_client};
 use key_file::KeyFileError;
 use webhook_secrets::WebhookSecrets;
@@ -82,6 +84,8 @@ pub enum StartError {
     Http(#[from] NoHttpClient),
     #[error(transparent)]
     Refusals(#[from] BadRefusalTable),
+    #[error(transparent)]
+    Challenger(#[from] NoChallenger),
 }
 
 /// The running service.
@@ -134,14 +138,24 @@ impl App {
 
         let readiness = Readiness::default();
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let setup = Arc::new(setup(&settings, &store, Arc::clone(&client))?);
+        let keeping = Arc::clone(&client);
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let inboxes = InboxMonitor::new(Arc::clone(&broker));
+        let (board, signatures) = (Board::default(), Signatures::default());
+        let keeper = keeper(
+            &settings,
+            &store,
+            &rules,
+            keeping,
+            (&setup, &board, &signatures),
+        );
         let watched = Watched {
             inboxes,
             paused: replies.paused(),
-            board: Board::default(),
+            board: board.clone(),
             traffic: ingest.traffic(),
         };
         let watch = Watch::new(store.clone(), rules.clone(), watched);
@@ -150,7 +164,7 @@ impl App {
             &store,
             &broker,
             Arc::clone(&directory),
-            watch.view(),
+            (watch.view(), setup),
         );
         let private = serve_private(
             &settings,
@@ -162,7 +176,8 @@ impl App {
         )?;
         let mut secrets = WebhookSecrets::new(store.clone(), tasks.clone());
         let webhooks = secrets.of(&registry).await?;
-        let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
+        let webhooks =
+            Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes).counting(signatures));
         let public = serve_public(&settings, Arc::clone(&webhooks), Arc::clone(&ingest))?;
         let servers = TaskTracker::new();
         let (public_handle, private_handle) = (public.handle, private.handle);
@@ -181,6 +196,9 @@ impl App {
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
         tasks.spawn(telling_of_its_end(watch.run(stop.clone()), fallen.clone()));
+        if let Some(keeper) = keeper {
+            tasks.spawn(telling_of_its_end(keeper.run(stop.clone()), fallen.clone()));
+        }
         let following = secrets.follow(rules.clone(), webhooks, stop.clone());
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
@@ -254,6 +272,50 @@ async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> 
         expire_after: settings.commands.expire_after,
         first_read: settings.reconcile.first_read,
         second_read: settings.reconcile.second_read,
+    })
+}
+
+/// What sets things up at X, for the command line beside a service too.
+///
+/// # Errors
+/// [`StartError`].
+pub fn setup_of(
+    settings: &Settings,
+    store: &Store,
+    sealer: Sealer,
+    tasks: &TaskTracker,
+) -> Result<Setup, StartError> {
+    let client = Arc::new(client(settings, store, sealer, tasks)?);
+    setup(settings, store, client)
+}
+
+fn setup(settings: &Settings, store: &Store, client: Arc<Client>) -> Result<Setup, StartError> {
+    let public = settings.public.url.clone();
+    let x = &settings.x_api.base_url;
+    Ok(Setup::new(store.clone(), client, public, x)?)
+}
+
+/// What keeps webhooks and subscriptions right; `None` where somebody else does.
+fn keeper(
+    settings: &Settings,
+    store: &Store,
+    rules: &LiveRules,
+    client: Arc<Client>,
+    (setup, board, signatures): (&Arc<Setup>, &Board, &Signatures),
+) -> Option<Keeper> {
+    let private_url = settings.private.url.as_ref();
+    let is_wanted = settings.x_api.manage_webhooks && setup.has_public_url();
+    is_wanted.then(|| {
+        Keeper::new(KeeperParts {
+            store: store.clone(),
+            rules: rules.clone(),
+            client,
+            setup: Arc::clone(setup),
+            board: board.clone(),
+            signatures: signatures.clone(),
+            every: settings.x_api.keep_every,
+            private_url: private_url.map_or_else(String::new, |url| url.as_str().to_owned()),
+        })
     })
 }
 
@@ -350,7 +412,7 @@ fn api(
     store: &Store,
     broker: &Arc<BrokerSettings>,
     directory: Arc<Directory>,
-    health: HealthView,
+    (health, setup): (HealthView, Arc<Setup>),
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
     let public_url = settings.public.url.as_ref();
@@ -359,6 +421,7 @@ fn api(
         store: store.clone(),
         directory,
         health,
+        setup,
         public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
         tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
         token: settings.private.token.clone(),

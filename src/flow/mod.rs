@@ -3,8 +3,8 @@
 //! wrong with any of it (`watch`), how long posts may be (`plan_check`), the store kept in order
 //! (`upkeep`), conversations that draw too many messages (`storm`), and what filters would make of
 //! what came (`dry_run`, from what is kept as a `sighting`). Beside that, what people do by API,
-//! console and command line (`admin`), who may (`access`), and a try of the way to the core
-//! (`test_event`).
+//! console and command line (`admin`), who may (`access`), a try of the way to the core (`test_event`), and
+//! X's side of the set-up, tested and kept right (`setup`).
 
 pub mod access;
 pub mod admin;
@@ -19,6 +19,7 @@ pub mod registry;
 pub mod relay;
 pub mod reply;
 pub mod rules;
+pub mod setup;
 mod sighting;
 pub mod storm;
 pub mod test_event;

@@ -24,6 +24,7 @@ pub use sqlite::gaps::{Gap, GapReason};
 pub use sqlite::journal::{
     EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,
 };
+pub use sqlite::keeper::RegisteredWebhook;
 pub use sqlite::ledger::{
     CommandFilter, CommandQuery, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told,
     Wait, Waiting,

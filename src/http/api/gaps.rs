@@ -20,7 +20,8 @@ pub(crate) struct GapView {
     from: String,
     #[schema(format = DateTime)]
     to: String,
-    /// `refused`: deliveries were answered 503; `downtime`: the service did not run.
+    /// `refused`: deliveries were answered 503; `downtime`: the service did not run;
+    /// `undelivered`: X did not deliver.
     reason: String,
 }
 

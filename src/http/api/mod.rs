@@ -17,6 +17,7 @@ mod quarantine;
 mod sessions;
 mod throttle;
 mod tokens;
+mod webhooks;
 
 #[cfg(test)]
 pub(super) mod testing;
@@ -37,9 +38,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::domain::access::Role;
+use crate::domain::account::App;
 use crate::flow::access::{Access, Principal};
 use crate::flow::registry::Directory;
 use crate::flow::rules::LiveRules;
+use crate::flow::setup::Setup;
 use crate::flow::test_event::TestEvents;
 use crate::flow::watch::HealthView;
 use crate::store::Store;
@@ -58,6 +61,7 @@ pub struct Api {
     rules: LiveRules,
     directory: Arc<Directory>,
     health: HealthView,
+    setup: Arc<Setup>,
     /// `public.url`, empty where it is not set.
     public_url: String,
     tests: TestEvents,
@@ -72,6 +76,7 @@ pub struct ApiParts {
     pub store: Store,
     pub directory: Arc<Directory>,
     pub health: HealthView,
+    pub setup: Arc<Setup>,
     /// `public.url`, empty where it is not set.
     pub public_url: String,
     pub tests: TestEvents,
@@ -89,6 +94,7 @@ impl Api {
             rules: parts.directory.rules().clone(),
             directory: parts.directory,
             health: parts.health,
+            setup: parts.setup,
             public_url: parts.public_url,
             tests: parts.tests,
             throttle: Throttle::default(),
@@ -98,6 +104,14 @@ impl Api {
 }
 
 impl Api {
+    /// The app of this name.
+    fn app(&self, name: &str) -> Result<App, Problem> {
+        let rules = self.rules.now();
+        let app = rules.registry.apps().iter().find(|app| app.name == name);
+        app.cloned()
+            .ok_or_else(|| Problem::not_found(format!("There is no app {:?}.", problem::cut(name))))
+    }
+
     /// Where X delivers to for an app; empty without `public.url`.
     fn webhook_url(&self, app: &str) -> String {
         match self.public_url.as_str() {
@@ -180,7 +194,7 @@ fn table() -> Vec<Route> {
         Route::new(get.clone(), "/quarantine/{id}", Read, quarantine::show),
         Route::new(get.clone(), "/apps", Read, apps::list),
         Route::new(put.clone(), "/apps/{name}", Admin, apps::put),
-        Route::new(delete, "/apps/{name}", Admin, apps::remove),
+        Route::new(delete.clone(), "/apps/{name}", Admin, apps::remove),
         Route::new(get.clone(), "/accounts", Read, accounts::list),
         Route::new(patch, "/accounts/{id}", Admin, accounts::change),
         Route::new(
@@ -197,10 +211,30 @@ fn table() -> Vec<Route> {
         ),
         Route::new(put, "/accounts/{id}/filters", Admin, accounts::put_filters),
         Route::new(get.clone(), "/health", Read, health::show),
-        Route::new(post, "/health/snapshot", Core, health::snapshot),
+        Route::new(post.clone(), "/health/snapshot", Core, health::snapshot),
         Route::new(get.clone(), "/gaps", Read, gaps::list),
         Route::new(get.clone(), "/costs", Read, costs::list),
-        Route::new(get, "/audit", Read, audit::list),
+        Route::new(get.clone(), "/audit", Read, audit::list),
+        Route::new(post.clone(), "/apps/{name}/check", Admin, apps::check),
+        Route::new(get, "/apps/{name}/webhooks", Read, webhooks::list),
+        Route::new(
+            post.clone(),
+            "/apps/{name}/webhooks",
+            Admin,
+            webhooks::register,
+        ),
+        Route::new(
+            post,
+            "/apps/{name}/webhooks/{id}/validate",
+            Admin,
+            webhooks::validate,
+        ),
+        Route::new(
+            delete,
+            "/apps/{name}/webhooks/{id}",
+            Admin,
+            webhooks::delete,
+        ),
     ]
 }
 

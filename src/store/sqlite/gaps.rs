@@ -17,6 +17,8 @@ pub enum GapReason {
     Refused,
     /// The service did not run.
     Downtime,
+    /// X did not deliver: the webhook was invalid or gone, or a subscription lost.
+    Undelivered,
 }
 
 impl GapReason {
@@ -25,6 +27,7 @@ impl GapReason {
         match self {
             Self::Refused => "refused",
             Self::Downtime => "downtime",
+            Self::Undelivered => "undelivered",
         }
     }
 }

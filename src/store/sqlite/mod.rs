@@ -7,6 +7,7 @@ pub(super) mod cases;
 pub(super) mod echoes;
 pub(super) mod gaps;
 pub(super) mod journal;
+pub(super) mod keeper;
 pub(super) mod ledger;
 pub(super) mod persons;
 pub(super) mod quarantine;
