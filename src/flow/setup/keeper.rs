@@ -92,18 +92,18 @@ enum Repair {
 struct Rests(HashMap<Repair, (Instant, Duration)>);
 
 impl Rests {
-    fn is_resting(&self, repair: &Repair) -> bool {
+    fn is_resting(&self, repair: &Repair, now: Instant) -> bool {
         let rest = self.0.get(repair);
-        rest.is_some_and(|(until, _)| *until > Instant::now())
+        rest.is_some_and(|(until, _)| *until > now)
     }
 
     /// The next try of it waits, each time longer.
-    fn tried(&mut self, repair: Repair, first: Duration) {
+    fn tried(&mut self, repair: Repair, first: Duration, now: Instant) {
         let pause = match self.0.get(&repair) {
             Some((_, pause)) => (*pause * 2).min(LONGEST_REST.max(first)),
             None => first,
         };
-        self.0.insert(repair, (Instant::now() + pause, pause));
+        self.0.insert(repair, (now + pause, pause));
     }
 
     fn over(&mut self, repair: &Repair) {
@@ -375,11 +375,11 @@ impl Keeper {
     }
 
     async fn validate(&mut self, app: &App, webhook: &Webhook, repair: Repair) -> Mending {
-        if self.rests.is_resting(&repair) {
+        if self.rests.is_resting(&repair, Instant::now()) {
             return Mending::Waits;
         }
         let passed = self.parts.setup.revalidate(app, webhook.id).await;
-        self.rests.tried(repair, self.parts.every);
+        self.rests.tried(repair, self.parts.every, Instant::now());
         match passed {
             Ok(true) => self.mended(app, "webhook_validated"),
             // X says no more than that; the look at our own address may.
@@ -392,13 +392,13 @@ impl Keeper {
     }
 
     async fn register(&mut self, rules: &Rules, app: &App, repair: Repair) -> Mending {
-        if self.rests.is_resting(&repair) {
+        if self.rests.is_resting(&repair, Instant::now()) {
             return Mending::Waits;
         }
         let apps = rules.registry.apps();
         let registering = self.parts.setup.register(&Actor::Service, app, apps, false);
         let made = registering.await;
-        self.rests.tried(repair, self.parts.every);
+        self.rests.tried(repair, self.parts.every, Instant::now());
         match made {
             Ok(_webhook) => self.mended(app, "webhook_registered"),
             Err(error) => self.unmended(app, "webhook_registered", error),
@@ -511,7 +511,7 @@ impl Keeper {
 
     fn resting(&self, accounts: &[&Account]) -> BTreeSet<AccountId> {
         let ids = accounts.iter().map(|account| account.id);
-        let rests = |id: &AccountId| self.rests.is_resting(&Repair::Account(*id));
+        let rests = |id: &AccountId| self.rests.is_resting(&Repair::Account(*id), Instant::now());
         ids.filter(rests).collect()
     }
 
@@ -546,7 +546,7 @@ impl Keeper {
             let subject = Subject::Account(account.id);
             self.parts.board.verified(subject, at);
         } else if !look.resting.contains(&account.id) {
-            self.rests.tried(repair, self.parts.every);
+            self.rests.tried(repair, self.parts.every, Instant::now());
         }
         // While it rests, what was found at the last try stands.
         if look.resting.contains(&account.id) && !lacks.iter().any(is_lasting) && !lacks.is_empty()
@@ -646,22 +646,21 @@ fn fingerprint(app: &App) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn repairs_that_fail_are_tried_less_and_less_often() {
+    #[test]
+    fn repairs_that_fail_are_tried_less_and_less_often() {
         let (mut rests, repair) = (Rests::default(), Repair::Webhook("acme".to_owned()));
-        let every = Duration::from_mins(3);
-        assert!(!rests.is_resting(&repair));
+        let (every, mut now) = (Duration::from_mins(3), Instant::now());
+        assert!(!rests.is_resting(&repair, now));
         for minutes in [3, 6, 12, 24, 30, 30] {
-            rests.tried(repair.clone(), every);
-            let nearly = Duration::from_mins(minutes) - Duration::from_secs(1);
-            tokio::time::advance(nearly).await;
-            assert!(rests.is_resting(&repair), "{minutes}");
-            tokio::time::advance(Duration::from_secs(1)).await;
-            assert!(!rests.is_resting(&repair), "{minutes}");
+            rests.tried(repair.clone(), every, now);
+            let until = now + Duration::from_mins(minutes);
+            let nearly = until - Duration::from_secs(1);
+            assert!(rests.is_resting(&repair, nearly), "{minutes}");
+            assert!(!rests.is_resting(&repair, until), "{minutes}");
+            now = until;
         }
         rests.over(&repair);
-        rests.tried(repair.clone(), every);
-        tokio::time::advance(every).await;
-        assert!(!rests.is_resting(&repair));
+        rests.tried(repair.clone(), every, now);
+        assert!(!rests.is_resting(&repair, now + every));
     }
 }
