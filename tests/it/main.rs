@@ -17,6 +17,7 @@ mod enrichment;
 mod faults;
 mod hostile;
 mod http;
+mod keeper;
 mod layers;
 mod normalize;
 mod plans;

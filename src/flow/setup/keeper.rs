@@ -29,6 +29,8 @@ use crate::x::client::{AccessLevel, Auth, CallError, Client, Heard, Webhook};
 
 /// A repair is looked at again after this long, and so is a token that X has just refused.
 const SOON: Duration = Duration::from_secs(10);
+/// A fault stays on the board for this long, whatever has changed meanwhile.
+const SHOWN: Duration = Duration::from_secs(2);
 /// The longest pause between repairs that fail.
 const LONGEST_REST: Duration = Duration::from_mins(30);
 /// Keys are tested this often without a reason; X refuses who asks for a bearer too often.
@@ -157,6 +159,10 @@ impl Keeper {
             }
             self.forget(&rules);
             let every = self.parts.every;
+            if soon {
+                // A fault that is over before anybody looks at the board is never told.
+                tokio::time::sleep(SHOWN.min(every)).await;
+            }
             let pause = if soon { SOON.min(every) } else { every };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}

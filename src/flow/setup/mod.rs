@@ -107,6 +107,14 @@ impl SetupError {
         }
     }
 
+    /// Whether X may do it later, unchanged.
+    pub fn is_for_now(&self) -> bool {
+        match self {
+            Self::X { error, .. } => subscriptions::is_for_now(error),
+            _ => false,
+        }
+    }
+
     /// What mends it, for who asked.
     pub fn fix(&self) -> &'static str {
         match self {

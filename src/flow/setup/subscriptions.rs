@@ -11,7 +11,7 @@ use crate::flow::reply::result_name;
 use crate::store::StoreError;
 use crate::telemetry::metrics;
 use crate::x::client::{
-    ActivityKind, ActivitySubscription, CallError, LimitScope, Obstacle, Reply,
+    ActivityKind, ActivitySubscription, CallError, LimitScope, NotSent, Obstacle, Reply,
 };
 
 /// Subscriptions in a page, and pages that are read at most: more than X allows anybody.
@@ -129,6 +129,21 @@ impl Setup {
         self.note_subscribed(app, account, false).await?;
         tracing::info!(app = app.name, account.id = %account, ended, "X delivers nothing more for an account");
         Ok(ended)
+    }
+
+    /// The same for who unlinks an account, to whom only X's refusals say something.
+    ///
+    /// # Errors
+    /// X's, when one of them is left.
+    pub async fn end_subscriptions(&self, app: &App, account: AccountId) -> Result<(), CallError> {
+        match self.unsubscribe(app, account).await {
+            Ok(_) => Ok(()),
+            Err(SetupError::X { error, .. }) => Err(error),
+            Err(other) => {
+                let reason = NotSent::Unaskable(other.to_string());
+                Err(CallError::NotSent { reason })
+            }
+        }
     }
 
     async fn note_subscribed(

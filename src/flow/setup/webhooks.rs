@@ -72,7 +72,9 @@ impl Setup {
             None => self.make(by, app, apps, &url, others, replace).await,
         }?;
         self.remember(by, app, &done).await?;
-        self.changed.notify_one();
+        if *by != Actor::Service {
+            self.changed.notify_one();
+        }
         Ok(done)
     }
 

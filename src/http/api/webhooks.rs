@@ -87,6 +87,7 @@ impl From<SetupError> for Problem {
         let kind = match &error {
             SetupError::Store(_) => None,
             SetupError::NoSuchWebhook(_) => Some(Kind::NotFound),
+            error if error.is_for_now() => Some(Kind::Unavailable),
             _ => Some(Kind::Conflict),
         };
         match (kind, error) {
