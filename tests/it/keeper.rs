@@ -131,7 +131,8 @@ async fn told(service: &TestService, code: &str) -> Event {
     let came = async || {
         let events = service.take_events_of(INBOX).await.into_iter();
         let health = events.filter(|event| event.event_type() == "account.health");
-        health.filter(|event| fault(event, code).is_some()).last()
+        let mut fitting = health.filter(|event| fault(event, code).is_some());
+        fitting.next_back()
     };
     eventually(&format!("a health event with {code}"), came).await
 }
