@@ -28,6 +28,7 @@ use crate::broker::settings::BrokerSettings;
 use crate::config::Settings;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
+use crate::flow::feeds::{FeedParts, Feeds};
 use crate::flow::ingest::Ingest;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
@@ -134,14 +135,16 @@ impl App {
 
         let readiness = Readiness::default();
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let reading = Arc::clone(&client);
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let inboxes = InboxMonitor::new(Arc::clone(&broker));
+        let board = Board::default();
         let watched = Watched {
             inboxes,
             paused: replies.paused(),
-            board: Board::default(),
+            board: board.clone(),
             traffic: ingest.traffic(),
         };
         let watch = Watch::new(store.clone(), rules.clone(), watched);
@@ -185,6 +188,15 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
+        let feeds = Feeds::new(FeedParts {
+            store: store.clone(),
+            rules: rules.clone(),
+            client: reading,
+            ingest: Arc::clone(&ingest),
+            board,
+            search_lag: settings.x_api.search_lag,
+        });
+        tasks.spawn(telling_of_its_end(feeds.run(stop.clone()), fallen.clone()));
         let upkeep = upkeep::run(store.clone(), ingest, settings.unwanted, stop.clone());
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);

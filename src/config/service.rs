@@ -21,6 +21,8 @@ pub struct XApi {
     pub base_url: BaseUrl,
     /// After it, whether X did it is uncertain.
     pub call_timeout: Duration,
+    /// How long after a post was made X's search knows it.
+    pub search_lag: Duration,
 }
 
 /// When an uncertain post is looked up.
@@ -49,9 +51,11 @@ pub(super) fn secrets(r: &mut Reader<'_>) -> Option<Secrets> {
 pub(super) fn x_api(r: &mut Reader<'_>) -> Option<XApi> {
     let base_url = r.required("base_url", value::base_url);
     let call_timeout = r.required("call_timeout", value::duration);
+    let search_lag = r.required("search_lag", value::duration);
     Some(XApi {
         base_url: base_url?,
         call_timeout: call_timeout?,
+        search_lag: search_lag?,
     })
 }
 

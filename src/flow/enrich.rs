@@ -18,11 +18,9 @@ use tokio_util::task::TaskTracker;
 use super::reads;
 use super::reply::result_name;
 use super::rules::LiveRules;
-use super::watch::month_of;
 use crate::domain::account::Account;
 use crate::domain::ids::{AccountId, TweetId, UserId};
 use crate::domain::message::{Person, Post};
-use crate::domain::money::Usd;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
 use crate::x::client::{Auth, CallError, Client, Detail, Reply};
@@ -229,7 +227,7 @@ impl Reader {
         let Some(auth @ Auth::Account { account, .. }) = rules.auth(Some(wish.account)) else {
             return Ok(());
         };
-        if self.is_over_budget(account).await? {
+        if reads::is_over_budget(&self.store, account, Timestamp::now()).await? {
             return Ok(());
         }
         if let Some(author) = wish.author {
@@ -241,17 +239,6 @@ impl Reader {
             next = self.read_post(auth, account, id).await?;
         }
         Ok(())
-    }
-
-    /// At the budget optional reads stop.
-    async fn is_over_budget(&self, account: &Account) -> Result<bool, StoreError> {
-        let Some(budget) = account.monthly_budget else {
-            return Ok(false);
-        };
-        let (id, month) = (account.id, month_of(Timestamp::now()));
-        let costs = self.store.read(move |tx| tx.costs_since(month)).await?;
-        let own = costs.iter().filter(|cost| cost.account == id);
-        Ok(own.map(|cost| cost.amount).sum::<Usd>() >= budget)
     }
 
     /// Reads a post; which one it answers.

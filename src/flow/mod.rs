@@ -10,6 +10,7 @@ pub mod access;
 pub mod admin;
 pub mod dry_run;
 pub mod enrich;
+pub mod feeds;
 pub mod ingest;
 pub mod media_link;
 pub mod plan_check;

@@ -2,11 +2,28 @@
 
 use jiff::Timestamp;
 
+use super::watch::month_of;
+use crate::domain::account::Account;
 use crate::domain::ids::AccountId;
 use crate::domain::money::Usd;
 use crate::domain::price::CallPrices;
-use crate::store::{StoreError, Tx};
+use crate::store::{Store, StoreError, Tx};
 use crate::x::client::Resources;
+
+/// Whether an account has used up its budget: then optional reads stop.
+pub(super) async fn is_over_budget(
+    store: &Store,
+    account: &Account,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(budget) = account.monthly_budget else {
+        return Ok(false);
+    };
+    let (id, month) = (account.id, month_of(now));
+    let costs = store.read(move |tx| tx.costs_since(month)).await?;
+    let own = costs.iter().filter(|cost| cost.account == id);
+    Ok(own.map(|cost| cost.amount).sum::<Usd>() >= budget)
+}
 
 /// Counts what a read returned among the account's costs; what all of it costs.
 pub(super) fn charge(

@@ -72,6 +72,8 @@ metrics! {
     STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
     STORE_LIMIT: Kind::Gauge, "store_limit_bytes", "Most bytes the store may use; ingest ends at 90 %.";
     FAULTS: Kind::Gauge, "account_faults", "1 for each fault that an account has now, by account id and code; see account.health.";
+    FEED_UNTIL: Kind::Gauge, "feed_complete_timestamp_seconds", "Until when all that a read of X beside its webhooks has to bring is here, by feed (`stream`, `search`, `mentions`) and by app or account id.";
+    FEED_POSTS: Kind::Counter, "feed_posts_total", "Posts that reads of X beside its webhooks brought, those known already included, by feed.";
     GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
 }
 
@@ -204,6 +206,17 @@ pub fn set_gaps(app: &str, open: u64) {
     gauge!(GAPS_OPEN, "app" => app.to_owned()).set(open as f64);
 }
 
+/// A feed has brought all that it has to bring until then.
+pub fn set_feed(feed: &'static str, subject: &str, complete_until: Timestamp) {
+    let labels = [("feed", feed.to_owned()), ("subject", subject.to_owned())];
+    gauge!(FEED_UNTIL, &labels).set(complete_until.as_second() as f64);
+}
+
+/// A feed has brought posts, known already or not.
+pub fn count_feed_posts(feed: &'static str, posts: usize) {
+    counter!(FEED_POSTS, "feed" => feed).increment(posts as u64);
+}
+
 /// The faults that accounts have now, by account and code.
 pub fn set_faults(faults: impl Iterator<Item = (String, &'static str)>) {
     static SHOWN: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
@@ -324,6 +337,8 @@ mod tests {
         set_cost("2975699229", "post", 15_000);
         set_store(6, 7);
         set_gaps("acme", 1);
+        set_feed("stream", "acme", Timestamp::from_second(1_577_836_800).unwrap());
+        count_feed_posts("stream", 3);
         set_faults([("2975699229".to_owned(), "TOKEN_REVOKED")].into_iter());
     }
 
