@@ -337,7 +337,11 @@ mod tests {
         set_cost("2975699229", "post", 15_000);
         set_store(6, 7);
         set_gaps("acme", 1);
-        set_feed("stream", "acme", Timestamp::from_second(1_577_836_800).unwrap());
+        set_feed(
+            "stream",
+            "acme",
+            Timestamp::from_second(1_577_836_800).unwrap(),
+        );
         count_feed_posts("stream", 3);
         set_faults([("2975699229".to_owned(), "TOKEN_REVOKED")].into_iter());
     }

@@ -14,6 +14,7 @@ mod dry_run;
 mod echoes;
 mod enrichment;
 mod faults;
+mod feeds;
 mod hostile;
 mod http;
 mod layers;

@@ -98,12 +98,7 @@ impl Feeds {
         tasks.wait().await;
     }
 
-    fn start(
-        &self,
-        tasks: &TaskTracker,
-        job: Job,
-        stop: CancellationToken,
-    ) -> CancellationToken {
+    fn start(&self, tasks: &TaskTracker, job: Job, stop: CancellationToken) -> CancellationToken {
         let (source, token) = (Arc::clone(&self.source), stop.clone());
         match job {
             Job::Stream(app) => {
@@ -145,14 +140,14 @@ impl Feeds {
                 Subject::App(app.clone()),
                 &["STREAM_DOWN", "STREAM_RULES_FAIL", "SEARCH_FAILS"],
             ),
-            Job::Poll(account, Feed::Mentions) => {
-                (Subject::Account(*account), &["MENTIONS_FAIL"])
-            }
+            Job::Poll(account, Feed::Mentions) => (Subject::Account(*account), &["MENTIONS_FAIL"]),
             Job::Poll(account, Feed::Search | Feed::Stream) => {
                 (Subject::Account(*account), &["SEARCH_FAILS"])
             }
         };
-        self.source.board.set(&subject, codes, None, Timestamp::now());
+        self.source
+            .board
+            .set(&subject, codes, None, Timestamp::now());
     }
 }
 
@@ -181,9 +176,8 @@ fn unwanted(rules: &Rules) -> Vec<Job> {
     let apps = rules.registry.apps().iter();
     let streams = apps.map(|app| Job::Stream(app.name.clone()));
     let accounts = rules.registry.accounts();
-    let polls = accounts.flat_map(|account| {
-        [Feed::Search, Feed::Mentions].map(|feed| Job::Poll(account.id, feed))
-    });
+    let polls = accounts
+        .flat_map(|account| [Feed::Search, Feed::Mentions].map(|feed| Job::Poll(account.id, feed)));
     let wanted = wanted(rules);
     let all = streams.chain(polls);
     all.filter(|job| !wanted.contains(job)).collect()

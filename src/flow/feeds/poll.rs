@@ -101,7 +101,9 @@ impl Poll {
             Ok(_) | Err(Halt::Budget | Halt::NoCredential) => failing.over(board, now),
             Err(halt) => {
                 let what = match self.feed {
-                    Feed::Mentions => format!("The mentions of @{} cannot be read", account.username),
+                    Feed::Mentions => {
+                        format!("The mentions of @{} cannot be read", account.username)
+                    }
                     Feed::Search | Feed::Stream => {
                         format!("The terms of @{} cannot be searched for", account.username)
                     }
@@ -151,8 +153,15 @@ impl Poll {
             newest: None,
             ..mark
         };
-        self.come_to(&mark, Brought { newest: None, ..brought }, until)
-            .await?;
+        self.come_to(
+            &mark,
+            Brought {
+                newest: None,
+                ..brought
+            },
+            until,
+        )
+        .await?;
         Ok(brought)
     }
 
@@ -178,8 +187,11 @@ impl Poll {
             all.posts += brought.posts;
             all.newest = all.newest.max(brought.newest);
         }
-        self.forget_but(marks, &queries.iter().map(|it| &*it.value).collect::<Vec<_>>())
-            .await?;
+        self.forget_but(
+            marks,
+            &queries.iter().map(|it| &*it.value).collect::<Vec<_>>(),
+        )
+        .await?;
         if whole.complete_until < until {
             self.come_to(&whole, Brought::default(), until).await?;
         }
@@ -213,7 +225,11 @@ impl Poll {
     }
 
     /// How far the feed has come; `None` where it begins now.
-    async fn begun(&self, account: &Account, now: Timestamp) -> Result<Option<FeedMark>, StoreError> {
+    async fn begun(
+        &self,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Option<FeedMark>, StoreError> {
         let marks = self.marks().await?;
         if let Some(mark) = marks.into_iter().find(|mark| mark.query.is_empty()) {
             return Ok(Some(mark));

@@ -59,7 +59,10 @@ impl Terms {
     }
 
     /// Those among `others`.
-    pub(super) fn of<'t>(&'t self, others: &'t BTreeSet<String>) -> impl Iterator<Item = &'t String> {
+    pub(super) fn of<'t>(
+        &'t self,
+        others: &'t BTreeSet<String>,
+    ) -> impl Iterator<Item = &'t String> {
         self.said.keys().filter(|term| others.contains(*term))
     }
 

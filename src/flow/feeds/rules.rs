@@ -121,7 +121,12 @@ impl Source {
         self.delete(app, &surplus).await?;
         if !(missing.is_empty() && surplus.is_empty()) {
             let (added, deleted) = (missing.len() - refused.len(), surplus.len());
-            tracing::info!(app = app.name, added, deleted, "the stream's rules have changed");
+            tracing::info!(
+                app = app.name,
+                added,
+                deleted,
+                "the stream's rules have changed"
+            );
         }
         for rule in &refused {
             let of: HashMap<_, _> = missing.iter().map(|it| (&*it.value, &it.terms)).collect();
@@ -192,7 +197,8 @@ impl Source {
         if refused.is_empty() {
             kept.alone.extend(terms.iter().cloned());
         }
-        kept.refused.extend(refused.into_iter().map(|rule| rule.value));
+        kept.refused
+            .extend(refused.into_iter().map(|rule| rule.value));
         Ok(())
     }
 

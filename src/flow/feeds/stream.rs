@@ -132,18 +132,21 @@ impl StreamFeed {
             let now = Timestamp::now();
             let wait = match self.keep_rules_once(&rules, &mut kept, now).await {
                 Ok(count) => {
-                    self.has_rules.send_if_modified(|has| {
-                        std::mem::replace(has, count > 0) != (count > 0)
-                    });
+                    self.has_rules
+                        .send_if_modified(|has| std::mem::replace(has, count > 0) != (count > 0));
                     failing.over(&self.source.board, now);
                     again = AGAIN;
                     LOOK_EVERY
                 }
                 Err(halt) => {
-                    let what = format!("The rules of the stream of the app {} cannot be kept", self.app);
+                    let what = format!(
+                        "The rules of the stream of the app {} cannot be kept",
+                        self.app
+                    );
                     failing.failed(&self.source.board, now, &what, &halt.to_string());
+                    let wait = again;
                     again = (again * 2).min(SELDOM);
-                    again
+                    wait
                 }
             };
             tokio::select! {
@@ -269,7 +272,12 @@ impl StreamFeed {
             Ok(StreamItem::Heartbeat) => Ok(true),
             Ok(StreamItem::Delivery(body)) => {
                 metrics::count_feed_posts(Feed::Stream.name(), 1);
-                match self.source.ingest.accept(&self.app, body, Timestamp::now()).await {
+                match self
+                    .source
+                    .ingest
+                    .accept(&self.app, body, Timestamp::now())
+                    .await
+                {
                     Ok(_) => Ok(true),
                     Err(error @ IngestError::NotADelivery(_)) => {
                         tracing::warn!(%error, app = self.app, "the stream brought what is no delivery");
@@ -329,8 +337,7 @@ impl StreamFeed {
             newest: None,
             complete_until,
         };
-        let work =
-            move |tx: &mut crate::store::Tx<'_>| tx.put_feed_mark(Feed::Stream, &app, &mark);
+        let work = move |tx: &mut crate::store::Tx<'_>| tx.put_feed_mark(Feed::Stream, &app, &mark);
         if let Err(error) = self.source.store.write(work).await {
             tracing::warn!(%error, app = self.app, "how far the stream has come was not noted");
         }
@@ -360,14 +367,27 @@ impl StreamFeed {
             }
             match self.fill(hole).await {
                 Ok(posts) => {
-                    tracing::info!(app = self.app, ?hole, posts, "what the stream missed was searched for");
+                    tracing::info!(
+                        app = self.app,
+                        ?hole,
+                        posts,
+                        "what the stream missed was searched for"
+                    );
                     failing.over(&self.source.board, Timestamp::now());
                     again = AGAIN;
                     self.filled(hole).await;
                 }
                 Err(halt) => {
-                    let what = format!("What the stream of the app {} missed cannot be searched for", self.app);
-                    failing.failed(&self.source.board, Timestamp::now(), &what, &halt.to_string());
+                    let what = format!(
+                        "What the stream of the app {} missed cannot be searched for",
+                        self.app
+                    );
+                    failing.failed(
+                        &self.source.board,
+                        Timestamp::now(),
+                        &what,
+                        &halt.to_string(),
+                    );
                     sleep(again).await;
                     again = (again * 2).min(SELDOM);
                 }
