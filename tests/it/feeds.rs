@@ -12,7 +12,7 @@ const BETA: UserId = UserId(5_551_234);
 const TERM: &str = "account = \"acme\"\nmatch = \"term\"\nterm = \"#acmehelp\"\ngroup = \"field\"";
 const STREAM: &str = "keywords = \"stream\"\npoll_mentions = \"off\"";
 const SEARCH: &str = "keywords = \"search\"\nsearch_every = \"1s\"\npoll_mentions = \"off\"";
-const TOKEN: &str = "for tests";
+const TOKEN: &str = "for-tests";
 
 /// A service whose feeds begin once X knows of the app; X's search knows posts at once.
 async fn start(setup: Setup, keys: &str) -> TestService {
@@ -126,7 +126,8 @@ async fn a_term_is_found_by_search_from_where_the_last_one_ended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_to_our_reply_comes_by_the_mentions_once() {
     let keys = "mentions_every = \"1s\"";
-    let mut service = start(Setup::new().forms(&[Form::Activity]), keys).await;
+    let setup = Setup::new().forms(&[Form::Activity]);
+    let mut service = start(setup.without_replies_to_replies(), keys).await;
     begun(&service, Endpoint::UserMentions).await;
     let ann = service.user("ann");
     service.post(NewPost::by(ann, "@acme my bike broke"));

@@ -19,6 +19,7 @@ mod hostile;
 mod http;
 mod layers;
 mod normalize;
+mod onslaught;
 mod plans;
 mod reads;
 mod replies;

@@ -25,6 +25,8 @@ const SELDOM: Duration = Duration::from_secs(600);
 const JUST_LINKED: SignedDuration = SignedDuration::from_hours(1);
 /// From the beginning of a search to its end, at the least: X refuses an end before the beginning.
 const SPAN: SignedDuration = SignedDuration::from_secs(2);
+/// Our clock may be ahead of X's, which tells what search knows.
+const SKEW: SignedDuration = SignedDuration::from_secs(10);
 
 /// One feed of an account.
 pub(super) struct Poll {
@@ -126,42 +128,50 @@ impl Poll {
             return Ok(Brought::default());
         };
         let stormy = self.source.stormy(account.id).await?;
-        if stormy.is_empty() {
-            let since = since(&mark, now);
-            let asked = (since, Until::Now);
-            let brought = self
-                .source
-                .read((rules, account), self.feed, Question::Mentions, asked)
-                .await?;
-            self.come_to(&mark, brought, now).await?;
-            return Ok(brought);
+        let marks = self.marks().await?;
+        if !stormy.is_empty() {
+            // The timeline cannot leave a conversation out, search can: X charges for each reply.
+            let query = mentions_of(&account.username, &stormy);
+            let known = marks.iter().find(|mark| mark.query == query);
+            let of_query = known.cloned().unwrap_or(FeedMark {
+                query,
+                newest: None,
+                ..mark.clone()
+            });
+            return self
+                .mentions_in_storm(rules, account, &mark, &of_query)
+                .await;
         }
-        // The timeline cannot leave a conversation out, search can: X charges for each reply.
-        let query = mentions_of(&account.username, &stormy);
-        let until = now - self.source.search_lag;
-        let from = earliest(mark.complete_until, now);
-        if from + SPAN > until {
-            return Ok(Brought::default());
-        }
-        let (question, span) = (Question::Search(&query), (Since::Time(from), Until::Now));
+        self.forget_but(marks, &[]).await?;
+        let asked = (since(&mark, now), Until::Now);
         let brought = self
             .source
-            .read((rules, account), self.feed, question, span)
+            .read((rules, account), self.feed, Question::Mentions, asked)
             .await?;
-        // By time from here on: the newest mention of the timeline would bring the storm along.
-        let mark = FeedMark {
-            newest: None,
-            ..mark
+        self.come_to(&mark, brought, now).await?;
+        Ok(brought)
+    }
+
+    async fn mentions_in_storm(
+        &self,
+        rules: &Rules,
+        account: &Account,
+        whole: &FeedMark,
+        mark: &FeedMark,
+    ) -> Result<Brought, Halt> {
+        let now = Timestamp::now();
+        let until = now - self.source.search_lag;
+        let Some(brought) = self.search_one(rules, account, mark, (until, now)).await? else {
+            return Ok(Brought::default());
         };
-        self.come_to(
-            &mark,
-            Brought {
-                newest: None,
-                ..brought
-            },
-            until,
-        )
-        .await?;
+        // Afterwards the timeline goes on from this time: from the newest it had brought it would
+        // bring the storm along.
+        let whole = FeedMark {
+            newest: None,
+            ..whole.clone()
+        };
+        self.come_to(&whole, Brought::default(), until - SKEW)
+            .await?;
         Ok(brought)
     }
 
@@ -176,46 +186,50 @@ impl Poll {
         let queries = terms.searches(&stormy, longest_search(tier(rules, account)));
         let marks = self.marks().await?;
         let until = now - self.source.search_lag;
-        let mut all = Brought::default();
+        let (mut all, mut searched) = (Brought::default(), true);
         for query in &queries {
             let known = marks.iter().find(|mark| mark.query == query.value);
             let mark = known.cloned().unwrap_or_else(|| FeedMark {
                 query: query.value.clone(),
                 ..whole.clone()
             });
-            let brought = self.search_one(rules, account, &mark, (until, now)).await?;
-            all.posts += brought.posts;
-            all.newest = all.newest.max(brought.newest);
+            match self.search_one(rules, account, &mark, (until, now)).await? {
+                Some(brought) => {
+                    all.posts += brought.posts;
+                    all.newest = all.newest.max(brought.newest);
+                }
+                None => searched = false,
+            }
         }
-        self.forget_but(
-            marks,
-            &queries.iter().map(|it| &*it.value).collect::<Vec<_>>(),
-        )
-        .await?;
-        if whole.complete_until < until {
-            self.come_to(&whole, Brought::default(), until).await?;
+        let kept: Vec<_> = queries.iter().map(|query| &*query.value).collect();
+        self.forget_but(marks, &kept).await?;
+        // From there on queries are searched for that other filters make.
+        if searched && whole.complete_until < until {
+            self.come_to(&whole, Brought::default(), until - SKEW)
+                .await?;
         }
         Ok(all)
     }
 
+    /// `None` where search does not know enough yet.
     async fn search_one(
         &self,
         rules: &Rules,
         account: &Account,
         mark: &FeedMark,
         (until, now): (Timestamp, Timestamp),
-    ) -> Result<Brought, Halt> {
+    ) -> Result<Option<Brought>, Halt> {
         let since = since(mark, now);
         if matches!(since, Since::Time(from) if from + SPAN > until) {
-            return Ok(Brought::default());
+            return Ok(None);
         }
         let question = Question::Search(&mark.query);
         let brought = self
             .source
             .read((rules, account), self.feed, question, (since, Until::Now))
             .await?;
-        self.come_to(mark, brought, until).await?;
-        Ok(brought)
+        self.come_to(mark, brought, until - SKEW).await?;
+        Ok(Some(brought))
     }
 
     async fn marks(&self) -> Result<Vec<FeedMark>, StoreError> {

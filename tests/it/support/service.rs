@@ -49,6 +49,7 @@ pub(crate) struct Setup {
     forms: Vec<Form>,
     clock: Clock,
     asks_for_plans: bool,
+    replies_to_replies: bool,
 }
 
 impl Setup {
@@ -73,6 +74,7 @@ impl Setup {
             forms: vec![Form::AccountActivity],
             clock: Clock::Wall,
             asks_for_plans: false,
+            replies_to_replies: true,
         };
         setup.app(APP, "").account(APP, ACME, "acme", "")
     }
@@ -155,6 +157,13 @@ impl Setup {
         self
     }
 
+    /// X Activity tells nobody of replies to replies.
+    #[must_use]
+    pub(crate) fn without_replies_to_replies(mut self) -> Self {
+        self.replies_to_replies = false;
+        self
+    }
+
     /// X's time.
     #[must_use]
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
@@ -165,7 +174,10 @@ impl Setup {
     /// An X hears of the apps and accounts that it does not know yet.
     pub(super) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
         for (name, _) in &self.apps {
-            let app = NewApp::new(name, &secret_of(name), &webhook(name));
+            let app = NewApp {
+                replies_to_replies: self.replies_to_replies,
+                ..NewApp::new(name, &secret_of(name), &webhook(name))
+            };
             let _known = simulator.add_app(app);
         }
         for account in &self.accounts {
