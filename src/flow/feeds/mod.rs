@@ -102,8 +102,8 @@ impl Feeds {
         let (source, token) = (Arc::clone(&self.source), stop.clone());
         match job {
             Job::Stream(app) => {
-                let stream = StreamFeed::new(source, app);
-                tasks.spawn(async move { stop.run_until_cancelled(stream.run()).await });
+                let stream = Box::pin(StreamFeed::new(source, app).run());
+                tasks.spawn(async move { stop.run_until_cancelled(stream).await });
             }
             Job::Poll(account, feed) => {
                 let poll = Poll {
