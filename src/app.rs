@@ -29,6 +29,7 @@ use crate::config::{ComplianceCheck, Settings};
 use crate::domain::registry::Registry;
 use crate::flow::compliance::{CheckSettings, Checks};
 use crate::flow::enrich::Enricher;
+use crate::flow::feeds::{FeedParts, Feeds};
 use crate::flow::gaps::{GapSettings, Gaps};
 use crate::flow::ingest::Ingest;
 use crate::flow::link::{LinkSettings, Linker, Unlinking, Unsubscribe};
@@ -181,6 +182,7 @@ impl App {
             board.clone(),
             gap_settings(&settings),
         );
+        let reading = Arc::clone(&client);
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let replies = replies.forgetting(enricher.enrichment());
         let consumer = Consumer::new(Arc::clone(&broker));
@@ -199,7 +201,7 @@ impl App {
         let watched = Watched {
             inboxes,
             paused: replies.paused(),
-            board,
+            board: board.clone(),
             traffic: ingest.traffic(),
         };
         let watch = Watch::new(store.clone(), rules.clone(), watched);
@@ -254,6 +256,15 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
+        let feeds = Feeds::new(FeedParts {
+            store: store.clone(),
+            rules: rules.clone(),
+            client: reading,
+            ingest: Arc::clone(&ingest),
+            board,
+            search_lag: settings.x_api.search_lag,
+        });
+        tasks.spawn(telling_of_its_end(feeds.run(stop.clone()), fallen.clone()));
         tasks.spawn(telling_of_its_end(gaps.run(stop.clone()), fallen.clone()));
         tasks.spawn(telling_of_its_end(checks.run(stop.clone()), fallen.clone()));
         let upkeep = upkeep::run(

@@ -26,6 +26,8 @@ pub struct XApi {
     pub keep_every: Duration,
     /// Whether webhooks and subscriptions are kept right; only ever where `public.url` is set.
     pub manage_webhooks: bool,
+    /// How long after a post was made X's search knows it.
+    pub search_lag: Duration,
 }
 
 /// When an uncertain post is looked up.
@@ -78,9 +80,11 @@ pub(super) fn x_api(r: &mut Reader<'_>) -> Option<XApi> {
     let call_timeout = r.required("call_timeout", value::duration);
     let keep_every = r.required("keep_every", value::duration);
     let manage_webhooks = r.required("manage_webhooks", value::boolean);
+    let search_lag = r.required("search_lag", value::duration);
     Some(XApi {
         base_url: base_url?,
         call_timeout: call_timeout?,
+        search_lag: search_lag?,
         keep_every: keep_every?,
         manage_webhooks: manage_webhooks?,
     })

@@ -13,6 +13,7 @@ pub mod compliance;
 pub mod deletion;
 pub mod dry_run;
 pub mod enrich;
+pub mod feeds;
 pub mod gaps;
 pub mod ingest;
 pub mod link;

@@ -21,6 +21,7 @@ pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
 pub use sqlite::compliance::{CheckRow, ComplianceRow, LookUp};
 pub use sqlite::echoes::Echo;
+pub use sqlite::feeds::{Feed, FeedMark};
 pub use sqlite::gaps::{
     Gap, GapEnd, GapMethod, GapRead, GapReason, NewGap, ReadState, ReplayEnd, ReplayOrder,
 };

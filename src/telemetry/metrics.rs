@@ -77,6 +77,8 @@ metrics! {
     COMPLIANCE_FINDINGS: Kind::Counter, "compliance_findings_total", "Events that tell of posts found to be gone at X by asking for them, by app.";
     COMPLIANCE_DONE: Kind::Gauge, "compliance_done_timestamp_seconds", "When a check of published posts last ended well, by app.";
     FAULTS: Kind::Gauge, "account_faults", "1 for each fault that an account has now, by account id and code; see account.health.";
+    FEED_UNTIL: Kind::Gauge, "feed_complete_timestamp_seconds", "Until when all that a read of X beside its webhooks has to bring is here, by feed (`stream`, `search`, `mentions`) and by app or account id.";
+    FEED_POSTS: Kind::Counter, "feed_posts_total", "Posts that reads of X beside its webhooks brought, those known already included, by feed.";
     GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
 }
 
@@ -234,6 +236,17 @@ pub fn set_gaps(app: &str, open: u64) {
     gauge!(GAPS_OPEN, "app" => app.to_owned()).set(open as f64);
 }
 
+/// A feed has brought all that it has to bring until then.
+pub fn set_feed(feed: &'static str, subject: &str, complete_until: Timestamp) {
+    let labels = [("feed", feed.to_owned()), ("subject", subject.to_owned())];
+    gauge!(FEED_UNTIL, &labels).set(complete_until.as_second() as f64);
+}
+
+/// A feed has brought posts, known already or not.
+pub fn count_feed_posts(feed: &'static str, posts: usize) {
+    counter!(FEED_POSTS, "feed" => feed).increment(posts as u64);
+}
+
 /// The faults that accounts have now, by account and code.
 pub fn set_faults(faults: impl Iterator<Item = (String, &'static str)>) {
     static SHOWN: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
@@ -358,6 +371,12 @@ mod tests {
         set_cost("2975699229", "post", 15_000);
         set_store(6, 7);
         set_gaps("acme", 1);
+        set_feed(
+            "stream",
+            "acme",
+            Timestamp::from_second(1_577_836_800).unwrap(),
+        );
+        count_feed_posts("stream", 3);
         set_faults([("2975699229".to_owned(), "TOKEN_REVOKED")].into_iter());
     }
 

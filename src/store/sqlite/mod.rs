@@ -6,6 +6,7 @@ pub(super) mod audit;
 pub(super) mod cases;
 pub(super) mod compliance;
 pub(super) mod echoes;
+pub(super) mod feeds;
 pub(super) mod gaps;
 pub(super) mod gone_files;
 pub(super) mod journal;

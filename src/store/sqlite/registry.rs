@@ -160,6 +160,9 @@ impl Tx<'_> {
         let removed = self.execute("DELETE FROM links WHERE account = ?1", [id])?;
         let sql = "UPDATE account_states SET tokens = NULL, credential = NULL WHERE account = ?1";
         self.execute(sql, [id])?;
+        // Linked again it begins anew.
+        let sql = "DELETE FROM feed_marks WHERE feed <> 'stream' AND subject = ?1";
+        self.execute(sql, [account.to_string()])?;
         self.registry_changed()?;
         Ok(removed > 0)
     }

@@ -55,6 +55,7 @@ pub(crate) struct Setup {
     media_base: MediaBase,
     /// X has no webhook and no subscription of ours.
     bare: bool,
+    replies_to_replies: bool,
 }
 
 impl Setup {
@@ -82,6 +83,7 @@ impl Setup {
             callbacks: Vec::new(),
             media_base: MediaBase::X,
             bare: false,
+            replies_to_replies: true,
         };
         setup.app(APP, "").account(APP, ACME, "acme", "")
     }
@@ -193,6 +195,13 @@ impl Setup {
         self
     }
 
+    /// X Activity tells nobody of replies to replies.
+    #[must_use]
+    pub(crate) fn without_replies_to_replies(mut self) -> Self {
+        self.replies_to_replies = false;
+        self
+    }
+
     /// X's time.
     #[must_use]
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
@@ -209,7 +218,10 @@ impl Setup {
             } else {
                 webhook(name)
             };
-            let app = NewApp::new(name, &secret_of(name), &webhook).with_callbacks(&callbacks);
+            let app = NewApp {
+                replies_to_replies: self.replies_to_replies,
+                ..NewApp::new(name, &secret_of(name), &webhook).with_callbacks(&callbacks)
+            };
             let _known = simulator.add_app(app);
         }
         for account in &self.accounts {
