@@ -216,6 +216,7 @@ async fn each_failure_has_a_page_with_step_cause_and_fix_and_leaves_nothing() {
         let elsewhere = Browser::new(&service).get(&wrong).await;
         let wrong_page = browser.get(&wrong).await;
         let twice = browser.get(&wrong).await;
+        assert!(!twice.body.contains("was not linked"), "it may have been");
         for (page, status, words) in [
             (&denied, 403, "not allowed at X"),
             (&elsewhere, 403, "another browser"),

@@ -22,6 +22,7 @@ mod linking;
 mod normalize;
 mod plans;
 mod reads;
+mod registry;
 mod replies;
 mod routing;
 mod store;

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rustls::crypto::ring;
-use simulator::{Clock, Decision, NewApp, NewUser, Permission, Simulator, UserId};
+use simulator::{
+    Clock, Decision, Endpoint, Fault, FaultKind, NewApp, NewUser, Permission, Simulator, UserId,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -345,6 +347,51 @@ async fn the_token_of_an_account_that_works_is_not_ended_by_a_mix_up() {
     ));
     assert_eq!(bench.alive(), ["oauth1"]);
     assert_eq!(bench.links().await, 1);
+}
+
+#[tokio::test]
+async fn a_credential_that_x_does_not_take_back_is_told() {
+    let bench = Bench::new().await;
+    for (kind, endpoint) in [
+        (Kind::OAuth1, Endpoint::InvalidateToken),
+        (Kind::OAuth2, Endpoint::RevokeUserToken),
+    ] {
+        bench.x.order(Fault {
+            endpoint: Some(endpoint),
+            text: None,
+            account: None,
+            next: Some(1),
+            chance: None,
+            before_ms: 0,
+            after_ms: 0,
+            echo: None,
+            what: FaultKind::AnswerLost,
+        });
+        let failed = bench.link_as(Bench::order(kind), bench.other).await;
+        assert!(failed.unwrap_err().left_at_x, "{kind:?}");
+    }
+    assert_eq!(bench.links().await, 0);
+}
+
+/// The token that X's console shows the owner of an app is the one that linking gives.
+#[tokio::test]
+async fn the_token_of_the_apps_owner_outlives_the_owners_account() {
+    let bench = Bench::new().await;
+    let linked = bench.linked(Kind::OAuth1).await;
+    let token = bench.account().await.access_token.unwrap();
+    let owned = json!({
+        "name": "acme",
+        "owner_access_token": token.token.expose_secret(),
+        "owner_access_token_secret": token.secret.expose_secret(),
+    });
+    let put = bench
+        .directory
+        .put_app(Actor::CommandLine, table(with_key(owned)));
+    put.await.unwrap();
+    let unlinked = bench.linker.unlink(Actor::CommandLine, linked.account);
+    let left = unlinked.await.unwrap().left_at_x;
+    assert!(left.len() == 1 && left[0].contains("owner"), "{left:?}");
+    assert_eq!(bench.alive(), ["oauth1"]);
 }
 
 #[tokio::test]
@@ -789,5 +836,59 @@ async fn no_secret_of_a_linking_lies_open_in_the_store() {
             let mut windows = bytes.windows(secret.len());
             assert!(!windows.any(|it| it == secret.as_bytes()), "{secret}");
         }
+    }
+}
+
+/// Where a test's log goes.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One thread runs all of it, so its log is all of the log.
+#[tokio::test]
+async fn the_log_tells_of_linkings_without_their_secrets() {
+    let log = Log::default();
+    let to = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("twitter_channel=trace")
+        .with_writer(move || to.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let bench = Bench::new().await;
+    let mut secrets = Vec::new();
+    for kind in BOTH {
+        for who in [bench.other, bench.brand] {
+            let begun = bench.begun(Bench::order(kind)).await;
+            let page = begun.to.as_str();
+            let address = bench.x.consent(page, who, Decision::Allow).unwrap();
+            let back: Url = address.parse().unwrap();
+            secrets.extend(back.query_pairs().map(|(_, value)| value.into_owned()));
+            secrets.push(begun.browser.expose_secret().to_owned());
+            let _refused_or_not = bench.finish(&begun, callback(&address)).await;
+        }
+    }
+    let id = AccountId("7".parse().unwrap());
+    bench.linker.unlink(Actor::CommandLine, id).await.unwrap();
+    secrets.extend(bench.x.tokens_of("acme").into_iter().map(|it| it.token));
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for told in [
+        "an account was linked",
+        "an account was not linked",
+        "an account was unlinked",
+    ] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    for secret in secrets {
+        assert!(!log.contains(&secret), "{secret}: {log}");
     }
 }

@@ -112,8 +112,14 @@ impl LinkPages {
 
     fn failed(&self, failed: LinkFailed) -> HttpResponse {
         let error = failed.error;
+        let is_over = matches!(error, LinkError::StateUsed | LinkError::OfferUsed);
         let page = FailedPage {
             root: &self.root,
+            title: match is_over {
+                true => "This is over",
+                false => "The account was not linked",
+            },
+            is_over,
             cause: error.to_string(),
             step: error.step().to_string(),
             words: error.words(),
@@ -168,6 +174,9 @@ struct LinkedPage<'a> {
 #[template(path = "link/failed.html")]
 struct FailedPage<'a> {
     root: &'a str,
+    title: &'a str,
+    /// It worked before, and may have linked an account then.
+    is_over: bool,
     cause: String,
     step: String,
     words: Option<String>,
