@@ -31,7 +31,9 @@ use crate::flow::enrich::Enricher;
 use crate::flow::ingest::Ingest;
 use crate::flow::link::{LinkSettings, Linker};
 use crate::flow::media_link::MediaLinks;
+use crate::flow::person::Persons;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
+use crate::flow::pseudonyms::Pseudonyms;
 use crate::flow::registry::{Declared, Directory};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::Replies;
@@ -144,6 +146,7 @@ impl App {
         ));
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
+        let replies = replies.forgetting(enricher.enrichment());
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let inboxes = InboxMonitor::new(Arc::clone(&broker));
@@ -160,7 +163,7 @@ impl App {
             &broker,
             Arc::clone(&directory),
             Arc::clone(&linker),
-            watch.view(),
+            (watch.view(), replies.persons()),
         );
         let private = serve_private(
             &settings,
@@ -201,7 +204,12 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
-        let upkeep = upkeep::run(store.clone(), ingest, settings.unwanted, stop.clone());
+        let upkeep = upkeep::run(
+            store.clone(),
+            ingest,
+            (settings.retention.clone(), settings.unwanted),
+            stop.clone(),
+        );
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
         Ok(Self {
@@ -255,16 +263,17 @@ pub async fn directory(
         accounts: settings.accounts.clone(),
         filters: settings.filters.clone(),
     };
-    let rules = LiveRules::new(rules(settings, store).await?);
+    let rules = LiveRules::new(rules(settings, store, &sealer).await?);
     Directory::open(store.clone(), sealer, declared, rules).await
 }
 
 /// What holds for all commands by these settings, before anything is linked.
-async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> {
+async fn rules(settings: &Settings, store: &Store, sealer: &Sealer) -> Result<Rules, StoreError> {
     Ok(Rules {
         post_limits: Arc::new(PostLimits::load(store).await?),
         registry: Arc::default(),
         revoked: Arc::default(),
+        pseudonyms: Pseudonyms::of(sealer),
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,
@@ -339,6 +348,21 @@ async fn replies(
     Ok(Replies::new(store.clone(), rules, client, attachments).await?)
 }
 
+/// What is held of people, for the command line.
+///
+/// # Errors
+/// [`StartError`]: of the store, the keys or the folder of attachments.
+pub async fn persons(settings: &Settings, store: &Store) -> Result<Persons, StartError> {
+    let sealer = key_file::sealer(settings, store).await?;
+    let directory = directory(settings, store, sealer.clone()).await?;
+    let vault = Vault::open(&key_file::attachments_folder(settings), sealer).await?;
+    Ok(Persons::new(
+        store.clone(),
+        directory.rules().clone(),
+        vault,
+    ))
+}
+
 /// Runs a part of the service; however it ends, `fallen` hears of it.
 async fn telling_of_its_end(part: impl Future<Output = ()>, fallen: CancellationToken) {
     let _end = fallen.drop_guard();
@@ -390,7 +414,7 @@ fn api(
     broker: &Arc<BrokerSettings>,
     directory: Arc<Directory>,
     linker: Arc<Linker>,
-    health: HealthView,
+    (health, persons): (HealthView, Persons),
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
     let public_url = settings.public.url.as_ref();
@@ -400,6 +424,7 @@ fn api(
         directory,
         linker,
         health,
+        persons,
         public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
         tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
         token: settings.private.token.clone(),

@@ -5,6 +5,7 @@ mod accounts;
 mod commands;
 mod events;
 mod filters;
+mod person;
 mod probe;
 mod quarantine;
 mod secrets;
@@ -19,7 +20,7 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
-use twitter_channel::app::{App, directory, key_file};
+use twitter_channel::app::{App, directory, key_file, persons};
 use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::flow::registry::Directory;
 use twitter_channel::http::api::document;
@@ -68,6 +69,9 @@ enum Command {
     Token(token::Command),
     /// Print the description of the API: OpenAPI 3.1.
     Openapi,
+    /// What is held of a person at X.
+    #[command(subcommand)]
+    Person(person::Command),
     /// The key that credentials are sealed with.
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -135,6 +139,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Token(command) => {
             let store = Store::open(settings.store.clone()).map_err(anyhow::Error::from)?;
             print(&command.run(&store).await?)?;
+        }
+        Command::Person(command) => {
+            let persons = persons(&settings, &open_store(&settings)?)
+                .await
+                .map_err(anyhow::Error::from)?;
+            print(&command.run(&persons).await?)?;
         }
     }
     Ok(())

@@ -23,6 +23,7 @@ use crate::broker::settings::BrokerSettings;
 use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;
 use crate::domain::price::Prices;
+use crate::flow::upkeep::Retention;
 use crate::settings::Faults;
 use crate::settings::declared;
 use crate::settings::reader::Reader;
@@ -42,6 +43,7 @@ pub struct Settings {
     pub private: PrivateConfig,
     pub broker: BrokerSettings,
     pub store: StoreSettings,
+    pub retention: Retention,
     /// `store.unwanted`: how long is remembered what no filter wanted.
     pub unwanted: Duration,
     pub secrets: Secrets,
@@ -74,7 +76,8 @@ impl Settings {
         let public = r.section("public", adapters::public);
         let private = r.section("private", adapters::private);
         let broker = r.section("broker", adapters::broker);
-        let store = r.section("store", adapters::store);
+        let (bodies, retention) = r.section("retention", service::retention).unzip();
+        let (store, unwanted) = r.section("store", |r| adapters::store(r, bodies)).unzip();
         let secrets = r.section("secrets", service::secrets);
         let x_api = r.section("x_api", service::x_api);
         let reconcile = r.section("reconcile", service::reconcile);
@@ -87,7 +90,6 @@ impl Settings {
         if let (Some(public), Some(x_api)) = (&public, &x_api) {
             check_public_url(r, public, x_api, &declared.apps);
         }
-        let (store, unwanted) = store.unzip();
         Some(Self {
             apps: declared.apps,
             accounts: declared.accounts,
@@ -97,6 +99,7 @@ impl Settings {
             private: private?,
             broker: broker?,
             store: store?,
+            retention: retention?,
             unwanted: unwanted?,
             secrets: secrets?,
             x_api: x_api?,

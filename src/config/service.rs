@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::account::Sending;
+use crate::flow::upkeep::Retention;
 use crate::settings::declared::sending;
 use crate::settings::reader::Reader;
 use crate::settings::value::{self, BaseUrl, SecretKey};
@@ -71,6 +72,20 @@ pub(super) fn commands(r: &mut Reader<'_>) -> Option<Commands> {
         expire_after: expire_after?,
         sending: sending?,
     })
+}
+
+/// How long bodies are kept, and all else that holds words of people.
+pub(super) fn retention(r: &mut Reader<'_>) -> Option<(Duration, Retention)> {
+    let bodies = r.required("bodies", value::duration);
+    let commands = r.required("commands", value::duration);
+    let quarantine = r.required("quarantine", value::duration);
+    let audit = r.required("audit", value::duration);
+    let retention = Retention {
+        commands: commands?,
+        quarantine: quarantine?,
+        audit: audit?,
+    };
+    Some((bodies?, retention))
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogSettings> {

@@ -20,6 +20,7 @@ mod http;
 mod layers;
 mod linking;
 mod normalize;
+mod personal;
 mod plans;
 mod reads;
 mod registry;
