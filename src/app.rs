@@ -25,11 +25,13 @@ use crate::broker::consumer::{Consumer, ConsumerState};
 use crate::broker::inbox::InboxMonitor;
 use crate::broker::publisher::Publisher;
 use crate::broker::settings::BrokerSettings;
-use crate::config::Settings;
+use crate::config::{ComplianceCheck, Settings};
 use crate::domain::registry::Registry;
+use crate::flow::compliance::{CheckSettings, Checks};
 use crate::flow::enrich::Enricher;
 use crate::flow::ingest::Ingest;
 use crate::flow::link::{LinkSettings, Linker};
+use crate::flow::media::Media;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::person::Persons;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
@@ -45,7 +47,7 @@ use crate::flow::watch::{Board, HealthView, Watch, Watched};
 use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{LinkPages, Webhooks};
-use crate::http::{Server, ServerSettings, private, public};
+use crate::http::{Server, ServerSettings, media, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
@@ -117,11 +119,18 @@ impl App {
         let registry = Arc::clone(&rules.now().registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let media = media_links(&settings, &sealer);
+        let links = media_links(&settings, &sealer);
         let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        let media = Arc::new(Media::new(
+            media_links(&settings, &sealer),
+            store.clone(),
+            rules.clone(),
+            Arc::clone(&client),
+            settings.media_max_bytes,
+        ));
         let enricher = Enricher::new(store.clone(), rules.clone(), Arc::clone(&client));
         let (ingest, typing) =
-            Ingest::new(store.clone(), rules.clone(), media, enricher.enrichment());
+            Ingest::new(store.clone(), rules.clone(), links, enricher.enrichment());
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
         let relay = Relay::new(
@@ -145,15 +154,27 @@ impl App {
             tasks.clone(),
         ));
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let for_checks = Arc::clone(&client);
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let replies = replies.forgetting(enricher.enrichment());
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let inboxes = InboxMonitor::new(Arc::clone(&broker));
+        let board = Board::default();
+        let checks = Checks::new(
+            store.clone(),
+            rules.clone(),
+            for_checks,
+            board.clone(),
+            CheckSettings {
+                auto: settings.compliance.check == ComplianceCheck::Auto,
+                look_up: settings.compliance.look_up,
+            },
+        );
         let watched = Watched {
             inboxes,
             paused: replies.paused(),
-            board: Board::default(),
+            board,
             traffic: ingest.traffic(),
         };
         let watch = Watch::new(store.clone(), rules.clone(), watched);
@@ -168,7 +189,7 @@ impl App {
         let private = serve_private(
             &settings,
             &store,
-            api,
+            (api, media),
             states,
             readiness.clone(),
             rules.clone(),
@@ -204,6 +225,7 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
+        tasks.spawn(telling_of_its_end(checks.run(stop.clone()), fallen.clone()));
         let upkeep = upkeep::run(
             store.clone(),
             ingest,
@@ -435,7 +457,7 @@ fn api(
 fn serve_private(
     settings: &Settings,
     store: &Store,
-    api: Arc<Api>,
+    (api, files): (Arc<Api>, Arc<Media>),
     (relay, consumer): (RelayState, ConsumerState),
     readiness: Readiness,
     rules: LiveRules,
@@ -455,12 +477,11 @@ fn serve_private(
         refresh: Box::new(move || Box::pin(refresh(gauged.clone(), rules.now()))),
     };
     let listener = listen("private.listen", settings.private.listen)?;
-    server(
-        "private.listen",
-        listener,
-        1,
-        private::routes(Arc::new(private)),
-    )
+    let (pages, files) = (private::routes(Arc::new(private)), media::routes(files));
+    server("private.listen", listener, 1, move |config| {
+        pages(config);
+        files(config);
+    })
 }
 
 /// The lines of `/readyz?verbose`.

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod commands;
+mod compliance;
 mod events;
 mod filters;
 mod person;
@@ -69,6 +70,9 @@ enum Command {
     Token(token::Command),
     /// Print the description of the API: OpenAPI 3.1.
     Openapi,
+    /// Published posts that X wants out of all copies.
+    #[command(subcommand)]
+    Compliance(compliance::Command),
     /// What is held of a person at X.
     #[command(subcommand)]
     Person(person::Command),
@@ -132,6 +136,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let store = open_store(&settings)?;
             let directory = open_directory(&settings, &store).await?;
             print(&command.run(&store, directory.rules().now()).await?)?;
+        }
+        Command::Compliance(command) => {
+            let store = open_store(&settings)?;
+            let rules = open_directory(&settings, &store).await?.rules().now();
+            print(&command.run(&store, &rules.registry).await?)?;
         }
         Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,

@@ -128,6 +128,11 @@ pub(super) fn attachments(
     })
 }
 
+/// `media.max_bytes`.
+pub(super) fn media(r: &mut Reader<'_>) -> Option<u64> {
+    r.required("max_bytes", value::size)
+}
+
 pub(super) fn attachment_source(r: &mut Reader<'_>) -> Option<AttachmentSource> {
     let host = r.required("host", value::host);
     let authorization = r.secret_as("authorization", value::header);

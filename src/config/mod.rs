@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
-pub use service::{Commands, Reconcile, Secrets, XApi};
+pub use service::{Commands, Compliance, ComplianceCheck, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
 
 use crate::attachments::settings::FetchSettings;
@@ -50,6 +50,9 @@ pub struct Settings {
     pub x_api: XApi,
     pub reconcile: Reconcile,
     pub commands: Commands,
+    /// `media.max_bytes`: of the largest file of a direct message that is passed on.
+    pub media_max_bytes: u64,
+    pub compliance: Compliance,
     pub log: LogSettings,
     pub prices: Prices,
 }
@@ -82,6 +85,8 @@ impl Settings {
         let x_api = r.section("x_api", service::x_api);
         let reconcile = r.section("reconcile", service::reconcile);
         let commands = r.section("commands", service::commands);
+        let media_max_bytes = r.section("media", adapters::media);
+        let compliance = r.section("compliance", service::compliance);
         let log = r.section("log", service::log);
         let prices = r.section("prices", prices::prices);
         if let (Some(public), Some(private)) = (&public, &private) {
@@ -105,6 +110,8 @@ impl Settings {
             x_api: x_api?,
             reconcile: reconcile?,
             commands: commands?,
+            media_max_bytes: media_max_bytes?,
+            compliance: compliance?,
             log: log?,
             prices: prices?,
         })

@@ -33,6 +33,21 @@ pub struct Reconcile {
     pub second_read: Duration,
 }
 
+/// Whether X is asked once a day which published posts are to be shown no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compliance {
+    pub check: ComplianceCheck,
+    /// For apps that may not have jobs, posts are looked up by id, which X charges.
+    pub look_up: bool,
+}
+
+/// By itself or on request only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComplianceCheck {
+    Auto,
+    Off,
+}
+
 /// What holds for commands that do not say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commands {
@@ -62,6 +77,19 @@ pub(super) fn reconcile(r: &mut Reader<'_>) -> Option<Reconcile> {
     Some(Reconcile {
         first_read: first_read?,
         second_read: second_read?,
+    })
+}
+
+pub(super) fn compliance(r: &mut Reader<'_>) -> Option<Compliance> {
+    let checks = [
+        ("auto", ComplianceCheck::Auto),
+        ("off", ComplianceCheck::Off),
+    ];
+    let check = r.required("check", value::one_of(&checks));
+    let look_up = r.required("look_up", value::boolean);
+    Some(Compliance {
+        check: check?,
+        look_up: look_up?,
     })
 }
 

@@ -19,9 +19,11 @@ pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
 pub use sqlite::accounts::{AccountState, Cost, DayCost};
 pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
+pub use sqlite::compliance::{CheckRow, ComplianceRow, LookUp};
 pub use sqlite::conversations::{ConversationPlace, ListedRow, MessageQuery};
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
+pub use sqlite::gone_files::{FileMark, GoneFile};
 pub use sqlite::journal::{
     EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,
 };

@@ -6,6 +6,7 @@ mod apps;
 mod audit;
 pub(super) mod auth;
 mod commands;
+mod compliance;
 mod costs;
 mod events;
 mod extract;
@@ -13,8 +14,8 @@ mod gaps;
 mod health;
 mod linking;
 mod openapi;
-pub(super) mod problem;
 mod persons;
+pub(super) mod problem;
 mod quarantine;
 mod sessions;
 mod throttle;
@@ -219,8 +220,9 @@ fn table() -> Vec<Route> {
         Route::new(get.clone(), "/gaps", Read, gaps::list),
         Route::new(get.clone(), "/costs", Read, costs::list),
         Route::new(get.clone(), "/audit", Read, audit::list),
-        Route::new(post, "/persons/{id}/erase", Admin, persons::erase),
+        Route::new(post.clone(), "/persons/{id}/erase", Admin, persons::erase),
         Route::new(get, "/persons/{id}/export", Admin, persons::export),
+        Route::new(post, "/apps/{name}/compliance", Admin, compliance::run),
     ]
 }
 
