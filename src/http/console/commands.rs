@@ -248,8 +248,9 @@ fn page(api: &Api, visit: &Visit, story: &Story) -> CommandPage {
             .as_ref()
             .map(|outcome| outcome.event.to_string()),
         may_retry: waiting.state == CommandState::Failed,
-        may_release: waiting.state.is_open() && !matches!(waiting.hold, Hold::None | Hold::Files),
-        may_cancel: waiting.state.is_open(),
+        may_release: waiting.state.is_open()
+            && matches!(waiting.hold, Hold::Stopped | Hold::Revoked | Hold::Person),
+        may_cancel: waiting.state.is_open() && waiting.hold != Hold::Erasing,
         shell: visit.shell("commands"),
     }
 }
