@@ -256,7 +256,7 @@ fn page(api: &Api, visit: &Visit, story: &Story) -> CommandPage {
 }
 
 fn parsed(id: &str) -> Result<CommandId, Refused> {
-    id.parse().map_err(|_| Refused::not_found("command"))
+    id.parse().map_err(|_unread| Refused::not_found("command"))
 }
 
 async fn find(api: &Api, id: &CommandId) -> Result<Story, Refused> {
