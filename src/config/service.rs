@@ -22,6 +22,10 @@ pub struct XApi {
     pub base_url: BaseUrl,
     /// After it, whether X did it is uncertain.
     pub call_timeout: Duration,
+    /// How often what X has set up is compared with what is wanted.
+    pub keep_every: Duration,
+    /// Whether webhooks and subscriptions are kept right; only ever where `public.url` is set.
+    pub manage_webhooks: bool,
 }
 
 /// When an uncertain post is looked up.
@@ -72,9 +76,13 @@ pub(super) fn secrets(r: &mut Reader<'_>) -> Option<Secrets> {
 pub(super) fn x_api(r: &mut Reader<'_>) -> Option<XApi> {
     let base_url = r.required("base_url", value::base_url);
     let call_timeout = r.required("call_timeout", value::duration);
+    let keep_every = r.required("keep_every", value::duration);
+    let manage_webhooks = r.required("manage_webhooks", value::boolean);
     Some(XApi {
         base_url: base_url?,
         call_timeout: call_timeout?,
+        keep_every: keep_every?,
+        manage_webhooks: manage_webhooks?,
     })
 }
 

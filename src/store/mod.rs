@@ -29,6 +29,7 @@ pub use sqlite::gone_files::{FileMark, GoneFile};
 pub use sqlite::journal::{
     EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,
 };
+pub use sqlite::keeper::RegisteredWebhook;
 pub use sqlite::ledger::{
     CommandFilter, CommandQuery, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told,
     Wait, Waiting,

@@ -44,6 +44,7 @@ const CONFIRMS: Kind =
 metrics! {
     DELIVERIES: Kind::Counter, "deliveries_total", "Deliveries of X by app and HTTP status of the answer.";
     REFUSALS: Kind::Counter, "refusals_total", "Requests of X that were refused, by app and reason.";
+    REPAIRS: Kind::Counter, "setup_repairs_total", "What was done about the set-up at X, by app, what and result.";
     DELIVERY_DURATION: ANSWERS, "delivery_duration_seconds", "Time from a delivery's headers to its answer.";
     CRC: Kind::Counter, "crc_total", "Challenges (CRC) of X answered, by app.";
     CRC_LAST: Kind::Gauge, "crc_last_timestamp_seconds", "When a challenge (CRC) was last answered, by app.";
@@ -168,6 +169,11 @@ pub fn count_dead_command(reason: &'static str) {
 /// Commands are taken from the broker, or no longer.
 pub fn set_consumer_connected(connected: bool) {
     gauge!(CONSUMER_CONNECTED).set(f64::from(u8::from(connected)));
+}
+
+/// A webhook or subscription at X was mended, or X refused it.
+pub fn count_repair(app: &str, what: &'static str, result: &'static str) {
+    counter!(REPAIRS, "app" => app.to_owned(), "what" => what, "result" => result).increment(1);
 }
 
 /// A call to X has ended.

@@ -19,6 +19,7 @@ mod faults;
 mod gaps;
 mod hostile;
 mod http;
+mod keeper;
 mod layers;
 mod linking;
 mod media;

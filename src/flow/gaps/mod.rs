@@ -253,7 +253,7 @@ impl Step<'_> {
             ..
         } = self.gap;
         match reason {
-            GapReason::Refused | GapReason::Downtime => {
+            GapReason::Refused | GapReason::Downtime | GapReason::Undelivered => {
                 (before(*from, MARGIN), after(*until, MARGIN))
             }
             GapReason::ByHand | GapReason::Linking => (*from, *until),

@@ -10,6 +10,7 @@ pub(super) mod echoes;
 pub(super) mod gaps;
 pub(super) mod gone_files;
 pub(super) mod journal;
+pub(super) mod keeper;
 pub(super) mod ledger;
 pub(super) mod linking;
 pub(super) mod persons;

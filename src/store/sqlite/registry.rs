@@ -68,7 +68,7 @@ impl Tx<'_> {
         Ok(version.and_then(|it| it.parse().ok()).unwrap_or(0))
     }
 
-    fn registry_changed(&self) -> Result<(), StoreError> {
+    pub(super) fn registry_changed(&self) -> Result<(), StoreError> {
         let next = self.registry_version()?.saturating_add(1);
         self.set_meta(VERSION, &next.to_string())
     }
