@@ -2,7 +2,7 @@
 //! of `flow` to what is shown. Described by OpenAPI 3.1, made from the code.
 
 mod accounts;
-mod apps;
+pub(super) mod apps;
 mod audit;
 pub(super) mod auth;
 mod commands;
@@ -116,7 +116,7 @@ impl Api {
 
 impl Api {
     /// The app of this name.
-    fn app(&self, name: &str) -> Result<App, Problem> {
+    pub(super) fn app(&self, name: &str) -> Result<App, Problem> {
         let rules = self.rules.now();
         let app = rules.registry.apps().iter().find(|app| app.name == name);
         app.cloned()

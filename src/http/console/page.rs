@@ -139,7 +139,8 @@ const NAVIGATION: [Group; 3] = [
 ];
 
 /// What was just done, by the word in the address; no text of an address is ever shown.
-const NOTICES: [(&str, &str); 20] = [
+const NOTICES: [(&str, &str); 21] = [
+    ("registered", "X delivers to this service now."),
     (
         "past",
         "What came before is read from X now; it appears within minutes.",

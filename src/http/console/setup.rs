@@ -143,10 +143,10 @@ impl State {
     fn faults_at(&self, step: &str) -> Vec<Shown> {
         match step {
             "address" => self.faults_of(&["PUBLIC_URL", "CERTIFICATE"]),
-            "keys" => self.faults_of(&["CONSUMER", "APP_KEYS", "APP_", "CLOCK"]),
+            "keys" => self.faults_of(&["KEYS_", "APP_", "CLOCK"]),
             "permissions" => self.faults_of(&["PERMISSION", "SCOPE"]),
             "delivery" => self.faults_of(&["PRODUCT", "ENVIRONMENT"]),
-            "webhook" => self.faults_of(&["WEBHOOK", "SECRET", "SUBSCRIPTION"]),
+            "webhook" => self.faults_of(&["WEBHOOK", "SIGNATURES", "SUBSCRIPTION"]),
             "account" => self.faults_of(&["TOKEN", "ACCOUNT"]),
             "test" => self.faults_of(&["BROKER", "INBOX", "UNROUTED"]),
             _ => Vec::new(),
