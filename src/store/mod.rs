@@ -20,6 +20,7 @@ pub use sqlite::accounts::{AccountState, Cost, DayCost};
 pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
 pub use sqlite::compliance::{CheckRow, ComplianceRow, LookUp};
+pub use sqlite::conversations::{ConversationPlace, ListedRow, MessageQuery};
 pub use sqlite::echoes::Echo;
 pub use sqlite::feeds::{Feed, FeedMark};
 pub use sqlite::gaps::{

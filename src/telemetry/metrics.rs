@@ -377,6 +377,7 @@ mod tests {
             Timestamp::from_second(1_577_836_800).unwrap(),
         );
         count_feed_posts("stream", 3);
+        count_repair("acme", "webhook", "ok");
         set_faults([("2975699229".to_owned(), "TOKEN_REVOKED")].into_iter());
     }
 

@@ -161,7 +161,7 @@ pub(super) async fn put(
 }
 
 /// The values are secret: only X's words say what it thinks of them.
-fn keys_wrong(wrong: &[&Finding]) -> Problem {
+pub(crate) fn keys_wrong(wrong: &[&Finding]) -> Problem {
     let told = |it: &Finding| match it.words.as_str() {
         "" => format!("{} {}", it.sentence, it.fix),
         words => format!("{} X says: {words}. {}", it.sentence, it.fix),

@@ -2,9 +2,9 @@
 //! of `flow` to what is shown. Described by OpenAPI 3.1, made from the code.
 
 mod accounts;
-mod apps;
+pub(super) mod apps;
 mod audit;
-mod auth;
+pub(super) mod auth;
 mod commands;
 mod compliance;
 mod costs;
@@ -15,7 +15,7 @@ mod health;
 mod linking;
 mod openapi;
 mod persons;
-mod problem;
+pub(super) mod problem;
 mod quarantine;
 mod sessions;
 mod throttle;
@@ -62,20 +62,20 @@ const BASE: &str = "/api/v1";
 
 /// What handlers work with.
 pub struct Api {
-    store: Store,
-    rules: LiveRules,
-    directory: Arc<Directory>,
-    linker: Arc<Linker>,
-    health: HealthView,
-    setup: Arc<Setup>,
+    pub(super) store: Store,
+    pub(super) rules: LiveRules,
+    pub(super) directory: Arc<Directory>,
+    pub(super) linker: Arc<Linker>,
+    pub(super) health: HealthView,
+    pub(super) setup: Arc<Setup>,
     /// `public.url`, empty where it is not set.
-    public_url: String,
-    tests: TestEvents,
-    persons: Persons,
-    access: Access,
-    throttle: Throttle,
+    pub(super) public_url: String,
+    pub(super) tests: TestEvents,
+    pub(super) access: Access,
+    pub(super) throttle: Throttle,
+    pub(super) persons: Persons,
     /// Browsers reach us by https only.
-    secure_cookies: bool,
+    pub(super) secure_cookies: bool,
 }
 
 /// What an [`Api`] is made of.
@@ -116,7 +116,7 @@ impl Api {
 
 impl Api {
     /// The app of this name.
-    fn app(&self, name: &str) -> Result<App, Problem> {
+    pub(super) fn app(&self, name: &str) -> Result<App, Problem> {
         let rules = self.rules.now();
         let app = rules.registry.apps().iter().find(|app| app.name == name);
         app.cloned()
@@ -124,7 +124,7 @@ impl Api {
     }
 
     /// Where X delivers to for an app; empty without `public.url`.
-    fn webhook_url(&self, app: &str) -> String {
+    pub(super) fn webhook_url(&self, app: &str) -> String {
         match self.public_url.as_str() {
             "" => String::new(),
             url => format!("{url}/webhooks/twitter/{app}"),
@@ -281,8 +281,7 @@ pub(super) fn routes(config: &mut ServiceConfig, api: &Arc<Api>) {
     for (path, routes) in by_path() {
         scope = scope.service(resource(&path, routes));
     }
-    // `/` is the console's, which is not there yet.
-    let elsewhere = web::resource(["/", "/api", "/api/{path:.*}"])
+    let elsewhere = web::resource(["/api", "/api/{path:.*}"])
         .app_data(Data::from(Arc::clone(api)))
         .wrap(from_fn(authenticate))
         .to(not_found);

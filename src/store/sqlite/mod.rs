@@ -5,6 +5,7 @@ pub(super) mod accounts;
 pub(super) mod audit;
 pub(super) mod cases;
 pub(super) mod compliance;
+pub(super) mod conversations;
 pub(super) mod echoes;
 pub(super) mod feeds;
 pub(super) mod gaps;
