@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod broker;
+mod browser;
 mod by_hand;
 mod chaos;
 mod commands;

@@ -1,0 +1,369 @@
+//! A real Chromium that does what a person does: it finds things by the words on the page.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use thirtyfour::{
+    By, CapabilitiesHelper, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WebElement,
+};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use super::broker::client;
+
+/// How long the browser may take to start.
+const START: Duration = Duration::from_secs(30);
+/// How long a test waits for a page to show something.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// scripts/bootstrap puts it there.
+const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.run/tools/axe.min.js");
+
+/// How a page is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) name: &'static str,
+    /// CSS pixels.
+    width: u32,
+    height: u32,
+    scheme: &'static str,
+}
+
+/// A screen on a desk, in the light theme.
+pub(crate) const LIGHT: View = View {
+    name: "light",
+    width: 1280,
+    height: 800,
+    scheme: "light",
+};
+/// The same in the dark theme.
+pub(crate) const DARK: View = View {
+    name: "dark",
+    scheme: "dark",
+    ..LIGHT
+};
+/// A phone.
+pub(crate) const PHONE: View = View {
+    name: "phone",
+    width: 390,
+    height: 844,
+    scheme: "light",
+};
+
+/// A browser of the test's own, with one window; it ends with the value.
+pub(crate) struct Browser {
+    driver: WebDriver,
+    /// Chromium hangs on a pipe of it and goes with it, however the test ends.
+    _process: Child,
+}
+
+impl Browser {
+    /// Starts one. What fails panics: it is a fault of the test's surroundings.
+    pub(crate) async fn start() -> Self {
+        let (process, port) = start_driver().await;
+        let mut wanted = DesiredCapabilities::chrome();
+        // Within a container root cannot have Chromium's sandbox; it sees nothing but our own pages.
+        for argument in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            "--remote-debugging-pipe",
+        ] {
+            wanted.add_arg(argument).unwrap();
+        }
+        let logs = json!({"browser": "ALL"});
+        wanted.set("goog:loggingPrefs".to_owned(), logs).unwrap();
+        client(); // sets up TLS for the driver's own client as well
+        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted);
+        let driver = timeout(START, driver).await;
+        let driver = driver.expect("Chromium starts in time").unwrap();
+        // It would end Chromium in good order when dropped, and block the test with it.
+        driver.clone().leak().unwrap();
+        let browser = Self {
+            driver,
+            _process: process,
+        };
+        browser.look(LIGHT).await;
+        browser
+    }
+
+    /// Goes to an address, and waits until the page is loaded.
+    pub(crate) async fn open(&self, url: &str) {
+        self.driver.goto(url).await.unwrap();
+    }
+
+    /// The address of the page.
+    pub(crate) async fn address(&self) -> String {
+        self.driver.current_url().await.unwrap().to_string()
+    }
+
+    /// The page's visible text.
+    pub(crate) async fn text(&self) -> String {
+        self.run("return document.body ? document.body.innerText : ''", [])
+            .await
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Waits until the page shows this text.
+    pub(crate) async fn sees(&self, text: &str) {
+        let shown = async || self.text().await.contains(text).then_some(());
+        self.wait(&format!("the text {text:?}"), shown).await;
+    }
+
+    /// Checks that the loaded page does not show this text.
+    pub(crate) async fn misses(&self, text: &str) {
+        let shown = self.text().await;
+        assert!(!shown.contains(text), "{text:?} is shown: {shown}");
+    }
+
+    /// Waits until the address contains this.
+    pub(crate) async fn comes_to(&self, part: &str) {
+        let there = async || self.address().await.contains(part).then_some(());
+        self.wait(&format!("an address with {part}"), there).await;
+    }
+
+    /// Waits for something; tells what the page shows where it does not come.
+    async fn wait<T>(&self, what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+        let asking = async {
+            loop {
+                match ask().await {
+                    Some(found) => return found,
+                    None => sleep(Duration::from_millis(25)).await,
+                }
+            }
+        };
+        match timeout(PATIENCE, asking).await {
+            Ok(found) => found,
+            Err(_) => panic!(
+                "not seen within {PATIENCE:?}: {what}; {} shows:\n{}",
+                self.address().await,
+                self.text().await
+            ),
+        }
+    }
+
+    /// Puts a text into the field with this label, in place of what is there.
+    pub(crate) async fn fill(&self, label: &str, text: &str) {
+        let field = self.field(label).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// The text in the field with this label.
+    pub(crate) async fn value(&self, label: &str) -> String {
+        let value = self.field(label).await.prop("value").await.unwrap();
+        value.unwrap_or_default()
+    }
+
+    /// Ticks, or chooses, what has this label.
+    pub(crate) async fn tick(&self, label: &str) {
+        self.field(label).await.click().await.unwrap();
+    }
+
+    /// Chooses from the list with this label.
+    pub(crate) async fn choose(&self, label: &str, option: &str) {
+        let list = self.field(label).await;
+        let path = format!(".//option[normalize-space()={}]", quoted(option));
+        let option = list.find(By::XPath(path)).await;
+        option.unwrap().click().await.unwrap();
+    }
+
+    /// Presses the button, or follows the link, that says this.
+    pub(crate) async fn press(&self, words: &str) {
+        self.press_in("", words).await;
+    }
+
+    /// The same in the innermost part of the page (a section, a table's row, an entry of a list)
+    /// that contains this text.
+    pub(crate) async fn press_in(&self, part: &str, words: &str) {
+        let what = format!("a button or link {words:?} {part}");
+        let arguments = [json!(part), json!(words)];
+        let found = async || {
+            let script = self.driver.execute(PRESSABLE, arguments.to_vec()).await;
+            script.ok()?.element().ok()
+        };
+        let button = self.wait(&what, found).await;
+        button.click().await.unwrap();
+    }
+
+    /// How many elements there are of a CSS selector.
+    pub(crate) async fn count(&self, selector: &str) -> usize {
+        let found = self.driver.find_all(By::Css(selector)).await;
+        found.unwrap().len()
+    }
+
+    async fn field(&self, label: &str) -> WebElement {
+        let found = async || {
+            let script = self.driver.execute(FIELD, vec![json!(label)]).await;
+            script.ok()?.element().ok()
+        };
+        self.wait(&format!("a field labelled {label:?}"), found)
+            .await
+    }
+
+    /// Runs a script's body; its result.
+    pub(crate) async fn run<const N: usize>(&self, script: &str, arguments: [Value; N]) -> Value {
+        let result = self.driver.execute(script, arguments.to_vec()).await;
+        result.unwrap().json().clone()
+    }
+
+    /// Looks at pages in this way from now on.
+    pub(crate) async fn look(&self, view: View) {
+        let metrics = json!({"width": view.width, "height": view.height, "deviceScaleFactor": 1, "mobile": false});
+        let scheme = json!({"features": [{"name": "prefers-color-scheme", "value": view.scheme}]});
+        for (command, parameters) in [
+            ("Emulation.setDeviceMetricsOverride", metrics),
+            ("Emulation.setEmulatedMedia", scheme),
+        ] {
+            let cdp = self.driver.cdp();
+            cdp.send_raw(command, parameters).await.unwrap();
+        }
+    }
+
+    /// A picture (PNG) of the whole page, at most three screens of it.
+    pub(crate) async fn screenshot(&self, view: View, path: &Path) {
+        self.look(view).await;
+        let height = self
+            .run("return document.documentElement.scrollHeight", [])
+            .await;
+        let height = height
+            .as_u64()
+            .unwrap()
+            .clamp(u64::from(view.height), 3 * u64::from(view.height));
+        self.look(View {
+            height: u32::try_from(height).unwrap(),
+            ..view
+        })
+        .await;
+        let picture = self.driver.screenshot_as_png().await.unwrap();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, picture).unwrap();
+        self.look(view).await;
+    }
+
+    /// Whether something reaches beyond the right edge of the window.
+    pub(crate) async fn overflows(&self) -> bool {
+        let script = "return document.documentElement.scrollWidth > window.innerWidth";
+        self.run(script, []).await.as_bool().unwrap()
+    }
+
+    /// What axe-core finds on the page: rule, why, and where, one entry for each place.
+    pub(crate) async fn violations(&self) -> Vec<String> {
+        let axe = fs::read_to_string(AXE)
+            .unwrap_or_else(|fault| panic!("{AXE}: {fault}; run scripts/bootstrap"));
+        self.driver.execute(axe, vec![]).await.unwrap();
+        let found = self.driver.execute_async(AUDIT, vec![]).await.unwrap();
+        let found: Vec<String> = found.convert().unwrap();
+        found
+    }
+
+    /// Checks the page as a person with any eyes and any device would: axe-core finds nothing in
+    /// either theme nor at a phone's width, where nothing runs out of the window; the console has no
+    /// complaint.
+    pub(crate) async fn passes(&self) {
+        let mut faults = Vec::new();
+        for view in [LIGHT, DARK, PHONE] {
+            self.look(view).await;
+            let found = self.violations().await.into_iter();
+            faults.extend(found.map(|fault| format!("{}: {fault}", view.name)));
+            if self.overflows().await {
+                faults.push(format!("{}: wider than the window", view.name));
+            }
+        }
+        self.look(LIGHT).await;
+        faults.extend(self.complaints().await);
+        let address = self.address().await;
+        assert!(faults.is_empty(), "{address}: {faults:#?}");
+    }
+
+    /// What the browser complained of since the last look: refused styles, scripts, missing files.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let log = self.driver.browser_log().await.unwrap().into_iter();
+        let bad = log.filter(|entry| matches!(entry.level.as_str(), "SEVERE" | "WARNING"));
+        bad.map(|entry| entry.message).collect()
+    }
+}
+
+/// Starts ChromeDriver; the port that it has taken.
+async fn start_driver() -> (Child, u16) {
+    let mut command = Command::new("chromedriver");
+    command
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let mut process = command
+        .spawn()
+        .expect("chromedriver is there: run scripts/bootstrap");
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let port = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                return port.trim_end_matches('.').parse().unwrap();
+            }
+        }
+        panic!("chromedriver has ended");
+    };
+    let port = timeout(START, port).await.expect("a chromedriver");
+    // It goes on writing; nobody has to read, but the pipe has to stay open.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (process, port)
+}
+
+/// A text in XPath, which knows no escapes.
+fn quoted(text: &str) -> String {
+    assert!(!text.contains('"'), "{text}");
+    format!("\"{text}\"")
+}
+
+/// The visible control whose label is, or else begins with, this text.
+const FIELD: &str = r"
+const words = (text) => (text || '').replace(/\s+/g, ' ').trim();
+const shown = (element) => element.getClientRects().length > 0;
+const labels = [...document.querySelectorAll('label')].filter((it) => it.control && shown(it));
+const named = [...document.querySelectorAll('[aria-label]')].filter(shown);
+const all = [
+  ...labels.map((it) => [words(it.innerText), it.control]),
+  ...named.map((it) => [words(it.getAttribute('aria-label')), it]),
+];
+const found = all.find(([text]) => text === arguments[0])
+  || all.find(([text]) => text.startsWith(arguments[0]));
+return found ? found[1] : null;
+";
+
+/// The visible button or link with this text, or accessible name, in the smallest part of the page
+/// that contains the other text.
+const PRESSABLE: &str = r#"
+const words = (text) => (text || '').replace(/\s+/g, ' ').trim();
+const shown = (element) => element.getClientRects().length > 0;
+const says = (element) => [element.innerText, element.getAttribute('aria-label'),
+  element.tagName === 'INPUT' ? element.value : ''].some((it) => words(it) === arguments[1]);
+const pressable = 'button, a[href], summary, input[type=submit], [role=button]';
+const within = (part) => [...part.querySelectorAll(pressable)].find((it) => shown(it) && says(it));
+if (!arguments[0]) return within(document) || null;
+const parts = [...document.querySelectorAll('section, article, form, fieldset, tr, li, details, dialog')]
+  .filter((it) => words(it.innerText).includes(arguments[0]))
+  .sort((a, b) => a.innerText.length - b.innerText.length);
+for (const part of parts) {
+  const found = within(part);
+  if (found) return found;
+}
+return null;
+"#;
+
+const AUDIT: &str = r"
+const done = arguments[arguments.length - 1];
+axe.run(document, { resultTypes: ['violations'] }).then(
+  (result) => done(result.violations.flatMap((rule) => rule.nodes.map((node) =>
+    `${rule.id} (${rule.impact}): ${node.failureSummary.replace(/\s+/g, ' ')} at ${node.html}`))),
+  (fault) => done([`axe-core: ${fault}`]),
+);
+";
