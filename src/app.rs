@@ -29,6 +29,7 @@ use crate::config::Settings;
 use crate::domain::registry::Registry;
 use crate::flow::enrich::Enricher;
 use crate::flow::ingest::Ingest;
+use crate::flow::link::{LinkSettings, Linker};
 use crate::flow::media_link::MediaLinks;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
 use crate::flow::registry::{Declared, Directory};
@@ -41,7 +42,7 @@ use crate::flow::upkeep;
 use crate::flow::watch::{Board, HealthView, Watch, Watched};
 use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
-use crate::http::public::Webhooks;
+use crate::http::public::{LinkPages, Webhooks};
 use crate::http::{Server, ServerSettings, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
@@ -133,6 +134,14 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
+        let linker = Arc::new(Linker::new(
+            store.clone(),
+            sealer.clone(),
+            Arc::clone(&directory),
+            Arc::clone(&client),
+            link_settings(&settings),
+            tasks.clone(),
+        ));
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let consumer = Consumer::new(Arc::clone(&broker));
@@ -150,6 +159,7 @@ impl App {
             &store,
             &broker,
             Arc::clone(&directory),
+            Arc::clone(&linker),
             watch.view(),
         );
         let private = serve_private(
@@ -163,7 +173,13 @@ impl App {
         let mut secrets = WebhookSecrets::new(store.clone(), tasks.clone());
         let webhooks = secrets.of(&registry).await?;
         let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
-        let public = serve_public(&settings, Arc::clone(&webhooks), Arc::clone(&ingest))?;
+        let linking = LinkPages::new(linker, settings.x_api.base_url.as_url());
+        let linking = public::link_routes(Arc::new(linking));
+        let receiving = public::routes(Arc::clone(&webhooks), Arc::clone(&ingest));
+        let public = serve_public(&settings, move |config| {
+            receiving(config);
+            linking(config);
+        })?;
         let servers = TaskTracker::new();
         let (public_handle, private_handle) = (public.handle, private.handle);
         servers.spawn(public.running);
@@ -257,6 +273,35 @@ async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> 
     })
 }
 
+/// What links accounts, beside a running service; `tasks` has to be waited for.
+///
+/// # Errors
+/// When store, key or client cannot be used.
+pub async fn linker(
+    settings: &Settings,
+    store: &Store,
+    tasks: &TaskTracker,
+) -> Result<Linker, StartError> {
+    let sealer = key_file::sealer(settings, store).await?;
+    let directory = directory(settings, store, sealer.clone()).await?;
+    let client = client(settings, store, sealer.clone(), tasks)?;
+    Ok(Linker::new(
+        store.clone(),
+        sealer,
+        Arc::new(directory),
+        Arc::new(client),
+        link_settings(settings),
+        tasks.clone(),
+    ))
+}
+
+fn link_settings(settings: &Settings) -> LinkSettings {
+    LinkSettings {
+        public_url: settings.public.url.clone(),
+        private_url: settings.private.url.clone(),
+    }
+}
+
 /// X's API.
 fn client(
     settings: &Settings,
@@ -330,18 +375,12 @@ fn server(
 
 fn serve_public(
     settings: &Settings,
-    webhooks: Arc<Webhooks>,
-    ingest: Arc<Ingest>,
+    routes: impl Fn(&mut actix_web::web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<Server, StartError> {
     let listener = listen("public.listen", settings.public.listen)?;
     let cores = available_parallelism().map_or(1, usize::from);
     let workers = settings.public.workers.map_or(cores, usize::from);
-    server(
-        "public.listen",
-        listener,
-        workers,
-        public::routes(webhooks, ingest),
-    )
+    server("public.listen", listener, workers, routes)
 }
 
 /// What the JSON API works with.
@@ -350,6 +389,7 @@ fn api(
     store: &Store,
     broker: &Arc<BrokerSettings>,
     directory: Arc<Directory>,
+    linker: Arc<Linker>,
     health: HealthView,
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
@@ -358,6 +398,7 @@ fn api(
     Arc::new(Api::new(ApiParts {
         store: store.clone(),
         directory,
+        linker,
         health,
         public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
         tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),

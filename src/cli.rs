@@ -1,12 +1,14 @@
 //! The command line. Commands on events, commands and quarantine work on the store, beside a running
 //! service.
 
+mod accounts;
 mod commands;
 mod events;
 mod filters;
 mod probe;
 mod quarantine;
 mod secrets;
+mod token;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -20,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use twitter_channel::app::{App, directory, key_file};
 use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::flow::registry::Directory;
+use twitter_channel::http::api::document;
 use twitter_channel::store::Store;
 use twitter_channel::telemetry;
 
@@ -45,6 +48,9 @@ enum Command {
     Check,
     /// Ask the running service whether it is ready (for a container's health check).
     Probe,
+    /// Accounts of X, and how they are linked.
+    #[command(subcommand)]
+    Account(accounts::Command),
     /// Events of the journal.
     #[command(subcommand)]
     Events(events::Command),
@@ -57,6 +63,11 @@ enum Command {
     /// Deliveries of X that were kept because they were not understood or had no account yet.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Tokens of the API, beside the one of the settings (private.token).
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Print the description of the API: OpenAPI 3.1.
+    Openapi,
     /// The key that credentials are sealed with.
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -85,11 +96,20 @@ impl Failure {
 
 /// Does what the arguments ask for.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    if matches!(arguments.command, Command::Openapi) {
+        // Of this program, whatever its settings.
+        return Ok(print(&(document() + "\n"))?);
+    }
     let settings = Settings::load(arguments.config.as_deref(), environment())?;
     match arguments.command {
+        Command::Openapi => {}
         Command::Serve => serve(settings).await?,
         Command::Check => print("the configuration is good\n")?,
         Command::Probe => probe::ready(settings.private.listen).await?,
+        Command::Account(command) => {
+            let store = open_store(&settings)?;
+            print(&command.run(&settings, &store).await?)?;
+        }
         Command::Events(command) => {
             let store = open_store(&settings)?;
             let mut accounts = Vec::new();
@@ -111,6 +131,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
+        // The first token may be made before the service has ever run.
+        Command::Token(command) => {
+            let store = Store::open(settings.store.clone()).map_err(anyhow::Error::from)?;
+            print(&command.run(&store).await?)?;
+        }
     }
     Ok(())
 }

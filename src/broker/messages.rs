@@ -126,6 +126,21 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
             conversation: Some(conversation(survivor)),
             merged: vec![merged.to_string()],
         }),
+        Payload::AccountLinked {
+            app,
+            scopes,
+            reason,
+            at,
+            held_commands,
+        } => json(&proto::AccountLinked {
+            event: head,
+            account,
+            app: app.clone(),
+            scopes: scopes.clone(),
+            reason: reason.clone(),
+            at: time(*at),
+            held_commands: u32::try_from(*held_commands).unwrap_or(u32::MAX),
+        }),
         Payload::ConversationStorm(it) => json(&storm(head, account, it)),
         Payload::AccountRevoked {
             app,

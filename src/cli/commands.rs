@@ -7,12 +7,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use twitter_channel::domain::access::Actor;
 use twitter_channel::domain::command::Failure;
 use twitter_channel::domain::ids::{AccountId, CommandId};
-use twitter_channel::flow::reply;
+use twitter_channel::flow::admin::commands::{self as ledger, ListedCommand, next_attempt};
 use twitter_channel::flow::rules::Rules;
 use twitter_channel::store::{
-    CommandFilter, CommandRow, CommandState, Hold, OutcomeRow, SendRow, Store, StoreError, Tx,
+    CommandFilter, CommandRow, CommandState, Hold, SendRow, Store, StoreError, Tx,
 };
 
 use super::{as_text, line, rows};
@@ -128,9 +129,7 @@ struct Listed {
 
 impl Listed {
     fn new(row: CommandRow, tx: &Tx<'_>) -> Result<Self, StoreError> {
-        let outcome = tx.outcome(row.waiting.sequence)?;
-        let told = row.waiting.told.as_ref().map(|told| told.code.clone());
-        let open = row.waiting.state.is_open();
+        let ListedCommand { row, code } = ListedCommand::read(row, tx)?;
         Ok(Self {
             account: row.waiting.account.map(|id| id.to_string()),
             state: row.waiting.state.name(),
@@ -140,10 +139,7 @@ impl Listed {
             expires_at: row.waiting.expires_at,
             next_attempt_at: next_attempt(&row).map(|at| format!("{at:.0}")),
             finished_at: row.finished_at.map(|at| format!("{at:.0}")),
-            code: match open {
-                true => told.unwrap_or_default(),
-                false => outcome.map(|outcome| code_of(&outcome)).unwrap_or_default(),
-            },
+            code,
             conversation: row.waiting.conversation,
             cost_usd: row.cost,
             name: row.name,
@@ -167,19 +163,6 @@ impl Listed {
             or_dash(&self.conversation).to_owned(),
         ])
     }
-}
-
-/// When a step is due; `None` for one that is held or ended.
-fn next_attempt(row: &CommandRow) -> Option<Timestamp> {
-    let waits = row.waiting.state.is_open() && matches!(row.waiting.hold, Hold::None | Hold::Files);
-    waits.then_some(row.waiting.next_attempt_at)
-}
-
-/// The code of a failure; empty for a success.
-fn code_of(outcome: &OutcomeRow) -> String {
-    let body: Value = serde_json::from_slice(&outcome.body).unwrap_or_default();
-    let code = body.get("code").and_then(Value::as_str);
-    code.unwrap_or_default().to_owned()
 }
 
 fn or_dash(text: &str) -> &str {
@@ -211,16 +194,9 @@ impl List {
 }
 
 async fn show(store: &Store, id: CommandId) -> anyhow::Result<String> {
-    let wanted = id.clone();
-    let read = move |tx: &Tx<'_>| {
-        let Some(row) = tx.command_by_id(&wanted)? else {
-            return Ok(None);
-        };
-        let sequence = row.waiting.sequence;
-        Ok(Some((row, tx.sends(sequence)?, tx.outcome(sequence)?)))
-    };
-    let found = store.read(read).await?;
-    let (row, sends, outcome) = found.with_context(|| format!("there is no command {id}"))?;
+    let found = ledger::show(store, id.clone()).await?;
+    let story = found.with_context(|| format!("there is no command {id}"))?;
+    let (row, sends, outcome) = (story.command.row, story.sends, story.outcome);
     let outcome = outcome.map(|outcome| outcome.body);
     Ok([
         properties(&row),
@@ -314,9 +290,8 @@ async fn retry(
     force: bool,
     now: Timestamp,
 ) -> anyhow::Result<String> {
-    let new: CommandId = format!("retry-{:032x}", rand::random::<u128>()).parse()?;
-    let again = move |tx: &mut Tx<'_>| reply::retry(tx, &rules, &id, new, force, now);
-    let row = store.write(again).await?.map_err(refused)?;
+    let again = ledger::retry(store, rules, id, force, Actor::CommandLine, now);
+    let row = again.await?.map_err(refused)?;
     let what = match (row.waiting.state, row.waiting.hold) {
         (CommandState::Succeeded, _) => "has succeeded: all of it is at X already",
         (CommandState::Uncertain, _) => "first looks whether the earlier one is at X",
@@ -335,25 +310,18 @@ async fn cancel(
     now: Timestamp,
 ) -> anyhow::Result<String> {
     let said = line(&[format!("{id} is taken back")]);
-    let cancel = move |tx: &mut Tx<'_>| reply::cancel(tx, &rules, &id, now);
-    store.write(cancel).await?.map_err(refused)?;
+    let cancel = ledger::cancel(store, rules, id, Actor::CommandLine, now);
+    cancel.await?.map_err(refused)?;
     Ok(said)
 }
 
 impl Release {
     async fn run(self, store: &Store, rules: Arc<Rules>, now: Timestamp) -> anyhow::Result<String> {
-        let release = move |tx: &mut Tx<'_>| {
-            let ids = match self.account {
-                Some(account) => tx.held_commands_of(account)?,
-                None => self.ids,
-            };
-            let released = ids.into_iter().map(|id| {
-                let result = reply::release(tx, &rules, &id, now)?;
-                Ok((id, result))
-            });
-            released.collect::<Result<Vec<_>, StoreError>>()
+        let what = match self.account {
+            Some(account) => ledger::Release::AllOf(account),
+            None => ledger::Release::These(self.ids),
         };
-        let released = store.write(release).await?;
+        let released = ledger::release(store, rules, what, Actor::CommandLine, now).await?;
         let (mut said, mut failed) = (String::new(), Vec::new());
         for (id, result) in released {
             match result {
@@ -397,7 +365,7 @@ mod tests {
     };
     use twitter_channel::domain::ids::EventId;
     use twitter_channel::sealing::Sealer;
-    use twitter_channel::store::{AccountState, NewCommand};
+    use twitter_channel::store::{AccountState, NewCommand, OutcomeRow};
 
     use super::*;
     use crate::cli::tests::TestStore;

@@ -3,11 +3,13 @@
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
+use twitter_channel::domain::access::Actor;
 use twitter_channel::domain::ids::{AccountId, ConversationId, EventId};
+use twitter_channel::flow::admin::events::{self as journal, EventState, StoredEvent};
 use twitter_channel::flow::dry_run::explain;
-use twitter_channel::flow::{reply, storm};
+use twitter_channel::flow::storm;
 use twitter_channel::store::{JournalRow, Lane, Store, StoreError, Tx};
 
 use super::{as_text, line, rows};
@@ -94,37 +96,6 @@ impl Command {
     }
 }
 
-/// Where an event is on its way.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    /// The broker has it.
-    Published,
-    /// Not yet handed to the broker, or refused by it for now.
-    Waiting,
-    /// Nobody has bound its routing key.
-    Unrouted,
-}
-
-impl State {
-    fn of(row: &JournalRow, tx: &Tx<'_>) -> Result<Self, StoreError> {
-        Ok(match tx.waits_in(row.sequence)? {
-            Some(Lane::Unrouted) => Self::Unrouted,
-            Some(Lane::Nacked) => Self::Waiting,
-            Some(Lane::Republish) | None if row.sequence > tx.cursor()? => Self::Waiting,
-            Some(Lane::Republish) | None => Self::Published,
-        })
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Published => "published",
-            Self::Waiting => "waiting",
-            Self::Unrouted => "unrouted",
-        }
-    }
-}
-
 /// A line of the list.
 #[derive(Debug, Serialize)]
 struct Listed {
@@ -136,14 +107,19 @@ struct Listed {
     routing_key: String,
     #[serde(serialize_with = "as_text")]
     id: EventId,
-    state: State,
+    #[serde(serialize_with = "state")]
+    state: EventState,
+}
+
+fn state<S: Serializer>(state: &EventState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.name())
 }
 
 impl Listed {
     fn new(row: JournalRow, tx: &Tx<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             sequence: row.sequence,
-            state: State::of(&row, tx)?,
+            state: EventState::of(row.sequence, tx)?,
             time: row.time,
             event_type: row.event_type,
             routing_key: row.routing_key,
@@ -179,18 +155,10 @@ impl List {
     }
 }
 
-async fn stored(store: &Store, id: EventId) -> anyhow::Result<(JournalRow, State)> {
-    let look_up = move |tx: &Tx<'_>| {
-        let row = tx.event(id)?;
-        row.map(|row| State::of(&row, tx).map(|state| (row, state)))
-            .transpose()
-    };
-    let found = store.read(look_up).await?;
-    found.with_context(|| format!("no event {id}, or its body is no longer kept"))
-}
-
 async fn show(store: &Store, id: EventId) -> anyhow::Result<String> {
-    let (row, state) = stored(store, id).await?;
+    let found = journal::show(store, id).await?;
+    let StoredEvent { row, state } =
+        found.with_context(|| format!("no event {id}, or its body is no longer kept"))?;
     let body: Value = serde_json::from_slice(&row.body).context("the stored body is no JSON")?;
     let properties: String = [
         ("message_id", row.id.to_string()),
@@ -212,13 +180,13 @@ async fn show(store: &Store, id: EventId) -> anyhow::Result<String> {
 
 impl Republish {
     async fn run(self, store: &Store) -> anyhow::Result<String> {
-        let now = Timestamp::now();
+        let (who, now) = (Actor::CommandLine, Timestamp::now());
         let count = match (self.from, self.to) {
             (Some(from), Some(to)) => {
                 ensure!(from < to, "--from must be before --to");
-                reply::republish(store, None, from..to, now).await?
+                journal::republish_range(store, None, from..to, who, now).await?
             }
-            _ => republish(store, &self.ids, now).await? as u64,
+            _ => journal::republish(store, self.ids, who, now).await?,
         };
         Ok(format!(
             "{count} events will be published again by the running service\n"
@@ -251,22 +219,6 @@ async fn explained(store: &Store, accounts: Vec<AccountId>, id: &str) -> anyhow:
         ])
     });
     Ok(told.collect())
-}
-
-/// All of them or, when one is not stored, none.
-async fn republish(store: &Store, ids: &[EventId], now: Timestamp) -> anyhow::Result<usize> {
-    let mut rows = Vec::new();
-    for id in ids {
-        let (row, _state) = stored(store, *id).await?;
-        rows.push((row.sequence, row.routing_key));
-    }
-    let count = rows.len();
-    let enter = move |tx: &mut Tx<'_>| {
-        rows.iter()
-            .try_for_each(|(sequence, key)| tx.enter_lane(Lane::Republish, *sequence, key, now))
-    };
-    store.write(enter).await?;
-    Ok(count)
 }
 
 #[cfg(test)]

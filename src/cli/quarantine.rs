@@ -4,6 +4,9 @@ use anyhow::ensure;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
+use twitter_channel::domain::access::Actor;
+use twitter_channel::flow::admin;
 use twitter_channel::store::{Quarantined, Store, StoreError, Tx};
 
 use super::{as_text, line, rows};
@@ -105,7 +108,7 @@ fn kept(tx: &Tx<'_>) -> Result<Vec<Listed>, StoreError> {
 impl Retry {
     async fn run(self, store: &Store) -> anyhow::Result<String> {
         let count = if self.all {
-            store.write(|tx| tx.request_retry_of_all()).await?
+            admin::quarantine::retry_all(store, Actor::CommandLine, Timestamp::now()).await?
         } else {
             request(store, self.ids).await?
         };
@@ -120,8 +123,12 @@ async fn request(store: &Store, ids: Vec<u64>) -> anyhow::Result<usize> {
     let mark = move |tx: &mut Tx<'_>| {
         let mut missing = Vec::new();
         for id in ids {
-            if !tx.request_retry(id)? {
-                missing.push(id.to_string());
+            let object = id.to_string();
+            if tx.request_retry(id)? {
+                let (who, now) = (Actor::CommandLine, Timestamp::now());
+                tx.audit(&who, "quarantine.retry", &object, &Value::Null, now)?;
+            } else {
+                missing.push(object);
             }
         }
         Ok(missing)

@@ -113,6 +113,31 @@ impl fmt::Display for Actor {
     }
 }
 
+/// A text that names no actor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an actor as the audit has it")]
+pub struct InvalidActor;
+
+impl FromStr for Actor {
+    type Err = InvalidActor;
+
+    /// As [`fmt::Display`] writes it.
+    fn from_str(raw: &str) -> Result<Self, InvalidActor> {
+        let name = |raw: &str| match raw {
+            "private.token" => Ok(TokenName::of_settings()),
+            other => other.parse().or(Err(InvalidActor)),
+        };
+        match raw.split_once(':') {
+            Some(("token", of)) => name(of).map(Self::Token),
+            Some(("session", of)) => name(of).map(Self::Session),
+            _ => [Self::CommandLine, Self::Service, Self::Invited]
+                .into_iter()
+                .find(|actor| actor.to_string() == raw)
+                .ok_or(InvalidActor),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +168,22 @@ mod tests {
         let name: TokenName = "ops".parse().unwrap();
         assert_eq!(Actor::Token(name.clone()).to_string(), "token:ops");
         assert_eq!(Actor::Session(name).to_string(), "session:ops");
+    }
+    #[test]
+    fn an_actor_is_read_as_it_is_written() {
+        let name: TokenName = "ops".parse().unwrap();
+        for actor in [
+            Actor::Token(name.clone()),
+            Actor::Session(name),
+            Actor::Token(TokenName::of_settings()),
+            Actor::CommandLine,
+            Actor::Service,
+            Actor::Invited,
+        ] {
+            assert_eq!(actor.to_string().parse(), Ok(actor));
+        }
+        for bad in ["", "token:", "token:a b", "somebody"] {
+            assert_eq!(bad.parse::<Actor>(), Err(InvalidActor), "{bad}");
+        }
     }
 }

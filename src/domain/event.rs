@@ -66,6 +66,16 @@ pub enum Payload {
         survivor: Conversation,
         merged: ConversationId,
     },
+    /// An account can be used, for the first time or again.
+    AccountLinked {
+        app: String,
+        /// Of OAuth 2.0, as X granted them; empty with OAuth 1.0a.
+        scopes: Vec<String>,
+        reason: String,
+        at: Timestamp,
+        /// Commands that waited for it.
+        held_commands: u64,
+    },
     ConversationStorm(Storm),
     AccountRevoked {
         app: String,
@@ -351,6 +361,7 @@ impl Payload {
             Self::ConversationRead { .. } => "conversation.read",
             Self::ConversationTyping { .. } => "conversation.typing",
             Self::ConversationMerged { .. } => "conversation.merged",
+            Self::AccountLinked { .. } => "account.linked",
             Self::ConversationStorm(_) => "conversation.storm",
             Self::AccountRevoked { .. } => "account.revoked",
             Self::AccountHealth(_) => "account.health",
@@ -375,7 +386,10 @@ impl Payload {
             Self::ConversationStorm(storm) => Some(&storm.conversation),
             Self::CommandSucceeded(it) => it.outcome.conversation.as_ref(),
             Self::CommandFailed(it) => it.outcome.conversation.as_ref(),
-            Self::AccountRevoked { .. } | Self::AccountHealth(_) | Self::CommandDeferred(_) => None,
+            Self::AccountLinked { .. }
+            | Self::AccountRevoked { .. }
+            | Self::AccountHealth(_)
+            | Self::CommandDeferred(_) => None,
         }
     }
 
@@ -435,11 +449,13 @@ impl Payload {
             Self::ConversationMerged { survivor, merged } => {
                 (format!("{}/{merged}", survivor.id), 0)
             }
+            Self::AccountLinked { app, at, .. } | Self::AccountRevoked { app, at, .. } => {
+                (format!("{app}/{at}"), order(*at))
+            }
             Self::ConversationStorm(storm) => (
                 format!("{}/{}", storm.conversation.id, storm.at),
                 order(storm.at),
             ),
-            Self::AccountRevoked { app, at, .. } => (format!("{app}/{at}"), order(*at)),
             Self::AccountHealth(health) => (health.at.to_string(), order(health.at)),
             Self::CommandSucceeded(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),
             Self::CommandFailed(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),

@@ -3,14 +3,15 @@
 //! wrong with any of it (`watch`), how long posts may be (`plan_check`), the store kept in order
 //! (`upkeep`), conversations that draw too many messages (`storm`), and what filters would make of
 //! what came (`dry_run`, from what is kept as a `sighting`). Beside that, what people do by API,
-//! console and command line (`admin`), who may (`access`), and a try of the way to the core
-//! (`test_event`).
+//! console and command line (`admin`), how accounts come and go (`link`), who may (`access`), and a
+//! try of the way to the core (`test_event`).
 
 pub mod access;
 pub mod admin;
 pub mod dry_run;
 pub mod enrich;
 pub mod ingest;
+pub mod link;
 pub mod media_link;
 pub mod plan_check;
 mod reads;

@@ -183,7 +183,7 @@ fn limit_told(account: AccountId, asked: Reply<Profile>) -> Result<u32, Unknown>
 }
 
 /// X charges a user once a day (UTC), however often it is read.
-fn charge(
+pub(super) fn charge(
     tx: &Tx<'_>,
     rules: &Rules,
     account: AccountId,

@@ -30,7 +30,7 @@ struct Written {
 
 /// Why a pair cannot be kept or had.
 #[derive(Debug, thiserror::Error)]
-enum Fault {
+pub(super) enum Fault {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the pair was {0}; link the account again, or restore secrets.key")]
@@ -51,14 +51,7 @@ impl StoredTokens {
         let Some(sealed) = state.tokens else {
             return Ok(None);
         };
-        let open = self.sealer.open(&purpose(account), &sealed)?;
-        let written: Written = serde_json::from_slice(open.expose_secret())?;
-        Ok(Some(TokenPair {
-            access_token: written.access_token.into(),
-            refresh_token: written.refresh_token.into(),
-            expires_at: Timestamp::from_second(written.expires_at).unwrap_or(Timestamp::UNIX_EPOCH),
-            scopes: written.scopes,
-        }))
+        open(&self.sealer, account, &sealed).map(Some)
     }
 
     async fn write(&self, account: AccountId, pair: TokenPair) -> Result<(), Fault> {
@@ -93,6 +86,21 @@ pub(super) fn seal(
     // Four strings and numbers always make JSON.
     let json = SecretString::from(serde_json::json!(written).to_string());
     sealer.seal(&purpose(account), json.expose_secret().as_bytes())
+}
+
+/// Opens a pair that [`seal`] made.
+///
+/// # Errors
+/// When it was sealed with another key, or damaged.
+pub(super) fn open(sealer: &Sealer, account: AccountId, sealed: &[u8]) -> Result<TokenPair, Fault> {
+    let open = sealer.open(&purpose(account), sealed)?;
+    let written: Written = serde_json::from_slice(open.expose_secret())?;
+    Ok(TokenPair {
+        access_token: written.access_token.into(),
+        refresh_token: written.refresh_token.into(),
+        expires_at: Timestamp::from_second(written.expires_at).unwrap_or(Timestamp::UNIX_EPOCH),
+        scopes: written.scopes,
+    })
 }
 
 fn purpose(account: AccountId) -> String {

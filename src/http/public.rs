@@ -1,9 +1,11 @@
-//! The public listener: X's challenges (CRC) and its deliveries.
+//! The public listener: X's challenges (CRC) and its deliveries, and the pages at which accounts are
+//! linked.
 //!
 //! A challenge is answered from memory, whatever else is down. A delivery is answered 200 only once
-//! the flow has made it durable. Nothing here ever redirects: X takes that for a broken webhook.
+//! the flow has made it durable. No webhook ever redirects: X takes that for a broken webhook.
 
 mod delivery;
+mod link;
 mod refusal;
 mod secrets;
 
@@ -22,6 +24,7 @@ use crate::flow::ingest::Ingest;
 use crate::telemetry::metrics;
 use crate::x::signature::{self, CrcToken};
 use delivery::SignedDelivery;
+pub use link::{LinkPages, link_routes};
 use refusal::Refusal;
 pub use secrets::AppSecrets;
 

@@ -28,6 +28,7 @@ pub use sqlite::ledger::{
     CommandFilter, CommandQuery, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told,
     Wait, Waiting,
 };
+pub use sqlite::linking::{LinkOffer, Linking};
 pub use sqlite::persons::{Erased, EventsAbout};
 pub use sqlite::quarantine::{KeptDelivery, NewQuarantined, QuarantineReason, Quarantined};
 pub use sqlite::registry::{AppRow, LinkRow};

@@ -4,6 +4,7 @@
 // Says to clippy that the helpers are tests too.
 #![cfg(test)]
 
+mod api;
 mod broker;
 mod browser;
 mod by_hand;
@@ -18,9 +19,11 @@ mod faults;
 mod hostile;
 mod http;
 mod layers;
+mod linking;
 mod normalize;
 mod plans;
 mod reads;
+mod registry;
 mod replies;
 mod routing;
 mod store;

@@ -7,6 +7,7 @@ mod files;
 mod listener;
 mod messages;
 mod posts;
+mod refreshes;
 mod refusals;
 mod retries;
 mod rules;

@@ -55,6 +55,9 @@ pub enum ChangeError {
     /// Unlink these accounts first.
     #[error("accounts are linked through the app: {}", .0.join(", "))]
     InUse(Vec<String>),
+    /// Unlink it there first.
+    #[error("the account is linked under the app {0}")]
+    OtherApp(String),
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     #[error(transparent)]
@@ -71,6 +74,8 @@ pub enum Unreadable {
     },
     #[error("the settings of {0} are no table")]
     NoTable(String),
+    #[error("the tokens of account {0} cannot be read")]
+    Tokens(AccountId),
     #[error(transparent)]
     TooLong(#[from] TooLong),
 }
@@ -254,38 +259,38 @@ impl Directory {
     }
 
     /// Keeps an account that its owner has linked, or linked again. Nothing is routed before
-    /// [`Directory::confirm`], unless it was confirmed before.
+    /// [`Directory::confirm`], unless it was confirmed before: then `account.linked` tells of it at
+    /// once. A credential of the other kind stays, where the app is the same and X has not refused
+    /// it: the account has both then.
     ///
     /// # Errors
     /// [`ChangeError`].
     pub async fn link(&self, by: Actor, link: NewLink) -> Result<Account, ChangeError> {
+        if let Some(account) = self.declared_among(&link.table) {
+            return Err(ChangeError::Declared(format!("the account {account}")));
+        }
         let (sealer, declared) = (self.sealer.clone(), self.declared.clone());
         self.change(move |tx| rows::put_link(tx, &sealer, &declared, &by, link))
             .await
     }
 
-    /// Lets the messages of a linked account be routed.
+    fn declared_among(&self, table: &Table) -> Option<AccountId> {
+        let id = text(table, "id").parse().ok().map(AccountId);
+        id.filter(|id| self.declares_account(*id))
+    }
+
+    /// Lets the messages of a linked account be routed, which `account.linked` tells. Nothing
+    /// happens to one that is confirmed already.
     ///
     /// # Errors
     /// [`ChangeError`].
     pub async fn confirm(&self, by: Actor, account: AccountId) -> Result<(), ChangeError> {
-        self.change(move |tx| {
-            let Some(mut link) = tx.link(account)? else {
-                return Err(unknown_account(account));
-            };
-            let now = Timestamp::now();
-            link.confirmed_at = link.confirmed_at.or(Some(now));
-            tx.put_link(&link)?;
-            tx.audit(
-                &by,
-                "account.confirm",
-                &account.to_string(),
-                &Value::Null,
-                now,
-            )?;
-            Ok(())
-        })
-        .await
+        if self.declares_account(account) {
+            return Err(ChangeError::Declared(format!("the account {account}")));
+        }
+        let sealer = self.sealer.clone();
+        self.change(move |tx| rows::confirm(tx, &sealer, &by, account))
+            .await
     }
 
     /// Changes settings of a linked account: `sending`, `blocked`, `monthly_budget_usd` and the

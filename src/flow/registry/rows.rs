@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 use super::{ChangeError, Declared, NewLink, Table, Unreadable, unknown_account};
 use crate::domain::access::Actor;
 use crate::domain::account::{Account, App, Linking};
+use crate::domain::event::{AccountRef, Event, Payload};
 use crate::domain::filter::Filter;
 use crate::domain::ids::AccountId;
+use crate::flow::ingest::append;
 use crate::flow::reply::revoked;
 use crate::flow::tokens;
 use crate::sealing::Sealer;
 use crate::settings::declared::{entered_account, entered_app, entered_filter};
 use crate::settings::{Fault, Known, SettingsFaults};
-use crate::store::{AppRow, LinkRow, StoreError, Tx};
+use crate::store::{AppRow, Hold, LinkRow, StoreError, Tx, Waiting};
 
 /// What an entered app keeps when it is left out.
 const APP_SECRETS: [&str; 6] = [
@@ -35,6 +37,9 @@ const LINKED: [&str; 6] = [
     "access_token_secret",
     "oauth2_refresh_token",
 ];
+
+/// The credential of OAuth 1.0a.
+const TOKEN: [&str; 2] = ["access_token", "access_token_secret"];
 
 /// What the store holds, read.
 #[derive(Default)]
@@ -141,22 +146,32 @@ pub(super) fn put_link(
     let mut table = link.table;
     let id = linked_id(&table)?;
     let before = tx.link(id)?;
+    let state = tx.account_state(id)?;
+    // The other kind of credential is as good as it was, if nobody has taken it away.
+    let still_good = state.revoked_at.is_none();
     if let Some(row) = &before {
+        if row.app != text(&table, "app") {
+            return Err(ChangeError::OtherApp(row.app.clone()));
+        }
         let old = open(sealer, &link_purpose(id), &row.sealed)?;
-        add_missing(&mut table, old, |key| !LINKED.contains(&key));
+        let keeps_token = still_good && !table.contains_key("access_token");
+        add_missing(&mut table, old, |key| {
+            !LINKED.contains(&key) || (keeps_token && TOKEN.contains(&key))
+        });
     }
     let now = Timestamp::now();
+    let way = ways(link.pair.is_some());
+    let pair = link.pair.map(|pair| tokens::seal(sealer, id, &pair));
+    let pair = pair.transpose().map_err(Unreadable::from)?;
+    let pair = pair.or(state.tokens.filter(|_| still_good && before.is_some()));
     let account = Account {
         linking: Some(Linking {
             at: now,
-            oauth2: link.pair.is_some(),
+            oauth2: pair.is_some(),
         }),
         ..entered_account(table.clone(), &mut others(tx, sealer, declared, id)?)?
     };
-    let pair = link.pair.map(|pair| tokens::seal(sealer, id, &pair));
-    let pair = pair.transpose().map_err(Unreadable::from)?;
-    let detail = json!({ "app": account.app, "username": account.username });
-    tx.put_link(&LinkRow {
+    let row = LinkRow {
         account: id,
         app: account.app.clone(),
         sealed: seal(sealer, &link_purpose(id), table)?,
@@ -165,10 +180,110 @@ pub(super) fn put_link(
         avatar_url: link.avatar_url,
         linked_at: now,
         confirmed_at: before.and_then(|it| it.confirmed_at),
-    })?;
+    };
+    let scopes = scopes_of(sealer, id, pair.as_deref())?;
+    tx.put_link(&row)?;
     revoked::linked_again(tx, &account, pair)?;
+    let detail = json!({ "app": account.app, "username": account.username, "by": way });
     tx.audit(by, "account.link", &id.to_string(), &detail, now)?;
+    if row.confirmed_at.is_some() {
+        let reason = again(way, by, still_good);
+        tell_linked(tx, &account.username, &row, scopes, reason, now)?;
+    }
     Ok(account)
+}
+
+/// In words.
+fn ways(oauth2: bool) -> &'static str {
+    match oauth2 {
+        true => "OAuth 2.0",
+        false => "OAuth 1.0a",
+    }
+}
+
+fn again(way: &str, by: &Actor, still_good: bool) -> String {
+    let invited = match by {
+        Actor::Invited => " by invitation",
+        _ => "",
+    };
+    let revoked = match still_good {
+        true => "",
+        false => ", after it had been revoked",
+    };
+    format!("Linked again{invited} with {way}{revoked}.")
+}
+
+pub(super) fn confirm(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    by: &Actor,
+    account: AccountId,
+) -> Result<(), ChangeError> {
+    let Some(mut link) = tx.link(account)? else {
+        return Err(unknown_account(account));
+    };
+    if link.confirmed_at.is_some() {
+        return Ok(());
+    }
+    let table = open(sealer, &link_purpose(account), &link.sealed)?;
+    let state = tx.account_state(account)?;
+    let scopes = scopes_of(sealer, account, state.tokens.as_deref())?;
+    let now = Timestamp::now();
+    link.confirmed_at = Some(now);
+    tx.put_link(&link)?;
+    let object = account.to_string();
+    tx.audit(by, "account.confirm", &object, &Value::Null, now)?;
+    let reason = format!(
+        "Linked with {} and confirmed by an administrator.",
+        ways(link.oauth2)
+    );
+    tell_linked(tx, &text(&table, "username"), &link, scopes, reason, now)
+}
+
+/// Publishes that an account can be used.
+fn tell_linked(
+    tx: &mut Tx<'_>,
+    username: &str,
+    link: &LinkRow,
+    scopes: Vec<String>,
+    reason: String,
+    at: Timestamp,
+) -> Result<(), ChangeError> {
+    let waits = |it: &Waiting| it.account == Some(link.account) && it.hold == Hold::Revoked;
+    let waiting = tx.open_commands()?;
+    let event = Event {
+        account: AccountRef {
+            id: Some(link.account),
+            username: username.to_owned(),
+        },
+        time: at,
+        backfilled: false,
+        payload: Payload::AccountLinked {
+            app: link.app.clone(),
+            scopes,
+            reason,
+            at,
+            held_commands: waiting.iter().filter(|it| waits(it)).count() as u64,
+        },
+    };
+    append(tx, event.id(), event, at)?;
+    Ok(())
+}
+
+/// What X lets a sealed pair do, in order; nothing without one.
+fn scopes_of(
+    sealer: &Sealer,
+    account: AccountId,
+    pair: Option<&[u8]>,
+) -> Result<Vec<String>, Unreadable> {
+    let Some(sealed) = pair else {
+        return Ok(Vec::new());
+    };
+    let pair = tokens::open(sealer, account, sealed);
+    let pair = pair.map_err(|_unreadable| Unreadable::Tokens(account))?;
+    let mut scopes: Vec<_> = pair.scopes.split_whitespace().map(str::to_owned).collect();
+    scopes.sort();
+    Ok(scopes)
 }
 
 pub(super) fn set_account(

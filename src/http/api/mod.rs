@@ -11,6 +11,7 @@ mod events;
 mod extract;
 mod gaps;
 mod health;
+mod linking;
 mod openapi;
 mod problem;
 mod quarantine;
@@ -38,6 +39,7 @@ use secrecy::SecretString;
 
 use crate::domain::access::Role;
 use crate::flow::access::{Access, Principal};
+use crate::flow::link::Linker;
 use crate::flow::registry::Directory;
 use crate::flow::rules::LiveRules;
 use crate::flow::test_event::TestEvents;
@@ -57,6 +59,7 @@ pub struct Api {
     store: Store,
     rules: LiveRules,
     directory: Arc<Directory>,
+    linker: Arc<Linker>,
     health: HealthView,
     /// `public.url`, empty where it is not set.
     public_url: String,
@@ -71,6 +74,7 @@ pub struct Api {
 pub struct ApiParts {
     pub store: Store,
     pub directory: Arc<Directory>,
+    pub linker: Arc<Linker>,
     pub health: HealthView,
     /// `public.url`, empty where it is not set.
     pub public_url: String,
@@ -88,6 +92,7 @@ impl Api {
             store: parts.store,
             rules: parts.directory.rules().clone(),
             directory: parts.directory,
+            linker: parts.linker,
             health: parts.health,
             public_url: parts.public_url,
             tests: parts.tests,
@@ -180,8 +185,16 @@ fn table() -> Vec<Route> {
         Route::new(get.clone(), "/quarantine/{id}", Read, quarantine::show),
         Route::new(get.clone(), "/apps", Read, apps::list),
         Route::new(put.clone(), "/apps/{name}", Admin, apps::put),
-        Route::new(delete, "/apps/{name}", Admin, apps::remove),
+        Route::new(delete.clone(), "/apps/{name}", Admin, apps::remove),
         Route::new(get.clone(), "/accounts", Read, accounts::list),
+        Route::new(post.clone(), "/accounts/link", Admin, linking::begin),
+        Route::new(
+            post.clone(),
+            "/accounts/invitations",
+            Admin,
+            linking::invite,
+        ),
+        Route::new(delete, "/accounts/{id}", Admin, linking::unlink),
         Route::new(patch, "/accounts/{id}", Admin, accounts::change),
         Route::new(
             post.clone(),

@@ -9,9 +9,10 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder}
 use utoipa::{Modify, OpenApi};
 
 use super::auth::SESSION_COOKIE;
-use super::problem::{FieldError, Problem};
+use super::problem::{FieldError, Written};
 use super::{
-    accounts, apps, audit, commands, costs, events, gaps, health, quarantine, sessions, tokens,
+    accounts, apps, audit, commands, costs, events, gaps, health, linking, quarantine, sessions,
+    tokens,
 };
 use crate::domain::access::Role;
 
@@ -35,10 +36,11 @@ use crate::domain::access::Role;
         apps::list, apps::put, apps::remove,
         accounts::list, accounts::change, accounts::confirm, accounts::filters,
         accounts::put_filters,
+        linking::begin, linking::invite, linking::unlink,
         health::show, health::snapshot,
         gaps::list, costs::list, audit::list,
     ),
-    components(schemas(Problem, FieldError)),
+    components(schemas(Written<'static>, FieldError)),
     modifiers(&Common)
 )]
 struct Described;

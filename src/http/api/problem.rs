@@ -97,35 +97,39 @@ pub(crate) struct FieldError {
     pub expected: String,
 }
 
-/// An answer that is not a 2xx (RFC 9457).
-#[derive(Clone, Debug, Serialize, ToSchema)]
+/// An answer that is not a 2xx.
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
-    /// Names the kind of problem.
-    #[serde(rename = "type")]
-    uri: &'static str,
-    title: &'static str,
-    status: u16,
+    kind: Kind,
     /// This very problem, for people.
     pub detail: String,
     /// The fields at fault, where fields are.
     pub errors: Vec<FieldError>,
-    #[serde(skip)]
-    kind: Kind,
-    #[serde(skip)]
     retry_after: Option<Duration>,
-    #[serde(skip)]
     allow: String,
+}
+
+/// An answer that is not a 2xx (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Written<'a> {
+    /// Names the kind of problem.
+    #[serde(rename = "type")]
+    uri: &'a str,
+    title: &'a str,
+    status: u16,
+    /// This very problem, for people.
+    detail: &'a str,
+    /// The fields at fault, where fields are.
+    errors: &'a [FieldError],
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self {
-            uri: kind.uri(),
-            title: kind.title(),
-            status: kind.status().as_u16(),
+            kind,
             detail: detail.into(),
             errors: Vec::new(),
-            kind,
             retry_after: None,
             allow: String::new(),
         }
@@ -176,7 +180,7 @@ pub(crate) fn cut(value: &str) -> String {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.title, self.detail)
+        write!(f, "{}: {}", self.kind.title(), self.detail)
     }
 }
 
@@ -197,9 +201,16 @@ impl ResponseError for Problem {
         if !self.allow.is_empty() {
             response.insert_header((ALLOW, self.allow.clone()));
         }
+        let written = Written {
+            uri: self.kind.uri(),
+            title: self.kind.title(),
+            status: self.kind.status().as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+        };
         response
             .content_type("application/problem+json")
-            .body(serde_json::to_vec(self).unwrap_or_default())
+            .body(serde_json::to_vec(&written).unwrap_or_default())
     }
 }
 
@@ -241,7 +252,9 @@ impl From<ChangeError> for Problem {
                 problem.errors = faults.into_iter().map(FieldError::from).collect();
                 problem
             }
-            ChangeError::Declared(_) | ChangeError::InUse(_) => Self::new(Kind::Conflict, detail),
+            ChangeError::Declared(_) | ChangeError::InUse(_) | ChangeError::OtherApp(_) => {
+                Self::new(Kind::Conflict, detail)
+            }
             ChangeError::Unknown(_) => Self::not_found(detail),
             ChangeError::Unreadable(error) => {
                 tracing::error!(%error, "a credential cannot be read or kept");
@@ -314,7 +327,8 @@ mod tests {
             value: "s3cret".to_owned(),
         };
         let problem = Problem::from(error);
-        assert!(!problem.detail.contains("s3cret") && problem.status == 500);
+        assert!(!problem.detail.contains("s3cret"));
+        assert_eq!(problem.status_code(), 500);
     }
 
     #[test]

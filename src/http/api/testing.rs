@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
 
 use super::{Api, ApiParts};
 use crate::broker::settings::BrokerSettings;
+use crate::flow::link::{LinkSettings, Linker};
 use crate::flow::registry::{Declared, Directory};
 use crate::flow::reply::rules_of_tests;
 use crate::flow::rules::LiveRules;
 use crate::flow::test_event::TestEvents;
+use crate::flow::tokens::StoredTokens;
 use crate::flow::watch::HealthView;
 use crate::sealing::Sealer;
 use crate::store::{Store, StoreSettings};
+use crate::x::client::{Client, ClientSettings, http_client};
 
 /// An API that this token opens; the folder of its store goes with the process.
 pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
@@ -30,14 +34,45 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     let tests = TestEvents::new(store.clone(), rules.clone(), broker);
     let sealer = Sealer::new(Box::new([7; 32]).into());
     let declared = Declared::default();
-    let directory = Directory::new(store.clone(), sealer, declared, rules);
+    let directory = Directory::new(store.clone(), sealer.clone(), declared, rules);
+    let directory = Arc::new(directory);
     Arc::new(Api::new(ApiParts {
+        linker: linker(&store, sealer, &directory),
         store,
-        directory: Arc::new(directory),
+        directory,
         health: HealthView::of_nothing(),
         public_url: "https://channel.example".to_owned(),
         tests,
         token: token.map(SecretString::from),
         secure_cookies: true,
     }))
+}
+
+fn linker(store: &Store, sealer: Sealer, directory: &Arc<Directory>) -> Arc<Linker> {
+    // Nothing listens there.
+    let base_url: url::Url = "http://127.0.0.1:1".parse().unwrap();
+    let wait = Duration::from_secs(1);
+    let http = http_client(&base_url, wait).unwrap();
+    let settings = ClientSettings {
+        base_url,
+        call_timeout: wait,
+        upload_timeout: wait,
+    };
+    let (vault, tasks) = (
+        StoredTokens::new(store.clone(), sealer.clone()),
+        TaskTracker::new(),
+    );
+    let clock = Arc::new(jiff::Timestamp::now);
+    let client = Client::new(settings, http, Arc::new(vault), clock, tasks.clone()).unwrap();
+    Arc::new(Linker::new(
+        store.clone(),
+        sealer,
+        Arc::clone(directory),
+        Arc::new(client),
+        LinkSettings {
+            public_url: None,
+            private_url: None,
+        },
+        tasks,
+    ))
 }

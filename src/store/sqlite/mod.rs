@@ -8,6 +8,7 @@ pub(super) mod echoes;
 pub(super) mod gaps;
 pub(super) mod journal;
 pub(super) mod ledger;
+pub(super) mod linking;
 pub(super) mod persons;
 pub(super) mod quarantine;
 pub(super) mod registry;

@@ -2,13 +2,14 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-const MIGRATIONS: [(i64, &str); 6] = [
+const MIGRATIONS: [(i64, &str); 7] = [
     (1, include_str!("migrations/0001_journal.sql")),
     (2, include_str!("migrations/0002_ledger.sql")),
     (3, include_str!("migrations/0003_registry.sql")),
     (4, include_str!("migrations/0004_storm.sql")),
     (5, include_str!("migrations/0006_api.sql")),
-    (6, include_str!("migrations/0008_watch.sql")),
+    (6, include_str!("migrations/0007_linking.sql")),
+    (7, include_str!("migrations/0008_watch.sql")),
 ];
 const NEWEST: i64 = MIGRATIONS.len() as i64;
 

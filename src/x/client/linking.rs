@@ -191,7 +191,8 @@ impl Client {
     }
 
     /// Exchanges the code of a callback, which lives 30 seconds and works once. The pair is to be
-    /// stored before anything else is done: nothing here keeps it.
+    /// stored before anything else is done: nothing here keeps it. Its refresh token is empty where
+    /// X did not grant `offline.access`.
     pub async fn exchange_code(
         &self,
         app: &App,
@@ -211,9 +212,7 @@ impl Client {
         let now = (self.clock)();
         sent.read_answer(|answer| {
             let token: Option<Token<'_>> = read_object(&answer.body);
-            let whole =
-                |it: &Token<'_>| !it.access_token.is_empty() && !it.refresh_token.is_empty();
-            let token = token.filter(whole);
+            let token = token.filter(|it| !it.access_token.is_empty());
             let token = token.ok_or_else(|| answer.uncertain(UncertainBecause::NoResult))?;
             Ok(pair(&token, (&*token.refresh_token).into(), now))
         })

@@ -58,6 +58,13 @@ impl ServiceProcess {
         }
     }
 
+    /// Sets a key of its configuration, for its next start.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        let name = format!("TWITTER_CHANNEL__{key}");
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value.to_owned()));
+    }
+
     /// Starts it (again) and waits until it is ready.
     pub(crate) async fn start_again(&mut self) {
         let log = File::options().create(true).append(true).open(self.log());

@@ -49,6 +49,8 @@ pub(crate) struct Setup {
     forms: Vec<Form>,
     clock: Clock,
     asks_for_plans: bool,
+    /// Where X may send browsers back to.
+    callbacks: Vec<String>,
 }
 
 impl Setup {
@@ -73,6 +75,7 @@ impl Setup {
             forms: vec![Form::AccountActivity],
             clock: Clock::Wall,
             asks_for_plans: false,
+            callbacks: Vec::new(),
         };
         setup.app(APP, "").account(APP, ACME, "acme", "")
     }
@@ -148,6 +151,13 @@ impl Setup {
         self
     }
 
+    /// Where X may send browsers back to, for every app.
+    #[must_use]
+    pub(crate) fn callback(mut self, url: &str) -> Self {
+        self.callbacks.push(url.to_owned());
+        self
+    }
+
     /// The forms in which X delivers.
     #[must_use]
     pub(crate) fn forms(mut self, forms: &[Form]) -> Self {
@@ -165,7 +175,9 @@ impl Setup {
     /// An X hears of the apps and accounts that it does not know yet.
     pub(super) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
         for (name, _) in &self.apps {
+            let callbacks: Vec<_> = self.callbacks.iter().map(String::as_str).collect();
             let app = NewApp::new(name, &secret_of(name), &webhook(name));
+            let app = app.with_callbacks(&callbacks);
             let _known = simulator.add_app(app);
         }
         for account in &self.accounts {

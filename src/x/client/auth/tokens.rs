@@ -272,9 +272,10 @@ fn refresh_failed(error: CallError) -> CallError {
         CallError::Unavailable { upstream } => {
             NotSent::TokenUnavailable(upstream.to_string()).into()
         }
+        // A wrong client id or secret is a 401, and would mend itself.
         CallError::Refused(refusal) => CallError::Unauthorized {
             upstream: refusal.upstream,
-            revoked_for_sure: false,
+            revoked_for_sure: true,
         },
         other => other,
     }
