@@ -21,6 +21,7 @@ mod http;
 mod layers;
 mod linking;
 mod normalize;
+mod openapi;
 mod plans;
 mod reads;
 mod registry;

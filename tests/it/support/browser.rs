@@ -260,8 +260,7 @@ impl Browser {
             .unwrap_or_else(|fault| panic!("{AXE}: {fault}; run scripts/bootstrap"));
         self.driver.execute(axe, vec![]).await.unwrap();
         let found = self.driver.execute_async(AUDIT, vec![]).await.unwrap();
-        let found: Vec<String> = found.convert().unwrap();
-        found
+        found.convert().unwrap()
     }
 
     /// Checks the page as a person with any eyes and any device would: axe-core finds nothing in
@@ -283,12 +282,24 @@ impl Browser {
         assert!(faults.is_empty(), "{address}: {faults:#?}");
     }
 
-    /// What the browser complained of since the last look: refused styles, scripts, missing files.
+    /// What the browser complained of since the last look: refused styles and scripts, missing
+    /// files. That a page itself was answered with a problem's status is none.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.driver.browser_log().await.unwrap().into_iter();
         let bad = log.filter(|entry| matches!(entry.level.as_str(), "SEVERE" | "WARNING"));
-        bad.map(|entry| entry.message).collect()
+        let messages = bad.map(|entry| entry.message);
+        messages.filter(|message| !is_about_a_page(message)).collect()
     }
+}
+
+/// Pages have no dot in their path, files do.
+fn is_about_a_page(message: &str) -> bool {
+    let status = " - Failed to load resource: the server responded with a status of 4";
+    let Some((address, _)) = message.split_once(status) else {
+        return false;
+    };
+    let url = reqwest::Url::parse(address);
+    url.is_ok_and(|url| !url.path().contains('.'))
 }
 
 /// Starts ChromeDriver; the port that it has taken.

@@ -173,7 +173,7 @@ impl Setup {
     }
 
     /// An X hears of the apps and accounts that it does not know yet.
-    pub(super) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
+    pub(crate) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
         for (name, _) in &self.apps {
             let callbacks: Vec<_> = self.callbacks.iter().map(String::as_str).collect();
             let app = NewApp::new(name, &secret_of(name), &webhook(name));
