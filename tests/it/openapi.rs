@@ -25,10 +25,13 @@ fn tool(name: &str) -> PathBuf {
     path
 }
 
-/// Runs it to its good end.
-async fn run(name: &str, arguments: &[&str]) {
+/// Runs it to its good end, where it may leave what it likes.
+async fn run(name: &str, folder: &Path, arguments: &[&str]) {
     let mut command = Command::new(tool(name));
-    command.args(arguments).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null());
     let output = command.kill_on_drop(true).output().await.unwrap();
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
@@ -58,7 +61,9 @@ async fn start() -> TestService {
     command["command_id"] = json!("c2");
     service.command(&command).await;
     service.outcome("c2", &mut Vec::new()).await;
-    service.take(&json!({"for_user_id": ACME.to_string(), "news_events": [{}]})).await;
+    service
+        .take(&json!({"for_user_id": ACME.to_string(), "news_events": [{}]}))
+        .await;
     service.wait_for_quarantine(1).await;
     service
 }
@@ -72,12 +77,19 @@ async fn the_description_is_openapi_and_the_service_keeps_to_it() {
     let path = folder.path().join("openapi.json");
     std::fs::write(&path, document.bytes().await.unwrap()).unwrap();
     let path = path.to_str().unwrap();
-    run("openapi-spec-validator", &[path]).await;
+    run("openapi-spec-validator", folder.path(), &[path]).await;
     let base = format!("{}/api/v1", service.private_url());
     let header = format!("Authorization: Bearer {TOKEN}");
     let settings = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.toml");
     let arguments = [
-        "--config-file", settings, "run", path, "--url", &base, "--header", &header,
+        "--config-file",
+        settings,
+        "run",
+        path,
+        "--url",
+        &base,
+        "--header",
+        &header,
     ];
-    run("schemathesis", &arguments).await;
+    run("schemathesis", folder.path(), &arguments).await;
 }

@@ -1,11 +1,11 @@
 //! The API's description.
 
 use actix_web::HttpResponse;
-use utoipa::openapi::path::{HttpMethod, PathItem};
+use utoipa::openapi::path::{HttpMethod, ParameterIn, PathItem};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
 use super::auth::SESSION_COOKIE;
@@ -64,8 +64,10 @@ impl Modify for Common {
         components.add_security_scheme("session", cookie);
         for route in super::table() {
             let item = document.paths.paths.get_mut(route.path);
+            let shape = id_shape(route.path);
             if let Some(operation) = item.and_then(|item| operation(item, &route.method)) {
                 describe(operation, route.role);
+                shape_ids(operation, shape);
             }
         }
     }
@@ -91,6 +93,31 @@ fn operation<'a>(
         HttpMethod::Patch => item.patch.as_mut(),
         HttpMethod::Delete => item.delete.as_mut(),
         _ => None,
+    }
+}
+
+/// What the id in a path looks like, as a regular expression.
+fn id_shape(path: &str) -> Option<&'static str> {
+    let resource = path.split('/').find(|part| !part.is_empty())?;
+    Some(match resource {
+        "accounts" | "persons" => "^[1-9][0-9]{0,18}$",
+        "commands" => "^[!-~]{1,128}$",
+        "events" => "^[0-9a-f]{32}$",
+        "quarantine" => "^[0-9]{1,18}$",
+        "apps" => "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        "tokens" => "^[A-Za-z0-9._-]{1,64}$",
+        _ => return None,
+    })
+}
+
+fn shape_ids(operation: &mut utoipa::openapi::path::Operation, shape: Option<&str>) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.parameter_in == ParameterIn::Path
+            && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        {
+            schema.pattern = shape.map(str::to_owned);
+        }
     }
 }
 

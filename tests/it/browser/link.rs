@@ -16,7 +16,15 @@ async fn place() -> Place {
 }
 
 async fn invited(place: &Place, kind: &str) -> String {
-    let arguments = ["account", "invite", "--app", APP, kind, "--username", "@brand"];
+    let arguments = [
+        "account",
+        "invite",
+        "--app",
+        APP,
+        kind,
+        "--username",
+        "@brand",
+    ];
     let said = place.service.run(&arguments).await;
     said.lines().next().unwrap().to_owned()
 }
@@ -68,5 +76,8 @@ async fn who_denies_or_is_somebody_else_reads_why_and_can_begin_again() {
     let tokens = place.simulator.tokens_of(APP);
     let stranger = place.simulator.user_id("stranger").unwrap();
     let mut theirs = tokens.iter().filter(|token| token.user == stranger);
-    assert!(theirs.all(|token| !token.alive), "what X gave is taken back");
+    assert!(
+        theirs.all(|token| !token.alive),
+        "what X gave is taken back"
+    );
 }

@@ -288,7 +288,9 @@ impl Browser {
         let log = self.driver.browser_log().await.unwrap().into_iter();
         let bad = log.filter(|entry| matches!(entry.level.as_str(), "SEVERE" | "WARNING"));
         let messages = bad.map(|entry| entry.message);
-        messages.filter(|message| !is_about_a_page(message)).collect()
+        messages
+            .filter(|message| !is_about_a_page(message))
+            .collect()
     }
 }
 

@@ -68,7 +68,10 @@ impl ServiceProcess {
     /// The same with browsers and X told where both listeners are.
     #[must_use]
     pub(crate) fn with_urls(mut self) -> Self {
-        let urls = [("PUBLIC__URL", self.public("")), ("PRIVATE__URL", self.private(""))];
+        let urls = [
+            ("PUBLIC__URL", self.public("")),
+            ("PRIVATE__URL", self.private("")),
+        ];
         let urls = urls.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
         self.variables.extend(urls);
         self
