@@ -10,7 +10,8 @@ demo: bootstrap ## The whole channel on this machine, X included (SMOKE=1: check
 	cargo build --locked --package twitter-channel --package simulator
 	scripts/demo
 
-test: bootstrap ## All tests, beside a private RabbitMQ
+test: bootstrap ## All tests, beside a private RabbitMQ and in a real Chromium
+	scripts/bootstrap tests
 	scripts/broker run .run/broker/test -- cargo test --workspace --locked
 
 chaos: bootstrap ## Commands in a storm of faults, 20 seeds, and cuts at every byte; minutes long

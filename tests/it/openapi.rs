@@ -19,7 +19,7 @@ fn tool(name: &str) -> PathBuf {
     let path = folder.join(name);
     assert!(
         path.exists(),
-        "{} is missing: run scripts/bootstrap",
+        "{} is missing: run scripts/bootstrap tests",
         path.display()
     );
     path

@@ -257,7 +257,7 @@ impl Browser {
     /// What axe-core finds on the page: rule, why, and where, one entry for each place.
     pub(crate) async fn violations(&self) -> Vec<String> {
         let axe = fs::read_to_string(AXE)
-            .unwrap_or_else(|fault| panic!("{AXE}: {fault}; run scripts/bootstrap"));
+            .unwrap_or_else(|fault| panic!("{AXE}: {fault}; run scripts/bootstrap tests"));
         self.driver.execute(axe, vec![]).await.unwrap();
         let found = self.driver.execute_async(AUDIT, vec![]).await.unwrap();
         found.convert().unwrap()
@@ -315,7 +315,7 @@ async fn start_driver() -> (Child, u16) {
         .kill_on_drop(true);
     let mut process = command
         .spawn()
-        .expect("chromedriver is there: run scripts/bootstrap");
+        .expect("chromedriver is there: run scripts/bootstrap tests");
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let port = async {
         while let Some(line) = lines.next_line().await.unwrap() {
