@@ -175,7 +175,8 @@ impl Browser {
         option.unwrap().click().await.unwrap();
     }
 
-    /// Presses the button, or follows the link, that says this.
+    /// Presses the button, or follows the link, that says this, or else begins so: the rest may be
+    /// for those who hear the page.
     pub(crate) async fn press(&self, words: &str) {
         self.press_in("", words).await;
     }
@@ -357,10 +358,14 @@ return found ? found[1] : null;
 const PRESSABLE: &str = r#"
 const words = (text) => (text || '').replace(/\s+/g, ' ').trim();
 const shown = (element) => element.getClientRects().length > 0;
-const says = (element) => [element.innerText, element.getAttribute('aria-label'),
-  element.tagName === 'INPUT' ? element.value : ''].some((it) => words(it) === arguments[1]);
+const said = (element) => [element.innerText, element.getAttribute('aria-label'),
+  element.tagName === 'INPUT' ? element.value : ''].map(words);
 const pressable = 'button, a[href], summary, input[type=submit], [role=button]';
-const within = (part) => [...part.querySelectorAll(pressable)].find((it) => shown(it) && says(it));
+const within = (part) => {
+  const all = [...part.querySelectorAll(pressable)].filter(shown);
+  return all.find((it) => said(it).includes(arguments[1]))
+    || all.find((it) => said(it).some((text) => text.startsWith(arguments[1])));
+};
 if (!arguments[0]) return within(document) || null;
 const parts = [...document.querySelectorAll('section, article, form, fieldset, tr, li, details, dialog')]
   .filter((it) => words(it.innerText).includes(arguments[0]))

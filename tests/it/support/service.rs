@@ -67,7 +67,12 @@ impl Setup {
 
     /// The same without filters.
     pub(crate) fn unfiltered() -> Self {
-        let setup = Self {
+        Self::empty().app(APP, "").account(APP, ACME, "acme", "")
+    }
+
+    /// Nothing is configured, and X knows nobody.
+    pub(crate) fn empty() -> Self {
+        Self {
             apps: Vec::new(),
             accounts: Vec::new(),
             filters: Vec::new(),
@@ -76,8 +81,7 @@ impl Setup {
             clock: Clock::Wall,
             asks_for_plans: false,
             callbacks: Vec::new(),
-        };
-        setup.app(APP, "").account(APP, ACME, "acme", "")
+        }
     }
 
     /// One more app, with more keys of its table; its secret is [`secret_of`] it.
