@@ -84,6 +84,11 @@ impl Access {
         }
     }
 
+    /// Whether `private.token` is set: without it the console stays closed.
+    pub fn is_set_up(&self) -> bool {
+        self.of_settings.is_some()
+    }
+
     /// Whose token this is; nobody's where it is wrong.
     ///
     /// # Errors

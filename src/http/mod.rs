@@ -1,6 +1,7 @@
 //! What is served over HTTP: a public listener for X and a private one for ops.
 
 pub mod api;
+mod console;
 pub mod private;
 pub mod public;
 mod server;

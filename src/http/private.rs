@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::api::{self, Api};
+use super::console;
 
 /// Work that a request asks of the rest of the service.
 pub type Hook<T> = Box<dyn Fn() -> BoxFuture<'static, T> + Send + Sync>;
@@ -67,6 +68,7 @@ pub fn routes(private: Arc<Private>) -> impl Fn(&mut ServiceConfig) + Clone + Se
             .service(web::resource("/readyz").get(readyz))
             .service(web::resource("/metrics").get(metrics));
         api::routes(config, &private.api);
+        console::routes(config, &private.api);
     }
 }
 
@@ -184,7 +186,12 @@ mod tests {
                 Some("Bearer "),
                 Some("Basic s3cret"),
             ] {
-                let mut request = TestRequest::default().method(Method::POST).uri(uri);
+                let method = if uri == "/" {
+                    Method::GET
+                } else {
+                    Method::POST
+                };
+                let mut request = TestRequest::default().method(method).uri(uri);
                 if let Some(header) = header {
                     request = request.insert_header((AUTHORIZATION, header));
                 }
@@ -194,7 +201,7 @@ mod tests {
             }
             let request = TestRequest::get().uri(uri);
             let request = request.insert_header((AUTHORIZATION, "bearer s3cret"));
-            let expected = if uri == "/api/v1/commands" { 200 } else { 404 };
+            let expected = if uri == "/api" { 404 } else { 200 };
             assert_eq!(send(&private, request).await.status(), expected, "{uri}");
         }
     }

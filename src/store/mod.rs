@@ -19,6 +19,7 @@ pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
 pub use sqlite::accounts::{AccountState, Cost, DayCost};
 pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
+pub use sqlite::conversations::{ConversationPlace, ListedRow, MessageQuery};
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
 pub use sqlite::journal::{

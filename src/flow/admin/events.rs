@@ -151,3 +151,16 @@ pub async fn republish_range(
     .await?;
     Ok(reply::republish(store, account, written, now).await?)
 }
+
+/// The newest events, the newest first.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn newest(store: &Store, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    let read = move |tx: &Tx<'_>| {
+        let rows = tx.newest_events(limit)?.into_iter();
+        let mut events = rows.map(|row| StoredEvent::read(row, tx));
+        events.by_ref().collect()
+    };
+    store.read(read).await
+}

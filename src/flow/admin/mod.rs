@@ -2,8 +2,10 @@
 //! is written with its line in the audit.
 
 pub mod commands;
+pub mod conversations;
 pub mod events;
 pub mod ledgers;
+pub mod overview;
 pub mod quarantine;
 
 use std::time::Duration;

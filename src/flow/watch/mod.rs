@@ -81,6 +81,16 @@ impl HealthView {
         self.board.all()
     }
 
+    /// How many things are wrong now, each once.
+    pub fn attention(&self) -> usize {
+        let accounts = self.accounts.borrow();
+        let own = accounts.iter().flat_map(|it| &it.health.faults);
+        let mut faults: BTreeSet<_> = own.map(|it| (it.code, it.sentence.clone())).collect();
+        let all = self.board.all().into_iter();
+        faults.extend(all.map(|(_, fault)| (fault.code, fault.sentence)));
+        faults.len()
+    }
+
     /// Has the whole state of every account published, soon.
     pub fn request_snapshot(&self) {
         self.requested.notify_one();

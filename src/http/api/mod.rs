@@ -4,7 +4,7 @@
 mod accounts;
 mod apps;
 mod audit;
-mod auth;
+pub(super) mod auth;
 mod commands;
 mod costs;
 mod events;
@@ -13,7 +13,7 @@ mod gaps;
 mod health;
 mod linking;
 mod openapi;
-mod problem;
+pub(super) mod problem;
 mod quarantine;
 mod sessions;
 mod throttle;
@@ -56,18 +56,18 @@ const BASE: &str = "/api/v1";
 
 /// What handlers work with.
 pub struct Api {
-    store: Store,
-    rules: LiveRules,
-    directory: Arc<Directory>,
-    linker: Arc<Linker>,
-    health: HealthView,
+    pub(super) store: Store,
+    pub(super) rules: LiveRules,
+    pub(super) directory: Arc<Directory>,
+    pub(super) linker: Arc<Linker>,
+    pub(super) health: HealthView,
     /// `public.url`, empty where it is not set.
-    public_url: String,
-    tests: TestEvents,
-    access: Access,
-    throttle: Throttle,
+    pub(super) public_url: String,
+    pub(super) tests: TestEvents,
+    pub(super) access: Access,
+    pub(super) throttle: Throttle,
     /// Browsers reach us by https only.
-    secure_cookies: bool,
+    pub(super) secure_cookies: bool,
 }
 
 /// What an [`Api`] is made of.
@@ -104,7 +104,7 @@ impl Api {
 
 impl Api {
     /// Where X delivers to for an app; empty without `public.url`.
-    fn webhook_url(&self, app: &str) -> String {
+    pub(super) fn webhook_url(&self, app: &str) -> String {
         match self.public_url.as_str() {
             "" => String::new(),
             url => format!("{url}/webhooks/twitter/{app}"),
@@ -226,8 +226,7 @@ pub(super) fn routes(config: &mut ServiceConfig, api: &Arc<Api>) {
     for (path, routes) in by_path() {
         scope = scope.service(resource(&path, routes));
     }
-    // `/` is the console's, which is not there yet.
-    let elsewhere = web::resource(["/", "/api", "/api/{path:.*}"])
+    let elsewhere = web::resource(["/api", "/api/{path:.*}"])
         .app_data(Data::from(Arc::clone(api)))
         .wrap(from_fn(authenticate))
         .to(not_found);

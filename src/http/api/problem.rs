@@ -163,7 +163,11 @@ impl Problem {
         self
     }
 
-    #[cfg(test)]
+    /// What kind it is of, in words.
+    pub(crate) fn title(&self) -> &'static str {
+        self.kind.title()
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

@@ -123,10 +123,10 @@ const SCANNED: u64 = 20_000;
 /// Bodies of one look, bytes; the last may exceed it.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-const COLUMNS: &str = "journal.sequence, journal.id, type, journal.routing_key, correlation_id, \
+pub(super) const COLUMNS: &str = "journal.sequence, journal.id, type, journal.routing_key, correlation_id, \
                        subject, time, journal.at, mandatory, body";
 
-fn read_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
+pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
     Ok(JournalRow {
         sequence: number(row.get(0)?),
         id: EventId(row.get(1)?),

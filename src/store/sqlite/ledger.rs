@@ -328,19 +328,32 @@ impl Tx<'_> {
             CommandFilter::In(state) => Some(state),
             CommandFilter::All | CommandFilter::Held => None,
         };
+        // Only what is asked for stands in the statement: else no index would be used.
+        let conditions = [
+            (state.is_some(), "state = ?1"),
+            (
+                query.filter == CommandFilter::Held,
+                "finished_at IS NULL AND hold <> ''",
+            ),
+            (query.account.is_some(), "account = ?3"),
+            (
+                query.conversation.is_some(),
+                "conversation = ?4 AND conversation <> ''",
+            ),
+            (query.name.is_some(), "name = ?5"),
+            (query.before.is_some(), "sequence < ?6"),
+        ];
+        let asked = conditions.into_iter().filter(|(asked, _)| *asked);
+        let asked: String = asked.map(|(_, sql)| format!(" AND {sql}")).collect();
         let sql = format!(
-            "SELECT {WAITING}, {COMMAND} FROM commands
-             WHERE (?1 IS NULL OR state = ?1) AND (NOT ?2 OR (finished_at IS NULL AND hold <> ''))
-               AND (?3 IS NULL OR account = ?3) AND (?4 IS NULL OR conversation = ?4)
-               AND (?5 IS NULL OR name = ?5) AND (?6 IS NULL OR sequence < ?6)
+            "SELECT {WAITING}, {COMMAND} FROM commands WHERE true{asked}
              ORDER BY sequence DESC LIMIT ?7"
         );
-        let held = query.filter == CommandFilter::Held;
         self.rows(
             &sql,
             params![
                 state,
-                held,
+                None::<i64>,
                 query.account.map(|id| stored(id.0.get())),
                 query.conversation,
                 query.name,

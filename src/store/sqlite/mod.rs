@@ -4,6 +4,7 @@ pub(super) mod access;
 pub(super) mod accounts;
 pub(super) mod audit;
 pub(super) mod cases;
+pub(super) mod conversations;
 pub(super) mod echoes;
 pub(super) mod gaps;
 pub(super) mod journal;

@@ -110,7 +110,7 @@ fn corrupt(what: &'static str, value: impl ToString) -> StoreError {
     }
 }
 
-fn account(stored: i64) -> Result<AccountId, StoreError> {
+pub(super) fn account(stored: i64) -> Result<AccountId, StoreError> {
     let id = UserId::from_number(number(stored));
     id.map(AccountId).ok_or_else(|| corrupt("account", stored))
 }

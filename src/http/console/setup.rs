@@ -1,0 +1,494 @@
+//! The set-up: the manual's eight steps, each tested as it is entered. Where one stands is read off
+//! what is there, so it goes on wherever somebody left it.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path, Query};
+use askama::Template;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::accounts::{AccountCard, cards};
+use super::apps::{AppForm, callback_url};
+use super::conversations::account_id;
+use super::fields::Fields;
+use super::page::{Refused, Shell, Visit, html};
+use super::words::{Shown, plural};
+use crate::domain::account::{App, Delivery};
+use crate::flow::admin::events::EventState;
+use crate::flow::test_event::{Arrival, Sent, TestKind, Wanted};
+use crate::flow::watch::Subject;
+use crate::http::api::Api;
+
+/// How long the broker's word on a test is waited for.
+const TEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Done,
+    Open,
+    Faulty,
+}
+
+impl Standing {
+    fn of(done: bool, faulty: bool) -> Self {
+        match (done, faulty) {
+            (_, true) => Self::Faulty,
+            (true, false) => Self::Done,
+            (false, false) => Self::Open,
+        }
+    }
+
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Open => "to do",
+            Self::Faulty => "has a fault",
+        }
+    }
+
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Done => "good",
+            Self::Open => "plain",
+            Self::Faulty => "bad",
+        }
+    }
+}
+
+/// A step of the list.
+struct Step {
+    number: usize,
+    title: &'static str,
+    path: String,
+    standing: Standing,
+}
+
+/// Names and titles, in order.
+const STEPS: [(&str, &str); 8] = [
+    ("address", "The address at which X reaches us"),
+    ("keys", "An app at X, and its keys"),
+    ("permissions", "Permissions and callback address"),
+    ("delivery", "How X delivers"),
+    ("webhook", "The webhook"),
+    ("account", "Link the account"),
+    ("filters", "What becomes a ticket"),
+    ("test", "A test ticket"),
+];
+
+/// What the set-up is about, from the address.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct About {
+    app: String,
+    account: String,
+    linked: String,
+}
+
+/// What is there already.
+struct State {
+    app: Option<App>,
+    account: Option<AccountCard>,
+    faults: Vec<(&'static str, Shown)>,
+    filters: usize,
+}
+
+impl State {
+    async fn read(api: &Api, about: About) -> Result<Self, Refused> {
+        let rules = api.rules.now();
+        let apps = rules.registry.apps();
+        let app = match about.app.as_str() {
+            "" => apps.first(),
+            name => apps.iter().find(|app| app.name == name),
+        };
+        let name = app.map(|app| app.name.clone()).unwrap_or_default();
+        let wanted = [about.linked.as_str(), about.account.as_str()];
+        let wanted = wanted.into_iter().find(|id| !id.is_empty());
+        let mut own = cards(api)
+            .await?
+            .into_iter()
+            .filter(|card| card.app == name);
+        let account = match wanted {
+            Some(id) => own.find(|card| card.id == id),
+            None => own.next(),
+        };
+        let filters = match account.as_ref().map(|card| account_id(&card.id)) {
+            Some(Ok(id)) => {
+                let declared = api.directory.declared().filters.iter();
+                let declared = declared.filter(|filter| filter.account == id).count();
+                declared + api.directory.made_filters(id).await?.len()
+            }
+            _ => 0,
+        };
+        Ok(Self {
+            app: app.cloned(),
+            faults: faults(api, &name, account.as_ref()),
+            account,
+            filters,
+        })
+    }
+
+    /// The faults that a step mends, by how their codes begin.
+    fn faults_of(&self, starts: &[&str]) -> Vec<Shown> {
+        let own = self.faults.iter();
+        let own = own.filter(|(code, _)| starts.iter().any(|start| code.starts_with(start)));
+        own.map(|(_, fault)| fault.clone()).collect()
+    }
+
+    fn faults_at(&self, step: &str) -> Vec<Shown> {
+        match step {
+            "address" => self.faults_of(&["PUBLIC_URL", "CERTIFICATE"]),
+            "keys" => self.faults_of(&["CONSUMER", "APP_KEYS", "APP_", "CLOCK"]),
+            "permissions" => self.faults_of(&["PERMISSION", "SCOPE"]),
+            "delivery" => self.faults_of(&["PRODUCT", "ENVIRONMENT"]),
+            "webhook" => self.faults_of(&["WEBHOOK", "SECRET", "SUBSCRIPTION"]),
+            "account" => self.faults_of(&["TOKEN", "ACCOUNT"]),
+            "test" => self.faults_of(&["BROKER", "INBOX", "UNROUTED"]),
+            _ => Vec::new(),
+        }
+    }
+
+    fn standing(&self, step: &str, address: bool) -> Standing {
+        let has_app = self.app.is_some();
+        let linked = self.account.is_some();
+        let confirmed = self.account.as_ref().is_some_and(|card| !card.unconfirmed);
+        let done = match step {
+            "address" => address,
+            "keys" | "delivery" => has_app,
+            // A linked account shows that its callback is allowed.
+            "permissions" => linked,
+            "webhook" => has_app && confirmed && self.faults_at("webhook").is_empty(),
+            "account" => confirmed,
+            "filters" => self.filters > 0,
+            _ => false,
+        };
+        Standing::of(done, !self.faults_at(step).is_empty())
+    }
+
+    fn steps(&self, address: bool) -> Vec<Step> {
+        let query = self.query();
+        let steps = STEPS.iter().enumerate().map(|(place, (name, title))| Step {
+            number: place + 1,
+            title,
+            path: format!("/setup/{name}{query}"),
+            standing: self.standing(name, address),
+        });
+        steps.collect()
+    }
+
+    /// What the set-up is about, for addresses.
+    fn query(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if let Some(app) = &self.app {
+            query.append_pair("app", &app.name);
+        }
+        if let Some(account) = &self.account {
+            query.append_pair("account", &account.id);
+        }
+        match query.finish() {
+            query if query.is_empty() => query,
+            query => format!("?{query}"),
+        }
+    }
+}
+
+/// All that is wrong with an app, an account and the service.
+fn faults(api: &Api, app: &str, account: Option<&AccountCard>) -> Vec<(&'static str, Shown)> {
+    let concerns = |subject: &Subject| match subject {
+        Subject::Service => true,
+        Subject::App(name) => name == app,
+        Subject::Account(id) => account.is_some_and(|card| card.id == id.to_string()),
+    };
+    let found = api.health.faults().into_iter();
+    let found = found.filter(|(subject, _)| concerns(subject));
+    let mut found: Vec<_> = found
+        .map(|(_, fault)| (fault.code, Shown::from(&fault)))
+        .collect();
+    let health = api.health.accounts();
+    let own = health.iter().filter(|it| {
+        let id = it.account.id.map(|id| id.to_string());
+        account.is_some_and(|card| Some(&card.id) == id.as_ref())
+    });
+    for fault in own.flat_map(|it| &it.health.faults) {
+        if found.iter().all(|(code, _)| *code != fault.code) {
+            found.push((fault.code, Shown::from(fault)));
+        }
+    }
+    found
+}
+
+/// Whether X can reach this address at all: by https, and without a port.
+fn address_faults(url: &str) -> Vec<&'static str> {
+    let Ok(url) = url::Url::parse(url) else {
+        return vec!["It is not set: public.url in the configuration."];
+    };
+    let wrong = [
+        (url.scheme() != "https", "X delivers by https only."),
+        (
+            url.port().is_some(),
+            "X does not take an address with a port.",
+        ),
+        (
+            url.host_str()
+                .is_some_and(|host| host == "localhost" || host.ends_with(".local")),
+            "The host is this machine's own name; X cannot find it.",
+        ),
+    ];
+    wrong
+        .into_iter()
+        .filter_map(|(is, words)| is.then_some(words))
+        .collect()
+}
+
+#[derive(Template)]
+#[template(path = "console/setup.html")]
+struct SetupPage {
+    shell: Shell,
+    steps: Vec<Step>,
+    apps: Vec<String>,
+    app: String,
+    account: String,
+    go_on: String,
+}
+
+pub(super) async fn show(
+    api: Data<Api>,
+    visit: Visit,
+    about: Query<About>,
+) -> Result<HttpResponse, Refused> {
+    let state = State::read(&api, about.into_inner()).await?;
+    let steps = state.steps(address_faults(&api.public_url).is_empty());
+    let open = steps.iter().find(|step| step.standing != Standing::Done);
+    let rules = api.rules.now();
+    let page = SetupPage {
+        go_on: open.map(|step| step.path.clone()).unwrap_or_default(),
+        apps: rules
+            .registry
+            .apps()
+            .iter()
+            .map(|app| app.name.clone())
+            .collect(),
+        app: state
+            .app
+            .as_ref()
+            .map(|app| app.name.clone())
+            .unwrap_or_default(),
+        account: state
+            .account
+            .as_ref()
+            .map(|it| format!("@{}", it.username))
+            .unwrap_or_default(),
+        steps,
+        shell: visit.shell("setup"),
+    };
+    Ok(html(&page))
+}
+
+#[derive(Template)]
+#[template(path = "console/step.html")]
+struct StepPage {
+    shell: Shell,
+    name: &'static str,
+    number: usize,
+    title: &'static str,
+    steps: Vec<Step>,
+    before: Option<String>,
+    after: Option<String>,
+    /// What stands in the way of this step, as far as it was found out.
+    faults: Vec<Shown>,
+    public_url: String,
+    address_faults: Vec<&'static str>,
+    webhook_url: String,
+    callback_url: String,
+    form: AppForm,
+    app: String,
+    apps: Vec<String>,
+    delivery: &'static str,
+    account: Option<AccountCard>,
+    /// Where the account's page comes back to.
+    here: String,
+    filters: usize,
+    test: Option<TestView>,
+}
+
+/// What became of a test.
+struct TestView {
+    sentence: String,
+    class: &'static str,
+    event: String,
+    inboxes: Vec<String>,
+}
+
+fn position(name: &str) -> Result<usize, Refused> {
+    let found = STEPS.iter().position(|(known, _)| *known == name);
+    found.ok_or_else(|| Refused::not_found("step"))
+}
+
+async fn page(
+    api: &Api,
+    visit: &Visit,
+    step: usize,
+    about: About,
+    test: Option<TestView>,
+) -> Result<HttpResponse, Refused> {
+    let (name, title) = STEPS.get(step).copied().unwrap_or_default();
+    let state = State::read(api, about).await?;
+    let wrong = address_faults(&api.public_url);
+    let steps = state.steps(wrong.is_empty());
+    let path = |place: usize| steps.get(place).map(|step| step.path.clone());
+    let app = state.app.as_ref();
+    // To make another app, the step of the keys is opened with a name that is not there.
+    let next = match name {
+        "keys" => "/setup/permissions?app={app}",
+        _ => "/setup/webhook?app={app}",
+    };
+    let page = StepPage {
+        name,
+        number: step + 1,
+        title,
+        before: step.checked_sub(1).and_then(path),
+        after: path(step + 1),
+        faults: state.faults_at(name),
+        public_url: api.public_url.clone(),
+        address_faults: wrong,
+        webhook_url: app
+            .map(|app| api.webhook_url(&app.name))
+            .unwrap_or_default(),
+        callback_url: callback_url(api),
+        form: AppForm::new(api, app, next),
+        apps: app.map(|app| app.name.clone()).into_iter().collect(),
+        app: app.map(|app| app.name.clone()).unwrap_or_default(),
+        delivery: app.map_or("", |app| delivery_words(&app.delivery)),
+        here: format!("/setup/account{}", state.query()),
+        filters: state.filters,
+        account: state.account,
+        test,
+        steps,
+        shell: visit.shell("setup"),
+    };
+    Ok(html(&page))
+}
+
+fn delivery_words(delivery: &Delivery) -> &'static str {
+    match delivery {
+        Delivery::Activity => "X Activity",
+        Delivery::AccountActivity => "Account Activity v2",
+        Delivery::AccountActivityV1 { .. } => "Account Activity v1.1 premium",
+    }
+}
+
+/// One step.
+pub(super) async fn step(
+    api: Data<Api>,
+    visit: Visit,
+    name: Path<String>,
+    about: Query<About>,
+) -> Result<HttpResponse, Refused> {
+    page(&api, &visit, position(&name)?, about.into_inner(), None).await
+}
+
+/// Sends a test through the account's filters to the core.
+pub(super) async fn test(
+    api: Data<Api>,
+    visit: Visit,
+    fields: Fields,
+) -> Result<HttpResponse, Refused> {
+    let account = account_id(fields.text("account"))?;
+    let wanted = Wanted {
+        account,
+        kind: match fields.text("kind") {
+            "direct_message" => TestKind::DirectMessage,
+            _ => TestKind::Mention,
+        },
+        text: None,
+    };
+    let sent = api
+        .tests
+        .send(wanted, visit.actor.clone(), Timestamp::now())
+        .await?;
+    let arrival = api.tests.arrival(&sent, TEST_WAIT).await?;
+    let about = About {
+        app: fields.text("app").to_owned(),
+        account: account.to_string(),
+        ..About::default()
+    };
+    page(
+        &api,
+        &visit,
+        STEPS.len() - 1,
+        about,
+        Some(test_view(&sent, arrival)),
+    )
+    .await
+}
+
+fn test_view(sent: &Sent, arrival: Arrival) -> TestView {
+    let inboxes = arrival.inboxes.unwrap_or_default();
+    let consumers: u32 = inboxes
+        .iter()
+        .filter_map(|it| it.seen)
+        .map(|it| it.consumers)
+        .sum();
+    let route = format!("filter {}, group {}", sent.route.filter, sent.route.group);
+    let (sentence, class) = match arrival.state {
+        EventState::Published if consumers == 0 => (
+            format!(
+                "Confirmed by the broker, 0 consumers ({route}). The ticket waits in the queue \
+                 until the helpdesk reads it."
+            ),
+            "warn",
+        ),
+        EventState::Published => {
+            let who = plural(consumers.into(), "consumer");
+            (format!("Confirmed by the broker, {who} ({route})."), "good")
+        }
+        EventState::Unrouted => (
+            format!(
+                "The broker has no queue bound for {}. Bind one and try again.",
+                sent.routing_key
+            ),
+            "bad",
+        ),
+        EventState::Waiting => (
+            "The broker has not confirmed it within 5 s. It goes out once the broker is back; see \
+             the overview."
+                .to_owned(),
+            "bad",
+        ),
+    };
+    let inboxes = inboxes.into_iter().map(|inbox| match inbox.seen {
+        Some(seen) => format!(
+            "{}: {}, {} waiting",
+            inbox.queue,
+            plural(seen.consumers.into(), "consumer"),
+            plural(seen.messages.into(), "message")
+        ),
+        None => format!("{}: there is no such queue", inbox.queue),
+    });
+    TestView {
+        sentence,
+        class,
+        event: sent.event.to_string(),
+        inboxes: inboxes.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_x_cannot_reach_is_said() {
+        assert!(address_faults("https://channel.example").is_empty());
+        for bad in [
+            "",
+            "http://channel.example",
+            "https://channel.example:8443",
+            "https://localhost",
+        ] {
+            assert!(!address_faults(bad).is_empty(), "{bad}");
+        }
+    }
+}
