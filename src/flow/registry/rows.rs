@@ -20,7 +20,8 @@ use crate::settings::{Fault, Known, SettingsFaults};
 use crate::store::{AppRow, Hold, LinkRow, StoreError, Tx, Waiting};
 
 /// What an entered app keeps when it is left out.
-const APP_SECRETS: [&str; 6] = [
+const APP_SECRETS: [&str; 7] = [
+    "consumer_key",
     "consumer_secret",
     "bearer_token",
     "client_secret",
