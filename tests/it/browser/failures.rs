@@ -62,7 +62,9 @@ async fn keys_that_x_does_not_know_are_told_apart() {
     place.go_to_x(APP, "--oauth2").await;
     place.let_in().await;
     let cause = "X does not know the app by its OAuth 2.0 client id and secret.";
-    place.has_failed(cause, "client id and secret of OAuth 2.0").await;
+    place
+        .has_failed(cause, "client id and secret of OAuth 2.0")
+        .await;
 
     place.simulator.rotate_secret(APP, "another").unwrap();
     place.go_to_x(APP, "--oauth1").await;

@@ -191,7 +191,20 @@ impl Browser {
             script.ok()?.element().ok()
         };
         let button = self.wait(&what, found).await;
+        let leaves = "window.isLeft = true;
+            const [it] = arguments, href = it.getAttribute('href');
+            return href ? !href.startsWith('#') : Boolean(it.form) && it.type === 'submit';";
+        let leaves = self.driver.execute(leaves, vec![button.to_json().unwrap()]).await;
+        let leaves = leaves.unwrap().json().as_bool().unwrap();
         button.click().await.unwrap();
+        if leaves {
+            let script = "return window.isLeft !== true && document.readyState === 'complete'";
+            let arrived = async || {
+                let arrived = self.driver.execute(script, vec![]).await.ok()?;
+                arrived.json().as_bool()?.then_some(())
+            };
+            self.wait(&format!("the page behind {words:?}"), arrived).await;
+        }
     }
 
     /// How many elements there are of a CSS selector.
@@ -297,7 +310,7 @@ impl Browser {
 
 /// Pages have no dot in their path, files do.
 fn is_about_a_page(message: &str) -> bool {
-    let status = " - Failed to load resource: the server responded with a status of 4";
+    let status = " - Failed to load resource: the server responded with a status of ";
     let Some((address, _)) = message.split_once(status) else {
         return false;
     };
