@@ -25,13 +25,17 @@ use crate::broker::consumer::{Consumer, ConsumerState};
 use crate::broker::inbox::InboxMonitor;
 use crate::broker::publisher::Publisher;
 use crate::broker::settings::BrokerSettings;
-use crate::config::Settings;
+use crate::config::{ComplianceCheck, Settings};
 use crate::domain::registry::Registry;
+use crate::flow::compliance::{CheckSettings, Checks};
 use crate::flow::enrich::Enricher;
 use crate::flow::ingest::Ingest;
 use crate::flow::link::{LinkSettings, Linker};
+use crate::flow::media::Media;
 use crate::flow::media_link::MediaLinks;
+use crate::flow::person::Persons;
 use crate::flow::plan_check::{PlanCheck, PostLimits};
+use crate::flow::pseudonyms::Pseudonyms;
 use crate::flow::registry::{Declared, Directory};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::Replies;
@@ -43,7 +47,7 @@ use crate::flow::watch::{Board, HealthView, Watch, Watched};
 use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{LinkPages, Webhooks};
-use crate::http::{Server, ServerSettings, private, public};
+use crate::http::{Server, ServerSettings, media, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
@@ -115,11 +119,18 @@ impl App {
         let registry = Arc::clone(&rules.now().registry);
         upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let media = media_links(&settings, &sealer);
+        let links = media_links(&settings, &sealer);
         let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        let media = Arc::new(Media::new(
+            media_links(&settings, &sealer),
+            store.clone(),
+            rules.clone(),
+            Arc::clone(&client),
+            settings.media_max_bytes,
+        ));
         let enricher = Enricher::new(store.clone(), rules.clone(), Arc::clone(&client));
         let (ingest, typing) =
-            Ingest::new(store.clone(), rules.clone(), media, enricher.enrichment());
+            Ingest::new(store.clone(), rules.clone(), links, enricher.enrichment());
         let ingest = Arc::new(ingest);
         let broker = Arc::new(settings.broker.clone());
         let relay = Relay::new(
@@ -143,14 +154,27 @@ impl App {
             tasks.clone(),
         ));
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let for_checks = Arc::clone(&client);
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
+        let replies = replies.forgetting(enricher.enrichment());
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let inboxes = InboxMonitor::new(Arc::clone(&broker));
+        let board = Board::default();
+        let checks = Checks::new(
+            store.clone(),
+            rules.clone(),
+            for_checks,
+            board.clone(),
+            CheckSettings {
+                auto: settings.compliance.check == ComplianceCheck::Auto,
+                look_up: settings.compliance.look_up,
+            },
+        );
         let watched = Watched {
             inboxes,
             paused: replies.paused(),
-            board: Board::default(),
+            board,
             traffic: ingest.traffic(),
         };
         let watch = Watch::new(store.clone(), rules.clone(), watched);
@@ -160,12 +184,12 @@ impl App {
             &broker,
             Arc::clone(&directory),
             Arc::clone(&linker),
-            watch.view(),
+            (watch.view(), replies.persons()),
         );
         let private = serve_private(
             &settings,
             &store,
-            api,
+            (api, media),
             states,
             readiness.clone(),
             rules.clone(),
@@ -201,7 +225,13 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
-        let upkeep = upkeep::run(store.clone(), ingest, settings.unwanted, stop.clone());
+        tasks.spawn(telling_of_its_end(checks.run(stop.clone()), fallen.clone()));
+        let upkeep = upkeep::run(
+            store.clone(),
+            ingest,
+            (settings.retention.clone(), settings.unwanted),
+            stop.clone(),
+        );
         tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
         readiness.set(true);
         Ok(Self {
@@ -255,16 +285,17 @@ pub async fn directory(
         accounts: settings.accounts.clone(),
         filters: settings.filters.clone(),
     };
-    let rules = LiveRules::new(rules(settings, store).await?);
+    let rules = LiveRules::new(rules(settings, store, &sealer).await?);
     Directory::open(store.clone(), sealer, declared, rules).await
 }
 
 /// What holds for all commands by these settings, before anything is linked.
-async fn rules(settings: &Settings, store: &Store) -> Result<Rules, StoreError> {
+async fn rules(settings: &Settings, store: &Store, sealer: &Sealer) -> Result<Rules, StoreError> {
     Ok(Rules {
         post_limits: Arc::new(PostLimits::load(store).await?),
         registry: Arc::default(),
         revoked: Arc::default(),
+        pseudonyms: Pseudonyms::of(sealer),
         prices: settings.prices.clone(),
         sending: settings.commands.sending,
         expire_after: settings.commands.expire_after,
@@ -339,6 +370,21 @@ async fn replies(
     Ok(Replies::new(store.clone(), rules, client, attachments).await?)
 }
 
+/// What is held of people, for the command line.
+///
+/// # Errors
+/// [`StartError`]: of the store, the keys or the folder of attachments.
+pub async fn persons(settings: &Settings, store: &Store) -> Result<Persons, StartError> {
+    let sealer = key_file::sealer(settings, store).await?;
+    let directory = directory(settings, store, sealer.clone()).await?;
+    let vault = Vault::open(&key_file::attachments_folder(settings), sealer).await?;
+    Ok(Persons::new(
+        store.clone(),
+        directory.rules().clone(),
+        vault,
+    ))
+}
+
 /// Runs a part of the service; however it ends, `fallen` hears of it.
 async fn telling_of_its_end(part: impl Future<Output = ()>, fallen: CancellationToken) {
     let _end = fallen.drop_guard();
@@ -390,7 +436,7 @@ fn api(
     broker: &Arc<BrokerSettings>,
     directory: Arc<Directory>,
     linker: Arc<Linker>,
-    health: HealthView,
+    (health, persons): (HealthView, Persons),
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
     let public_url = settings.public.url.as_ref();
@@ -400,6 +446,7 @@ fn api(
         directory,
         linker,
         health,
+        persons,
         public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
         tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
         token: settings.private.token.clone(),
@@ -410,7 +457,7 @@ fn api(
 fn serve_private(
     settings: &Settings,
     store: &Store,
-    api: Arc<Api>,
+    (api, files): (Arc<Api>, Arc<Media>),
     (relay, consumer): (RelayState, ConsumerState),
     readiness: Readiness,
     rules: LiveRules,
@@ -430,12 +477,11 @@ fn serve_private(
         refresh: Box::new(move || Box::pin(refresh(gauged.clone(), rules.now()))),
     };
     let listener = listen("private.listen", settings.private.listen)?;
-    server(
-        "private.listen",
-        listener,
-        1,
-        private::routes(Arc::new(private)),
-    )
+    let (pages, files) = (private::routes(Arc::new(private)), media::routes(files));
+    server("private.listen", listener, 1, move |config| {
+        pages(config);
+        files(config);
+    })
 }
 
 /// The lines of `/readyz?verbose`.

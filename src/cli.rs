@@ -3,8 +3,10 @@
 
 mod accounts;
 mod commands;
+mod compliance;
 mod events;
 mod filters;
+mod person;
 mod probe;
 mod quarantine;
 mod secrets;
@@ -19,7 +21,7 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
-use twitter_channel::app::{App, directory, key_file};
+use twitter_channel::app::{App, directory, key_file, persons};
 use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::flow::registry::Directory;
 use twitter_channel::http::api::document;
@@ -68,6 +70,12 @@ enum Command {
     Token(token::Command),
     /// Print the description of the API: OpenAPI 3.1.
     Openapi,
+    /// Published posts that X wants out of all copies.
+    #[command(subcommand)]
+    Compliance(compliance::Command),
+    /// What is held of a person at X.
+    #[command(subcommand)]
+    Person(person::Command),
     /// The key that credentials are sealed with.
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -129,12 +137,23 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let directory = open_directory(&settings, &store).await?;
             print(&command.run(&store, directory.rules().now()).await?)?;
         }
+        Command::Compliance(command) => {
+            let store = open_store(&settings)?;
+            let rules = open_directory(&settings, &store).await?.rules().now();
+            print(&command.run(&store, &rules.registry).await?)?;
+        }
         Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
         // The first token may be made before the service has ever run.
         Command::Token(command) => {
             let store = Store::open(settings.store.clone()).map_err(anyhow::Error::from)?;
             print(&command.run(&store).await?)?;
+        }
+        Command::Person(command) => {
+            let persons = persons(&settings, &open_store(&settings)?)
+                .await
+                .map_err(anyhow::Error::from)?;
+            print(&command.run(&persons).await?)?;
         }
     }
     Ok(())

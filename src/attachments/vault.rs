@@ -122,16 +122,21 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Io`], [`VaultError::Full`].
     pub async fn open(folder: &Path, sealer: Sealer) -> Result<Self, VaultError> {
-        let vault = Self {
-            folder: folder.into(),
-            sealer,
-        };
+        let vault = Self::at(folder, sealer);
         let made = match fs::DirBuilder::new().mode(0o700).create(folder).await {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => fs::read_dir(folder).await.map(|_entries| ()),
         };
         made.map_err(|source| vault.fault(source))?;
         Ok(vault)
+    }
+
+    /// Files in a folder that may not be there yet.
+    pub(crate) fn at(folder: &Path, sealer: Sealer) -> Self {
+        Self {
+            folder: folder.into(),
+            sealer,
+        }
     }
 
     /// Begins a file. It is there once [`Deposit::finish`] has answered; dropped before, nothing is

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use super::{outcomes, proto};
 use crate::domain::activity::Via;
 use crate::domain::event::{
-    AccountRef, Conversation, Customer, Deleted, Delivery, Described, Edited, Event, Fault, Health,
-    HealthState, Incoming, Outgoing, Payload, Permission, ReplyAdvice, Storm,
+    AccountRef, Conversation, Customer, Deleted, Delivery, Described, DetectedBy, Edited, Event,
+    Fault, GoneBecause, Health, HealthState, Incoming, Outgoing, Payload, Permission, ReplyAdvice,
+    Storm,
 };
 use crate::domain::filter::{Relation, Route};
 use crate::domain::ids::{ConversationId, EventId, MessageId, UserId};
@@ -164,7 +165,7 @@ fn write(id: EventId, event: &Event, sequence: u64) -> Bytes {
 }
 
 /// As long as its content: bodies wait in memory for the broker.
-fn json(message: &impl serde::Serialize) -> Bytes {
+pub(super) fn json(message: &impl serde::Serialize) -> Bytes {
     thread_local! {
         static ROOM: RefCell<Vec<u8>> = RefCell::default();
     }
@@ -271,12 +272,33 @@ fn deleted(
         message: Some(proto::message_deleted::DeletedMessage {
             id: deleted.id.to_string(),
             original_id: deleted.original_id.to_string(),
-            kind: proto::message::Kind::Post.into(),
-            author: person_ref(deleted.author_id),
+            kind: kind(deleted.original_id.kind()).into(),
+            author: deleted.author_id.and_then(person_ref),
         }),
-        reason: proto::message_deleted::Reason::Deleted.into(),
-        detected_by: proto::message_deleted::DetectedBy::Webhook.into(),
+        reason: reason(deleted.reason).into(),
+        detected_by: detected_by(deleted.detected_by).into(),
         redact_by: time(deleted.redact_by),
+    }
+}
+
+fn reason(because: GoneBecause) -> proto::message_deleted::Reason {
+    use proto::message_deleted::Reason;
+    match because {
+        GoneBecause::Deleted => Reason::Deleted,
+        GoneBecause::Protected => Reason::Protected,
+        GoneBecause::Suspended => Reason::Suspended,
+        GoneBecause::Erased => Reason::Erased,
+    }
+}
+
+fn detected_by(by: DetectedBy) -> proto::message_deleted::DetectedBy {
+    use proto::message_deleted::DetectedBy as Written;
+    match by {
+        DetectedBy::Webhook => Written::Webhook,
+        DetectedBy::Compliance => Written::Compliance,
+        DetectedBy::Lookup => Written::Lookup,
+        DetectedBy::Send => Written::Send,
+        DetectedBy::Request => Written::Request,
     }
 }
 

@@ -15,5 +15,6 @@ mod outcomes;
 mod outlet;
 pub mod proto;
 pub mod publisher;
+pub mod redact;
 pub mod settings;
 pub mod topology;

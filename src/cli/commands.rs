@@ -348,7 +348,7 @@ fn fate(hold: Hold) -> &'static str {
             "is released, but will be held again: X does not accept the account's credential; link \
              it again"
         }
-        Hold::None | Hold::Files | Hold::Person => "goes when its turn comes",
+        Hold::None | Hold::Files | Hold::Person | Hold::Erasing => "goes when its turn comes",
     }
 }
 

@@ -95,11 +95,14 @@ fn names(r: &mut Reader<'_>) -> Option<Names> {
     })
 }
 
-/// Also how long is remembered what nobody wanted.
-pub(super) fn store(r: &mut Reader<'_>) -> Option<(StoreSettings, Duration)> {
+/// Also how long is remembered what nobody wanted. `retention` of bodies stands in a section of its
+/// own.
+pub(super) fn store(
+    r: &mut Reader<'_>,
+    retention: Option<Duration>,
+) -> Option<(StoreSettings, Duration)> {
     let path = r.required_secret_as("url", value::store_url);
     let max_bytes = r.required("max_bytes", value::size);
-    let retention = r.required("retention", value::duration);
     let unwanted = r.required("unwanted", value::duration);
     let settings = StoreSettings {
         path: path?,
@@ -123,6 +126,11 @@ pub(super) fn attachments(
         max_bytes: LARGEST_BYTES,
         sources,
     })
+}
+
+/// `media.max_bytes`.
+pub(super) fn media(r: &mut Reader<'_>) -> Option<u64> {
+    r.required("max_bytes", value::size)
 }
 
 pub(super) fn attachment_source(r: &mut Reader<'_>) -> Option<AttachmentSource> {

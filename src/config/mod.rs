@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
-pub use service::{Commands, Reconcile, Secrets, XApi};
+pub use service::{Commands, Compliance, ComplianceCheck, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
 
 use crate::attachments::settings::FetchSettings;
@@ -23,6 +23,7 @@ use crate::broker::settings::BrokerSettings;
 use crate::domain::account::{Account, App};
 use crate::domain::filter::Filter;
 use crate::domain::price::Prices;
+use crate::flow::upkeep::Retention;
 use crate::settings::Faults;
 use crate::settings::declared;
 use crate::settings::reader::Reader;
@@ -42,12 +43,16 @@ pub struct Settings {
     pub private: PrivateConfig,
     pub broker: BrokerSettings,
     pub store: StoreSettings,
+    pub retention: Retention,
     /// `store.unwanted`: how long is remembered what no filter wanted.
     pub unwanted: Duration,
     pub secrets: Secrets,
     pub x_api: XApi,
     pub reconcile: Reconcile,
     pub commands: Commands,
+    /// `media.max_bytes`: of the largest file of a direct message that is passed on.
+    pub media_max_bytes: u64,
+    pub compliance: Compliance,
     pub log: LogSettings,
     pub prices: Prices,
 }
@@ -74,11 +79,14 @@ impl Settings {
         let public = r.section("public", adapters::public);
         let private = r.section("private", adapters::private);
         let broker = r.section("broker", adapters::broker);
-        let store = r.section("store", adapters::store);
+        let (bodies, retention) = r.section("retention", service::retention).unzip();
+        let (store, unwanted) = r.section("store", |r| adapters::store(r, bodies)).unzip();
         let secrets = r.section("secrets", service::secrets);
         let x_api = r.section("x_api", service::x_api);
         let reconcile = r.section("reconcile", service::reconcile);
         let commands = r.section("commands", service::commands);
+        let media_max_bytes = r.section("media", adapters::media);
+        let compliance = r.section("compliance", service::compliance);
         let log = r.section("log", service::log);
         let prices = r.section("prices", prices::prices);
         if let (Some(public), Some(private)) = (&public, &private) {
@@ -87,7 +95,6 @@ impl Settings {
         if let (Some(public), Some(x_api)) = (&public, &x_api) {
             check_public_url(r, public, x_api, &declared.apps);
         }
-        let (store, unwanted) = store.unzip();
         Some(Self {
             apps: declared.apps,
             accounts: declared.accounts,
@@ -97,11 +104,14 @@ impl Settings {
             private: private?,
             broker: broker?,
             store: store?,
+            retention: retention?,
             unwanted: unwanted?,
             secrets: secrets?,
             x_api: x_api?,
             reconcile: reconcile?,
             commands: commands?,
+            media_max_bytes: media_max_bytes?,
+            compliance: compliance?,
             log: log?,
             prices: prices?,
         })

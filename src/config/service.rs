@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::account::Sending;
+use crate::flow::upkeep::Retention;
 use crate::settings::declared::sending;
 use crate::settings::reader::Reader;
 use crate::settings::value::{self, BaseUrl, SecretKey};
@@ -30,6 +31,21 @@ pub struct Reconcile {
     pub first_read: Duration,
     /// After the first read.
     pub second_read: Duration,
+}
+
+/// Whether X is asked once a day which published posts are to be shown no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compliance {
+    pub check: ComplianceCheck,
+    /// For apps that may not have jobs, posts are looked up by id, which X charges.
+    pub look_up: bool,
+}
+
+/// By itself or on request only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComplianceCheck {
+    Auto,
+    Off,
 }
 
 /// What holds for commands that do not say otherwise.
@@ -64,6 +80,19 @@ pub(super) fn reconcile(r: &mut Reader<'_>) -> Option<Reconcile> {
     })
 }
 
+pub(super) fn compliance(r: &mut Reader<'_>) -> Option<Compliance> {
+    let checks = [
+        ("auto", ComplianceCheck::Auto),
+        ("off", ComplianceCheck::Off),
+    ];
+    let check = r.required("check", value::one_of(&checks));
+    let look_up = r.required("look_up", value::boolean);
+    Some(Compliance {
+        check: check?,
+        look_up: look_up?,
+    })
+}
+
 pub(super) fn commands(r: &mut Reader<'_>) -> Option<Commands> {
     let expire_after = r.required("expire_after", value::duration);
     let sending = r.required("sending", sending);
@@ -71,6 +100,20 @@ pub(super) fn commands(r: &mut Reader<'_>) -> Option<Commands> {
         expire_after: expire_after?,
         sending: sending?,
     })
+}
+
+/// How long bodies are kept, and all else that holds words of people.
+pub(super) fn retention(r: &mut Reader<'_>) -> Option<(Duration, Retention)> {
+    let bodies = r.required("bodies", value::duration);
+    let commands = r.required("commands", value::duration);
+    let quarantine = r.required("quarantine", value::duration);
+    let audit = r.required("audit", value::duration);
+    let retention = Retention {
+        commands: commands?,
+        quarantine: quarantine?,
+        audit: audit?,
+    };
+    Some((bodies?, retention))
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogSettings> {

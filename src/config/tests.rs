@@ -91,6 +91,9 @@ fn an_empty_configuration_is_the_default() {
     assert_eq!(settings.store.path, Path::new("twitter-channel.db"));
     assert_eq!(settings.store.max_bytes, 2 << 30);
     assert_eq!(settings.store.retention, HOUR * 24 * 30);
+    assert_eq!(settings.retention.commands, HOUR * 24 * 30);
+    assert_eq!(settings.retention.quarantine, HOUR * 24 * 30);
+    assert_eq!(settings.retention.audit, HOUR * 24 * 365);
     assert_eq!(settings.x_api.base_url.as_str(), "https://api.x.com");
     assert_eq!(settings.x_api.call_timeout, Duration::from_secs(20));
     assert_eq!(settings.reconcile.first_read, Duration::from_secs(40));

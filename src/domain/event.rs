@@ -128,11 +128,42 @@ pub struct Edited {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deleted {
     pub conversation: Conversation,
-    pub id: TweetId,
-    pub original_id: TweetId,
-    pub author_id: UserId,
+    /// The version that is known to be gone; with it all are.
+    pub id: MessageId,
+    pub original_id: MessageId,
+    pub author_id: Option<UserId>,
+    pub reason: GoneBecause,
+    pub detected_by: DetectedBy,
     /// By when its content has to be out of the helpdesk.
     pub redact_by: Timestamp,
+}
+
+/// Why a message may no longer be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GoneBecause {
+    /// Its author deleted it, or X did.
+    Deleted,
+    /// Its author's posts are protected now.
+    Protected,
+    /// Its author is suspended.
+    Suspended,
+    /// The person asked to be forgotten.
+    Erased,
+}
+
+/// What told that a message is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DetectedBy {
+    /// A delivery of X.
+    Webhook,
+    /// A compliance job at X.
+    Compliance,
+    /// Reading the message again.
+    Lookup,
+    /// X's answer to a reply.
+    Send,
+    /// A command or an operator.
+    Request,
 }
 
 /// A conversation draws so many messages that they are held back.
@@ -431,7 +462,7 @@ impl Payload {
             }
             Self::MessageSent(outgoing) => message_object(&outgoing.message.original_id),
             Self::MessageEdited(edited) => message_object(&edited.message.message.id),
-            Self::MessageDeleted(deleted) => (deleted.id.to_string(), deleted.id.get()),
+            Self::MessageDeleted(deleted) => message_object(&deleted.original_id),
             Self::ConversationRead {
                 conversation,
                 reader_id,

@@ -145,10 +145,17 @@ pub struct Message {
 impl Message {
     /// Post, direct message or encrypted message.
     pub fn kind(&self) -> MessageKind {
-        match self.id {
-            MessageId::Post(_) => MessageKind::Post,
-            MessageId::DirectMessage(_) => MessageKind::DirectMessage,
-            MessageId::Encrypted(_) => MessageKind::EncryptedMessage,
+        self.id.kind()
+    }
+}
+
+impl MessageId {
+    /// Post, direct message or encrypted message.
+    pub fn kind(&self) -> MessageKind {
+        match self {
+            Self::Post(_) => MessageKind::Post,
+            Self::DirectMessage(_) => MessageKind::DirectMessage,
+            Self::Encrypted(_) => MessageKind::EncryptedMessage,
         }
     }
 }
@@ -205,6 +212,19 @@ impl Post {
     /// Id of the first version: what a core knows the post by.
     pub fn original_id(&self) -> TweetId {
         self.edit_history.first().copied().unwrap_or(self.id)
+    }
+
+    /// Whether it tells of a person: wrote it, is named in it, answered, quoted or reposted by it.
+    pub fn names(&self, person: UserId) -> bool {
+        let quoted = self.quoted.as_ref().map(|quoted| &quoted.reference);
+        let references = [self.replied_to.as_ref(), self.reposted.as_ref(), quoted];
+        let mut mentions = self.message.mentions.iter();
+        self.message.author.id == person
+            || mentions.any(|it| it.id == Some(person))
+            || references
+                .into_iter()
+                .flatten()
+                .any(|it| it.author_id == Some(person))
     }
 }
 

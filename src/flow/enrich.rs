@@ -96,6 +96,11 @@ impl<K: Copy + Eq + Hash, V: Clone> Fifo<K, V> {
         }
     }
 
+    fn retain(&mut self, stays: impl Fn(&K, &V) -> bool) {
+        self.entries.retain(|key, (value, _)| stays(key, value));
+        self.order.retain(|key| self.entries.contains_key(key));
+    }
+
     fn get(&self, key: K, now: Timestamp) -> Option<V> {
         let (value, at) = self.entries.get(&key)?;
         (now.duration_since(*at) <= FRESH).then(|| value.clone())
@@ -128,6 +133,24 @@ impl Enrichment {
         }
         above.reverse();
         above
+    }
+
+    /// Forgets a person: the profile, and the posts that tell of the person.
+    pub(crate) fn forget(&self, person: UserId) {
+        let people = self.found.people.lock();
+        let mut people = people.unwrap_or_else(PoisonError::into_inner);
+        people.retain(|id, _| *id != person);
+        let posts = self.found.posts.lock();
+        let mut posts = posts.unwrap_or_else(PoisonError::into_inner);
+        posts.retain(|_, post| !post.as_ref().is_some_and(|post| post.names(person)));
+    }
+
+    /// Forgets everything: another process may have erased anybody.
+    pub(crate) fn forget_all(&self) {
+        let people = self.found.people.lock();
+        *people.unwrap_or_else(PoisonError::into_inner) = Fifo::default();
+        let posts = self.found.posts.lock();
+        *posts.unwrap_or_else(PoisonError::into_inner) = Fifo::default();
     }
 
     /// Asks for what a delivery waits for; one too many goes on without it.

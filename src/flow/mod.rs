@@ -2,18 +2,24 @@
 //! to the bus (`relay`), a command to X (`reply`) and whether it got there (`reconcile`), what is
 //! wrong with any of it (`watch`), how long posts may be (`plan_check`), the store kept in order
 //! (`upkeep`), conversations that draw too many messages (`storm`), and what filters would make of
-//! what came (`dry_run`, from what is kept as a `sighting`). Beside that, what people do by API,
-//! console and command line (`admin`), how accounts come and go (`link`), who may (`access`), and a
-//! try of the way to the core (`test_event`).
+//! what came (`dry_run`, from what is kept as a `sighting`). What has to go: `deletion`, `person`,
+//! and what X says of posts when it is asked (`compliance`). Files of direct messages are passed on
+//! (`media`). Beside that, what people do by API, console and command line (`admin`), how accounts
+//! come and go (`link`), who may (`access`), and a try of the way to the core (`test_event`).
 
 pub mod access;
 pub mod admin;
+pub mod compliance;
+pub mod deletion;
 pub mod dry_run;
 pub mod enrich;
 pub mod ingest;
 pub mod link;
+pub mod media;
 pub mod media_link;
+pub mod person;
 pub mod plan_check;
+pub mod pseudonyms;
 mod reads;
 pub(crate) mod reconcile;
 pub mod registry;

@@ -14,6 +14,7 @@ use crate::domain::ids::{AccountId, ConversationId};
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::plan_check::PostLimits;
+use crate::flow::pseudonyms::Pseudonyms;
 use crate::store::{Hold, StoreError, Tx};
 use crate::x::client::Auth;
 
@@ -77,6 +78,8 @@ pub struct Rules {
     pub first_read: Duration,
     /// From there to the second.
     pub second_read: Duration,
+    /// Keyed hashes in the place of erased ids.
+    pub pseudonyms: Pseudonyms,
     /// Longest posts, by the accounts' plans.
     pub post_limits: Arc<PostLimits>,
 }
@@ -180,6 +183,7 @@ pub(in crate::flow) mod testing {
     use super::*;
     use crate::domain::money::Usd;
     use crate::domain::price::{CallPrices, EventPrices};
+    use crate::sealing::Sealer;
 
     /// Rules by which everything goes at once and costs nothing.
     pub(in crate::flow) fn rules_of(registry: Registry) -> Rules {
@@ -187,6 +191,7 @@ pub(in crate::flow) mod testing {
             registry: Arc::new(registry),
             revoked: Arc::default(),
             post_limits: Arc::default(),
+            pseudonyms: Pseudonyms::of(&Sealer::new(Box::new([0; 32]).into())),
             prices: free(),
             sending: Sending::Live,
             expire_after: Duration::from_hours(24),

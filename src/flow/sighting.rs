@@ -25,6 +25,10 @@ pub(crate) struct Sighting {
     hashtags: Vec<String>,
     /// Usernames.
     mentions: Vec<String>,
+    /// Ids of those who are mentioned, which no filter looks at: whoever erases one of them has to
+    /// find the handle.
+    #[serde(default)]
+    mentioned: Vec<String>,
     relations: Vec<Relation>,
     explicit_mention: bool,
     repost: bool,
@@ -84,6 +88,7 @@ impl Sighting {
             text: message.text.clone(),
             hashtags: message.hashtags.clone(),
             mentions: usernames(&message.mentions),
+            mentioned: ids(&message.mentions),
             relations: own_relations(candidate.relations),
             explicit_mention: candidate.explicit_mention,
             repost: candidate.is_repost,
@@ -168,6 +173,11 @@ impl Sighting {
             now: at,
         }
     }
+}
+
+fn ids(mentions: &[Mention]) -> Vec<String> {
+    let ids = mentions.iter().filter_map(|it| it.id);
+    ids.map(|id| id.to_string()).collect()
 }
 
 fn usernames(mentions: &[Mention]) -> Vec<String> {
@@ -270,6 +280,7 @@ impl Published {
         };
         let mut mentions = message.mentions.iter();
         let explicit_mention = mentions.any(|it| it.explicit && names_us(it));
+        let mentioned = message.mentions.iter().filter(|it| !it.id.is_empty());
         let author = message.author;
         // The event has zeros for what X left out. A profile has the time it was made.
         let known = !author.created_at.is_empty();
@@ -286,6 +297,7 @@ impl Published {
             reply: message.in_reply_to.is_some(),
             text: message.text,
             hashtags: message.hashtags,
+            mentioned: mentioned.map(|it| it.id.clone()).collect(),
             mentions: message.mentions.into_iter().map(|it| it.username).collect(),
             repost: relations.contains(&Relation::Repost),
             relations: own_relations(&relations),

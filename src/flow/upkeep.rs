@@ -8,8 +8,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::Ingest;
+use super::{deletion, person};
 use crate::domain::registry::Registry;
-use crate::store::{GapReason, Store, StoreError, ThreadsSweep, hour_of};
+use crate::store::{GapReason, Leaving, Store, StoreError, ThreadsSweep, hour_of};
 
 /// How exactly a downtime is known.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
@@ -17,6 +18,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(30);
 const RETRY_EVERY: Duration = Duration::from_secs(2);
 /// Rows removed in one transaction: others must not wait long behind it.
 const CHUNK: usize = 1000;
+/// The same of rows that may be as large as a delivery.
+const FEW: usize = 100;
 /// Rows of threads looked at in one clean-up: some ten millions a day.
 const SWEPT_CHUNKS: usize = 5;
 /// Threads outlive bodies: a customer may come back to an old post.
@@ -29,6 +32,17 @@ const COSTS_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 const TRAFFIC_KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// Share of the cap, in percent, above which confirmed bodies go, oldest first.
 const PRUNE_ABOVE: u64 = 80;
+
+/// How long what holds words of people is kept; bodies for `StoreSettings::retention`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Texts of commands, from their outcome.
+    pub commands: Duration,
+    /// Deliveries that were not understood, or wait for their account.
+    pub quarantine: Duration,
+    /// Who changed what.
+    pub audit: Duration,
+}
 
 /// Opens a gap for each app over the time since the service last ran.
 ///
@@ -56,7 +70,7 @@ pub async fn note_downtime(
 pub async fn run(
     store: Store,
     ingest: Arc<Ingest>,
-    unwanted_for: Duration,
+    (retention, unwanted_for): (Retention, Duration),
     stop: CancellationToken,
 ) {
     let [mut alive, mut prune_due, mut retry] =
@@ -70,12 +84,14 @@ pub async fn run(
         retry_unlinked(&store).await,
     );
     let mut sweep = ThreadsSweep::default();
+    let mut erasures = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = alive.tick() => report("sign of life", note_alive(&store).await),
             _ = prune_due.tick() => {
-                report("clean-up", prune(&store, Timestamp::now()).await);
+                report("clean-up", prune(&store, &retention, Timestamp::now()).await);
+                report("clean-up of what is gone", let_go(&store, Timestamp::now()).await);
                 let swept = prune_threads(&store, &mut sweep, Timestamp::now()).await;
                 report("clean-up of threads", swept);
                 let pruned = prune_sightings(&store, unwanted_for, Timestamp::now()).await;
@@ -86,6 +102,8 @@ pub async fn run(
                 if let Err(error) = ingest.retry_quarantined().await {
                     tracing::warn!(%error, "kept deliveries were not tried again");
                 }
+                let newest = ingest.forget_after_erasures(erasures).await;
+                report("forgetting whom others erased", newest.map(|it| erasures = Some(it)));
                 report("telling of storms", ingest.watch_storms(Timestamp::now()).await);
                 if let Err(error) = ingest.release_held().await {
                     tracing::warn!(%error, "messages held back were not let through");
@@ -117,22 +135,24 @@ async fn note_alive(store: &Store) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// When the store cannot be used.
-pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
-    let settings = store.settings().clone();
-    let kept_since = before(
-        now,
-        SignedDuration::try_from(settings.retention).unwrap_or_default(),
-    );
+pub async fn prune(store: &Store, retention: &Retention, now: Timestamp) -> Result<(), StoreError> {
+    let settings = store.settings();
+    let bodies = since(now, settings.retention);
+    let quarantine = since(now, retention.quarantine);
     let quarantine_limit = settings.quarantine_limit();
-    store
-        .write(move |tx| tx.prune_quarantine(kept_since, quarantine_limit))
-        .await?;
-    chunks(store, move |tx| tx.prune_bodies(kept_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.prune_seen(kept_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.prune_held(kept_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.prune_storms(now, kept_since, CHUNK)).await?;
-    prune_replies(store, kept_since, now).await?;
     let limit = settings.max_bytes / 100 * PRUNE_ABOVE;
+    chunks(store, move |tx| {
+        tx.prune_quarantine(quarantine, quarantine_limit, FEW)
+    })
+    .await?;
+    chunks(store, move |tx| tx.prune_bodies(bodies, CHUNK)).await?;
+    chunks(store, move |tx| tx.prune_seen(bodies, CHUNK)).await?;
+    chunks(store, move |tx| tx.prune_held(bodies, FEW)).await?;
+    chunks(store, move |tx| tx.prune_storms(now, bodies, CHUNK)).await?;
+    chunks(store, move |tx| tx.prune_echoes(bodies, FEW)).await?;
+    let audit = since(now, retention.audit);
+    chunks(store, move |tx| tx.prune_audit(audit, CHUNK)).await?;
+    prune_replies(store, since(now, retention.commands), now).await?;
     chunks(store, move |tx| {
         if tx.used_bytes()? > limit {
             tx.prune_bodies(now, CHUNK)
@@ -141,22 +161,47 @@ pub async fn prune(store: &Store, now: Timestamp) -> Result<(), StoreError> {
         }
     })
     .await
+    .map(drop)
 }
 
-/// Removes what is left of commands; their texts go as early as those of events.
+/// Removes what is left of commands; their texts go earlier.
 async fn prune_replies(
     store: &Store,
-    kept_since: Timestamp,
+    texts_since: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let commands_since = before(now, COMMANDS_KEPT);
     let costs_since = before(now, COSTS_KEPT);
     chunks(store, move |tx| tx.prune_commands(commands_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.blank_commands(kept_since, CHUNK)).await?;
-    chunks(store, move |tx| tx.prune_echoes(kept_since, CHUNK)).await?;
+    chunks(store, move |tx| tx.blank_commands(texts_since, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_costs(costs_since, CHUNK)).await?;
     let hours_since = hour_of(before(now, TRAFFIC_KEPT));
-    chunks(store, move |tx| tx.prune_traffic(hours_since, CHUNK)).await
+    chunks(store, move |tx| tx.prune_traffic(hours_since, CHUNK))
+        .await
+        .map(drop)
+}
+
+/// Removes what was to go and may by now: events that are published, texts of commands with their
+/// outcome, kept deliveries of messages that are gone.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn let_go(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let events = chunks(store, move |tx| tx.erase_leaving_events(now, CHUNK)).await?;
+    let commands = chunks(store, move |tx| {
+        let commands = tx.leaving_commands(CHUNK)?;
+        for command in &commands {
+            person::erase_ended(tx, *command, now)?;
+            tx.has_left(Leaving::Command, *command)?;
+        }
+        Ok(commands.len())
+    })
+    .await?;
+    let messages = deletion::erase_kept_deliveries(store).await?;
+    match events + commands > 0 || messages {
+        true => store.purge_log().await,
+        false => Ok(()),
+    }
 }
 
 /// Forgets what filters looked at in messages that nobody wanted: what is older than `kept`, and the
@@ -170,9 +215,15 @@ pub async fn prune_sightings(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let kept = kept.min(store.settings().retention);
-    let since = before(now, SignedDuration::try_from(kept).unwrap_or_default());
     let limit = store.settings().sightings_limit();
-    chunks(store, move |tx| tx.prune_sightings(since, limit, CHUNK)).await
+    let since = since(now, kept);
+    chunks(store, move |tx| tx.prune_sightings(since, limit, CHUNK))
+        .await
+        .map(drop)
+}
+
+fn since(now: Timestamp, kept: Duration) -> Timestamp {
+    before(now, SignedDuration::try_from(kept).unwrap_or_default())
 }
 
 /// Goes on with the search for threads that nobody has come back to.
@@ -198,9 +249,14 @@ fn before(now: Timestamp, age: SignedDuration) -> Timestamp {
 async fn chunks(
     store: &Store,
     step: impl Fn(&mut crate::store::Tx<'_>) -> Result<usize, StoreError> + Copy + Send + 'static,
-) -> Result<(), StoreError> {
-    while store.write(move |tx| step(tx)).await? > 0 {}
-    Ok(())
+) -> Result<usize, StoreError> {
+    let mut count = 0;
+    loop {
+        match store.write(move |tx| step(tx)).await? {
+            0 => return Ok(count),
+            changed => count += changed,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -208,6 +264,15 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+
+    fn retention() -> Retention {
+        let month = Duration::from_hours(30 * 24);
+        Retention {
+            commands: month,
+            quarantine: month,
+            audit: month,
+        }
+    }
     use crate::domain::ids::{AccountId, CommandId, EventId};
     use crate::domain::money::Usd;
     use crate::store::{
@@ -293,7 +358,7 @@ mod tests {
             Ok((ended(tx, "blank", days(90) - HOUR)?, young))
         };
         let (blank, young) = store.write(fill).await.unwrap();
-        prune(&store, now()).await.unwrap();
+        prune(&store, &retention(), now()).await.unwrap();
         let read = move |tx: &Tx<'_>| {
             assert_eq!(content(tx, "forgotten"), None);
             let plan = "{\"prices\":[15000]}".to_owned();
@@ -328,7 +393,7 @@ mod tests {
         };
         let insert = move |tx: &mut Tx<'_>| tx.insert_command(&open);
         store.write(insert).await.unwrap();
-        prune(&store, now()).await.unwrap();
+        prune(&store, &retention(), now()).await.unwrap();
         let kept = store.read(|tx| Ok(content(tx, "open"))).await.unwrap();
         assert_eq!(kept.unwrap().0, "text");
     }
@@ -349,7 +414,7 @@ mod tests {
             Ok(())
         };
         store.write(fill).await.unwrap();
-        prune(&store, now()).await.unwrap();
+        prune(&store, &retention(), now()).await.unwrap();
         let read = |tx: &Tx<'_>| Ok((tx.due_echoes(now(), 9)?, tx.costs_since(Timestamp::MIN)?));
         let (echoes, costs) = store.read(read).await.unwrap();
         let bodies: Vec<_> = echoes.iter().map(|echo| echo.body.as_slice()).collect();

@@ -19,9 +19,11 @@ pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
 pub use sqlite::accounts::{AccountState, Cost, DayCost};
 pub use sqlite::audit::Audited;
 pub use sqlite::cases::Case;
+pub use sqlite::compliance::{CheckRow, ComplianceRow, LookUp};
 pub use sqlite::conversations::{ConversationPlace, ListedRow, MessageQuery};
 pub use sqlite::echoes::Echo;
 pub use sqlite::gaps::{Gap, GapReason};
+pub use sqlite::gone_files::{FileMark, GoneFile};
 pub use sqlite::journal::{
     EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,
 };
@@ -30,7 +32,7 @@ pub use sqlite::ledger::{
     Wait, Waiting,
 };
 pub use sqlite::linking::{LinkOffer, Linking};
-pub use sqlite::persons::{Erased, EventsAbout};
+pub use sqlite::persons::{Deliveries, Delivery, Leaving, Page, PostKey, PostsOf, Proof, SeenOf};
 pub use sqlite::quarantine::{KeptDelivery, NewQuarantined, QuarantineReason, Quarantined};
 pub use sqlite::registry::{AppRow, LinkRow};
 pub use sqlite::sends::{SendKind, SendRow, SendState};
@@ -43,6 +45,10 @@ pub use sqlite::tx::Tx;
 use answers::Gathered;
 use sqlite::{Reader, Writer};
 use tail::Tail;
+
+/// How often, and after which pauses, the log is tried to be emptied.
+const PURGE_TRIES: u32 = 100;
+const PURGE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the store lies and how large it may grow.
 #[derive(Clone, Debug)]
@@ -254,6 +260,22 @@ impl Store {
         tokio::task::spawn_blocking(move || reader.run(work))
             .await
             .unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Empties the write-ahead log, in which what was deleted stands still.
+    ///
+    /// # Errors
+    /// [`StoreError::Late`] when others read from it all the time.
+    pub async fn purge_log(&self) -> Result<(), StoreError> {
+        for _ in 0..PURGE_TRIES {
+            let path = self.settings.path.clone();
+            let purged = tokio::task::spawn_blocking(move || sqlite::purge_log(&path)).await;
+            if purged.map_or(Err(StoreError::Closed), |purged| Ok(purged?))? {
+                return Ok(());
+            }
+            tokio::time::sleep(PURGE_PAUSE).await;
+        }
+        Err(StoreError::Late(PURGE_PAUSE * PURGE_TRIES))
     }
 
     /// The next rows to publish after `cursor`: at most `rows` of them and about `bytes`. From

@@ -71,6 +71,10 @@ metrics! {
     LEDGER_AGE: Kind::Gauge, "ledger_oldest_open_age_seconds", "Age of the oldest command without an outcome; 0 when there is none.";
     STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
     STORE_LIMIT: Kind::Gauge, "store_limit_bytes", "Most bytes the store may use; ingest ends at 90 %.";
+    MEDIA_REQUESTS: Kind::Counter, "media_requests_total", "Requests for files of direct messages, by HTTP status of the answer.";
+    MEDIA_BYTES: Kind::Counter, "media_bytes_total", "Bytes of these files that went out.";
+    COMPLIANCE_FINDINGS: Kind::Counter, "compliance_findings_total", "Events that tell of posts found to be gone at X by asking for them, by app.";
+    COMPLIANCE_DONE: Kind::Gauge, "compliance_done_timestamp_seconds", "When a check of published posts last ended well, by app.";
     FAULTS: Kind::Gauge, "account_faults", "1 for each fault that an account has now, by account id and code; see account.health.";
     GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
 }
@@ -169,6 +173,26 @@ pub fn set_consumer_connected(connected: bool) {
 /// A call to X has ended.
 pub fn count_call(call: &'static str, result: &'static str) {
     counter!(CALLS, "call" => call, "result" => result).increment(1);
+}
+
+/// A file of a direct message was asked for.
+pub fn count_media_request(status: u16) {
+    counter!(MEDIA_REQUESTS, "status" => status.to_string()).increment(1);
+}
+
+/// So many bytes of such a file went out.
+pub fn count_media_bytes(bytes: u64) {
+    counter!(MEDIA_BYTES).increment(bytes);
+}
+
+/// So many events tell of posts that a check has found to be gone.
+pub fn count_compliance_findings(app: &str, told: u64) {
+    counter!(COMPLIANCE_FINDINGS, "app" => app.to_owned()).increment(told);
+}
+
+/// A check of published posts has ended well.
+pub fn set_compliance_done(app: &str, at: Timestamp) {
+    gauge!(COMPLIANCE_DONE, "app" => app.to_owned()).set(at.as_second() as f64);
 }
 
 /// What X has charged an account for one kind of thing this month, millionths of a USD.
@@ -318,6 +342,10 @@ mod tests {
         count_dead_command("no-command-id");
         set_consumer_connected(true);
         count_call("create_post", "ok");
+        count_media_request(206);
+        count_media_bytes(512);
+        count_compliance_findings("acme", 2);
+        set_compliance_done("acme", Timestamp::from_second(1_577_836_800).unwrap());
         set_ledger_open(3, 1);
         set_ledger("pending", "person", 2);
         set_ledger_age(Duration::from_secs(90));

@@ -2,5 +2,6 @@
 
 pub mod client;
 pub mod normalize;
+pub mod redact;
 pub mod signature;
 mod wire;

@@ -187,10 +187,13 @@ async fn what_nobody_wanted_is_forgotten_in_time_and_with_the_person() {
     let by_ben = service.post(NewPost::by(ben, "@acme two"));
     service.events().await;
     assert_eq!(tried(&service, Setup::unfiltered()).await.messages.len(), 2);
-    let person = UserId::from_number(ann.0).unwrap();
-    let forget = move |tx: &mut twitter_channel::store::Tx<'_>| tx.forget_beside_events(person);
-    assert_eq!(service.store.write(forget).await.unwrap().deliveries, 1);
-    assert_eq!(finding(&service, by_ann).await, Finding::Unwanted);
+    let (status, said) = service.run(&["person", "erase", &ann.to_string()]).await;
+    assert_eq!(status, 0, "{said}");
+    // Nothing tells any more that it came.
+    let (status, _) = service
+        .run(&["events", "explain", &by_ann.to_string()])
+        .await;
+    assert_eq!(status, 1);
     assert!(matches!(finding(&service, by_ben).await, Finding::Left(_)));
 
     let later = Timestamp::now() + SignedDuration::from_hours(2);

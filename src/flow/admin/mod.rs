@@ -2,6 +2,7 @@
 //! is written with its line in the audit.
 
 pub mod commands;
+pub mod compliance;
 pub mod conversations;
 pub mod events;
 pub mod ledgers;

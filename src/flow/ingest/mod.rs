@@ -87,6 +87,19 @@ impl Ingest {
         (ingest, notices)
     }
 
+    /// Forgets what was read of X once a person was erased since `known`, perhaps by another
+    /// process; how many were, by now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn forget_after_erasures(&self, known: Option<u64>) -> Result<u64, StoreError> {
+        let newest = self.store.read(|tx| tx.newest_proof()).await?;
+        if known.is_some_and(|known| known < newest) {
+            self.enrichment.forget_all();
+        }
+        Ok(newest)
+    }
+
     /// What a delivery is stored by: one view of the rules, whatever changes meanwhile.
     fn context(&self) -> Context {
         Context::new(

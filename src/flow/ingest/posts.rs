@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::echo::Made;
 use super::storms::Weather;
@@ -10,23 +10,20 @@ use super::threads::{self, Known, Place};
 use super::work::{Outcome, Unwanted, Work, route_of};
 use crate::domain::account::{Account, Enrich, Tier};
 use crate::domain::event::{
-    Conversation, Customer, Deleted, Described, Edited, InReplyTo, Incoming, Outgoing, Payload,
-    message_event_id,
+    Conversation, Customer, Described, DetectedBy, Edited, GoneBecause, InReplyTo, Incoming,
+    Outgoing, Payload, message_event_id,
 };
 use crate::domain::filter::{Candidate, Decision, Relation, Route, decide};
-use crate::domain::ids::{ConversationId, EventId, MessageId, TweetId, UserId};
+use crate::domain::ids::{EventId, MessageId, TweetId, UserId};
 use crate::domain::message::{Post, Reference};
 use crate::domain::outcome::CommandRef;
 use crate::domain::reply;
 use crate::domain::storm::StormLimit;
+use crate::flow::deletion::{self, Gone};
 use crate::flow::enrich::Wish;
 use crate::flow::reconcile::Found;
 use crate::flow::sighting::Sighting;
 use crate::store::{PostRow, StoreError};
-
-/// How long a core has to redact what its author deleted.
-/// Source: X's developer policy, 24 hours after a request.
-const REDACT_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a post is beside those we know.
 enum Version {
@@ -550,23 +547,24 @@ impl Work<'_, '_> {
         author_id: UserId,
         at: Option<Timestamp>,
     ) -> Result<Outcome, StoreError> {
-        let known = self.tx.post(account.id, id)?;
-        let thread = ConversationId::Thread(known.as_ref().map_or(id, |row| row.thread));
-        let thread = self.tx.survivor(account.id, &thread)?;
-        let customer = known.as_ref().and_then(|row| row.customer);
-        let customer = customer.map(|id| Customer {
-            id,
-            username: String::new(),
-        });
-        let at = at.unwrap_or(self.at);
-        let payload = Payload::MessageDeleted(Deleted {
-            conversation: self.conversation(account.id, thread, customer)?,
-            id,
-            original_id: known.and_then(|row| row.original).unwrap_or(id),
-            author_id,
-            redact_by: self.at.saturating_add(REDACT_WITHIN).unwrap_or(self.at),
-        });
-        self.append_new(account, at, payload)
+        let gone = Gone {
+            author: Some(author_id),
+            ..Gone::post(
+                id,
+                GoneBecause::Deleted,
+                DetectedBy::Webhook,
+                at.unwrap_or(self.at),
+            )
+        };
+        let told = self.context.rules().account_ref(Some(account.id));
+        let event = deletion::note(self.tx, &told, &gone, self.at)?;
+        // Others of our accounts hear of it in another way, if at all; the words go everywhere.
+        let original = self.tx.post(account.id, id)?.and_then(|row| row.original);
+        let original = MessageId::Post(original.unwrap_or(id));
+        for other in self.context.registry().accounts() {
+            deletion::blank(self.tx, other.id, &original, self.at)?;
+        }
+        Ok(self.published(event, "message.deleted", "post", gone.time))
     }
 }
 

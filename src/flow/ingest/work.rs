@@ -10,11 +10,12 @@ use crate::domain::account::Account;
 use crate::domain::activity::{Activity, ActivityEvent, Normalized, Recipient, Via};
 use crate::domain::event::{AccountRef, Conversation, Customer, Delivery, Event, Payload};
 use crate::domain::filter::{FOLLOWED_FOR, Route, Why};
-use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
+use crate::domain::ids::{AccountId, ConversationId, EventId, MessageId, TweetId, UserId};
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::money::Usd;
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
+use crate::flow::deletion;
 use crate::flow::enrich::{Enrichment, Request};
 use crate::flow::media_link::MediaLinks;
 use crate::flow::reply::revoked;
@@ -218,6 +219,9 @@ impl Work<'_, '_> {
         account: &Account,
         event: &ActivityEvent,
     ) -> Result<Outcome, StoreError> {
+        if self.is_gone(account, event)? {
+            return Ok(Outcome::Duplicate);
+        }
         match event {
             ActivityEvent::Post(post) => self.post(account, post),
             ActivityEvent::PostDeleted { id, author_id, at } => {
@@ -239,6 +243,34 @@ impl Work<'_, '_> {
             // Handled for the app as a whole.
             ActivityEvent::ReplayEnded { .. } => Ok(Outcome::Duplicate),
         }
+    }
+
+    /// What is known to be gone does not come back.
+    fn is_gone(&self, account: &Account, event: &ActivityEvent) -> Result<bool, StoreError> {
+        let (original, message) = match event {
+            ActivityEvent::Post(post) => (MessageId::Post(post.original_id()), &post.message),
+            ActivityEvent::Direct(direct) => (direct.message.id.clone(), &direct.message),
+            _ => return Ok(false),
+        };
+        let pseudonyms = &self.context.rules().pseudonyms;
+        let of = (&original, message.author.id);
+        deletion::is_gone(self.tx, pseudonyms, account.id, of)
+    }
+
+    /// What became of an event that another part has appended, if it was new.
+    pub(super) fn published(
+        &mut self,
+        event: Option<EventId>,
+        event_type: &'static str,
+        kind: &'static str,
+        time: Timestamp,
+    ) -> Outcome {
+        let Some(id) = event else {
+            return Outcome::Duplicate;
+        };
+        self.report.new |= !self.is_old(time);
+        self.report.published.push((id, event_type, kind));
+        Outcome::Published
     }
 
     fn revoked(

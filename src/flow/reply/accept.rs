@@ -224,7 +224,11 @@ fn new_command(rules: &Rules, draft: &Draft, fingerprint: [u8; 32], at: Timestam
         call: draft.call.name(),
         hold: Hold::None,
         received_at: at,
-        expires_at: command.expires_at.unwrap_or(default),
+        expires_at: match command.action {
+            // It begins at once, and goes to its end.
+            Action::ForgetPerson { .. } => Timestamp::MAX,
+            _ => command.expires_at.unwrap_or(default),
+        },
         // What was read cannot fail to be written.
         content: serde_json::to_string(command).unwrap_or_default(),
         plan: draft.plan.to_json(),
@@ -325,6 +329,13 @@ pub(super) fn admit(rules: &Rules, command: &Command, at: Timestamp) -> Result<(
     if command.expires_at.is_some_and(|expires| expires <= at) {
         let detail = "expires_at had passed when the command came.";
         return Err(refuse(FailureCode::Expired, "expires_at", detail));
+    }
+    if let Action::ForgetPerson { person_id } = command.action
+        && rules.registry.is_ours(person_id)
+    {
+        const FIELD: &str = "forget_person.person_id";
+        let detail = format!("{person_id} is an account of ours: unlink it instead.");
+        return Err(refuse(FailureCode::Invalid, FIELD, detail));
     }
     Ok(())
 }

@@ -56,6 +56,7 @@ fn why_not_released(row: &CommandRow) -> Option<String> {
         (CommandState::Pending, Hold::Files) => {
             Some("waits for its attachments, and goes once they are fetched".to_owned())
         }
+        (CommandState::Pending, Hold::Erasing) => Some("is being done".to_owned()),
         (CommandState::Pending, Hold::None) => Some("is not held".to_owned()),
         (state @ (CommandState::Sending | CommandState::Uncertain), _) => {
             Some(format!("is {}, not held", state.name()))

@@ -205,7 +205,8 @@ impl Files {
     }
 }
 
-fn names(plan: &str) -> Vec<FileName> {
+/// The files that a command's plan names.
+pub(crate) fn names(plan: &str) -> Vec<FileName> {
     let plan: Plan = serde_json::from_str(plan).unwrap_or_default();
     let kept = plan.files.into_iter().filter_map(|file| file.kept);
     kept.map(|kept| kept.file.name).collect()

@@ -8,7 +8,7 @@ use super::outcome::{Case, Verdict};
 use crate::domain::command::{Action, Command, Failure, FailureCode};
 use crate::domain::ids::{AccountId, CommandId};
 use crate::flow::rules::Rules;
-use crate::store::{CommandRow, CommandState, Store, StoreError, Tx};
+use crate::store::{CommandRow, CommandState, Hold, Store, StoreError, Tx};
 
 /// Rows that one transaction changes: deliveries must not wait long behind it.
 const CHUNK: usize = 500;
@@ -33,44 +33,15 @@ pub(super) async fn beforehand(
     at: Timestamp,
 ) -> Result<String, StoreError> {
     // Most commands are nothing of that, and are spared a read.
-    if !matches!(
-        command.action,
-        Action::RepublishEvents { .. } | Action::ForgetPerson { .. }
-    ) {
+    let Action::RepublishEvents { from, to } = command.action else {
         return Ok(String::new());
-    }
+    };
     let id = command.id.clone();
     if store.read(move |tx| tx.command_by_id(&id)).await?.is_some() {
         return Ok(String::new());
     }
-    match command.action {
-        Action::RepublishEvents { from, to } => {
-            let count = republish(store, command.account, from..to, at).await?;
-            Ok(format!("{count} events are published again."))
-        }
-        Action::ForgetPerson { person_id } => {
-            let mut after = 0;
-            let mut erased = store
-                .write(move |tx| tx.forget_beside_events(person_id))
-                .await?;
-            loop {
-                let read = move |tx: &Tx<'_>| tx.events_about(person_id, after, CHUNK);
-                let found = store.read(read).await?;
-                let (sequences, last) = (found.sequences, found.last);
-                erased.events += sequences.len() as u64;
-                store.write(move |tx| tx.erase_events(&sequences)).await?;
-                match last {
-                    Some(last) => after = last,
-                    None => break,
-                }
-            }
-            Ok(format!(
-                "Erased: {} events, {} kept deliveries, {} texts of commands. At X nothing changes.",
-                erased.events, erased.deliveries, erased.commands
-            ))
-        }
-        _ => Ok(String::new()),
-    }
+    let count = republish(store, command.account, from..to, at).await?;
+    Ok(format!("{count} events are published again."))
 }
 
 /// Publishes again what was written in this time, part by part; how many events.
@@ -97,7 +68,8 @@ pub async fn republish(
     }
 }
 
-/// Ends a command that needed no call; `done` tells what was done beforehand.
+/// Ends a command that needed no call; `done` tells what was done beforehand. To erase a person
+/// takes longer, and goes on by itself: other commands do not wait behind it.
 pub(super) fn perform(
     tx: &mut Tx<'_>,
     rules: &Rules,
@@ -109,6 +81,7 @@ pub(super) fn perform(
         return Ok(());
     };
     let verdict = match &case.command.action {
+        Action::ForgetPerson { .. } => return tx.set_hold(sequence, Hold::Erasing, at),
         Action::CancelCommand { target } => cancel(tx, rules, target, at)?,
         _ => Verdict::Succeeded { detail: done },
     };
@@ -154,6 +127,9 @@ pub(super) fn waiting(
         return Ok(Err(refuse(format!("There is no command {target}."))));
     };
     Ok(match row.waiting.state {
+        CommandState::Pending if row.waiting.hold == Hold::Erasing => {
+            Err(refuse(format!("The command {target} is being done.")))
+        }
         CommandState::Pending => Ok(row),
         CommandState::Sending | CommandState::Uncertain => {
             Err(refuse(format!("The command {target} is on its way to X.")))

@@ -1,10 +1,13 @@
 //! Commands from the broker into the ledger: a batch is one transaction.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::accept::{self, Accepted, Prepared};
+use super::erase::FORGET_PERSON;
 use super::{files, immediate};
 use crate::attachments::{Attachments, Kept, TakeError};
 use crate::broker::commands::{Reading, read};
@@ -20,6 +23,8 @@ pub struct Intake {
     pub(super) store: Store,
     pub(super) rules: LiveRules,
     pub(super) attachments: Attachments,
+    /// Hears of people to be erased.
+    pub(super) to_erase: Arc<Notify>,
 }
 
 /// A delivery, as far as it goes without the ledger.
@@ -82,6 +87,9 @@ impl Handler for Intake {
         }
         for name in taken.iter().filter_map(|taken| taken.new) {
             metrics::count_command(name);
+            if name == FORGET_PERSON {
+                self.to_erase.notify_one();
+            }
         }
         let mut verdicts: Vec<_> = taken.into_iter().map(|taken| taken.verdict).collect();
         verdicts.resize(batch.len(), Verdict::Later);

@@ -16,9 +16,10 @@ mod accept;
 mod by_hand;
 mod check;
 mod compose;
+mod erase;
 #[cfg(test)]
 mod errors;
-mod files;
+pub(crate) mod files;
 mod immediate;
 mod intake;
 mod outcome;

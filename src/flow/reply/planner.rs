@@ -447,6 +447,7 @@ impl Planner {
                     Some(item.row.next_attempt_at),
                 ));
             }
+            Hold::Erasing => return None,
             Hold::None => {}
         }
         let (account, call, app) = (item.account, item.call, item.app.clone());
@@ -484,7 +485,7 @@ impl Planner {
         };
         let until = match head.row.hold {
             Hold::Stopped | Hold::Revoked | Hold::Person => None,
-            Hold::None | Hold::Files => Some(head.row.next_attempt_at),
+            Hold::None | Hold::Files | Hold::Erasing => Some(head.row.next_attempt_at),
         };
         Some((why, until))
     }

@@ -76,7 +76,7 @@ pub(super) fn again(tx: &Tx<'_>, id: &CommandId) -> Result<Result<Command, Failu
     let Ok(command) = serde_json::from_str::<Command>(&asked.content) else {
         return Ok(Err(refuse(format!(
             "The content of the command {id} is not kept: it broke a rule, or is older than \
-             store.retention. It has to be sent anew."
+             retention.commands. It has to be sent anew."
         ))));
     };
     if immediate::is_immediate(&command.action) {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::accept::expired;
+use super::erase::Erasures;
 use super::files::{AtWork, Files};
 use super::intake::Intake;
 use super::outcome::{Case, tell};
@@ -19,6 +20,8 @@ use super::step::{Stepper, recover_one};
 use crate::attachments::Attachments;
 use crate::domain::command::FailureCode;
 use crate::domain::ids::AccountId;
+use crate::flow::enrich::Enrichment;
+use crate::flow::person::Persons;
 use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{CommandState, SendKind, Store, StoreError, Tx, Waiting};
 use crate::telemetry::metrics;
@@ -57,6 +60,8 @@ pub struct Replies {
     paused: watch::Sender<Vec<Paused>>,
     /// Waits that the core is still to hear of.
     untold: Vec<Notice>,
+    persons: Persons,
+    to_erase: Arc<Notify>,
 }
 
 /// When the scheduler does what no command asks for.
@@ -94,7 +99,10 @@ impl Replies {
             client,
             vault: attachments.vault().clone(),
         });
+        let vault = attachments.vault().clone();
         let mut replies = Self {
+            persons: Persons::new(store.clone(), rules.clone(), vault),
+            to_erase: Arc::default(),
             store,
             rules,
             attachments,
@@ -115,6 +123,27 @@ impl Replies {
             store: self.store.clone(),
             rules: self.rules.clone(),
             attachments: self.attachments.clone(),
+            to_erase: Arc::clone(&self.to_erase),
+        }
+    }
+
+    /// Erases and hands out what is held of people.
+    pub fn persons(&self) -> Persons {
+        self.persons.clone()
+    }
+
+    /// Has also what was read of X's posts and people forgotten with a person.
+    pub fn forgetting(mut self, found: Enrichment) -> Self {
+        self.persons = self.persons.forgetting(found);
+        self
+    }
+
+    fn erasures(&self) -> Erasures {
+        Erasures {
+            store: self.store.clone(),
+            rules: self.rules.clone(),
+            persons: self.persons.clone(),
+            asked: Arc::clone(&self.to_erase),
         }
     }
 
@@ -194,6 +223,7 @@ impl Replies {
     pub async fn run(mut self, stop: CancellationToken) {
         let fetching = TaskTracker::new();
         fetching.spawn(self.files().run(stop.clone()));
+        fetching.spawn(self.erasures().run(stop.clone()));
         let tasks = TaskTracker::new();
         let (ended, mut endings) = mpsc::channel(64);
         let mut due = Due::default();

@@ -8,9 +8,11 @@ use super::planner::{Effect, Ended};
 use super::retry::look_call;
 use super::revoked;
 use crate::domain::command::{Action, Failure, FailureCode};
-use crate::domain::ids::{ConversationId, MessageNumber, Pair};
+use crate::domain::event::{DetectedBy, GoneBecause};
+use crate::domain::ids::{ConversationId, MessageNumber, Pair, TweetId};
 use crate::domain::outcome::Upstream;
 use crate::domain::text::weigh;
+use crate::flow::deletion::{self, Gone};
 use crate::flow::rules::{Rules, parse_conversation};
 use crate::store::{
     Case as CustomerCase, CommandState, Hold, PostRow, SendKind, SendRow, SendState, StoreError,
@@ -468,11 +470,37 @@ pub(super) fn not_done(
             Some(code) => {
                 let upstream = &refusal.upstream;
                 let detail = words_of(upstream);
+                if code == FailureCode::Deleted {
+                    note_gone(tx, rules, case, at)?;
+                }
                 let told = Some(upstream_told(upstream));
                 fail(tx, rules, case, code, detail, told, at)
             }
         },
     }
+}
+
+/// X says that what a command answers or hides is gone: the core hears of that too.
+fn note_gone(tx: &mut Tx<'_>, rules: &Rules, case: &Case, at: Timestamp) -> Result<(), StoreError> {
+    let gone = match &case.command.action {
+        Action::HideReply { message_id, .. } => Some(*message_id),
+        // What is quoted may be what is gone.
+        Action::SendPost(post) if post.quote.is_none() => refused_target(tx, case)?,
+        _ => None,
+    };
+    if let Some(id) = gone {
+        let gone = Gone::post(id, GoneBecause::Deleted, DetectedBy::Send, at);
+        let account = rules.account_ref(case.row.waiting.account);
+        deletion::note(tx, &account, &gone, at)?;
+    }
+    Ok(())
+}
+
+/// What the part was to answer that X has not taken.
+fn refused_target(tx: &Tx<'_>, case: &Case) -> Result<Option<TweetId>, StoreError> {
+    let mut sends = tx.sends(case.sequence())?.into_iter();
+    let refused = sends.find(|send| send.state == SendState::Absent);
+    Ok(refused.and_then(|send| send.target.parse().ok()))
 }
 
 fn unauthorized(

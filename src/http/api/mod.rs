@@ -6,6 +6,7 @@ mod apps;
 mod audit;
 pub(super) mod auth;
 mod commands;
+mod compliance;
 mod costs;
 mod events;
 mod extract;
@@ -13,6 +14,7 @@ mod gaps;
 mod health;
 mod linking;
 mod openapi;
+mod persons;
 pub(super) mod problem;
 mod quarantine;
 mod sessions;
@@ -40,6 +42,7 @@ use secrecy::SecretString;
 use crate::domain::access::Role;
 use crate::flow::access::{Access, Principal};
 use crate::flow::link::Linker;
+use crate::flow::person::Persons;
 use crate::flow::registry::Directory;
 use crate::flow::rules::LiveRules;
 use crate::flow::test_event::TestEvents;
@@ -66,6 +69,7 @@ pub struct Api {
     pub(super) tests: TestEvents,
     pub(super) access: Access,
     pub(super) throttle: Throttle,
+    pub(super) persons: Persons,
     /// Browsers reach us by https only.
     pub(super) secure_cookies: bool,
 }
@@ -79,6 +83,7 @@ pub struct ApiParts {
     /// `public.url`, empty where it is not set.
     pub public_url: String,
     pub tests: TestEvents,
+    pub persons: Persons,
     /// `private.token`; without one, only the tokens of the store open anything.
     pub token: Option<SecretString>,
     /// `private.url` is https.
@@ -96,6 +101,7 @@ impl Api {
             health: parts.health,
             public_url: parts.public_url,
             tests: parts.tests,
+            persons: parts.persons,
             throttle: Throttle::default(),
             secure_cookies: parts.secure_cookies,
         }
@@ -210,10 +216,13 @@ fn table() -> Vec<Route> {
         ),
         Route::new(put, "/accounts/{id}/filters", Admin, accounts::put_filters),
         Route::new(get.clone(), "/health", Read, health::show),
-        Route::new(post, "/health/snapshot", Core, health::snapshot),
+        Route::new(post.clone(), "/health/snapshot", Core, health::snapshot),
         Route::new(get.clone(), "/gaps", Read, gaps::list),
         Route::new(get.clone(), "/costs", Read, costs::list),
-        Route::new(get, "/audit", Read, audit::list),
+        Route::new(get.clone(), "/audit", Read, audit::list),
+        Route::new(post.clone(), "/persons/{id}/erase", Admin, persons::erase),
+        Route::new(get, "/persons/{id}/export", Admin, persons::export),
+        Route::new(post, "/apps/{name}/compliance", Admin, compliance::run),
     ]
 }
 

@@ -11,8 +11,8 @@ use utoipa::{Modify, OpenApi};
 use super::auth::SESSION_COOKIE;
 use super::problem::{FieldError, Written};
 use super::{
-    accounts, apps, audit, commands, costs, events, gaps, health, linking, quarantine, sessions,
-    tokens,
+    accounts, apps, audit, commands, compliance, costs, events, gaps, health, linking, persons,
+    quarantine, sessions, tokens,
 };
 use crate::domain::access::Role;
 
@@ -39,6 +39,7 @@ use crate::domain::access::Role;
         linking::begin, linking::invite, linking::unlink,
         health::show, health::snapshot,
         gaps::list, costs::list, audit::list,
+        persons::erase, persons::export, compliance::run,
     ),
     components(schemas(Written<'static>, FieldError)),
     modifiers(&Common)

@@ -7,8 +7,10 @@ use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
 use super::{Api, ApiParts};
+use crate::attachments::vault::Vault;
 use crate::broker::settings::BrokerSettings;
 use crate::flow::link::{LinkSettings, Linker};
+use crate::flow::person::Persons;
 use crate::flow::registry::{Declared, Directory};
 use crate::flow::reply::rules_of_tests;
 use crate::flow::rules::LiveRules;
@@ -34,6 +36,8 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     let tests = TestEvents::new(store.clone(), rules.clone(), broker);
     let sealer = Sealer::new(Box::new([7; 32]).into());
     let declared = Declared::default();
+    let vault = Vault::at(&folder.join("files"), sealer.clone());
+    let persons = Persons::new(store.clone(), rules.clone(), vault);
     let directory = Directory::new(store.clone(), sealer.clone(), declared, rules);
     let directory = Arc::new(directory);
     Arc::new(Api::new(ApiParts {
@@ -43,6 +47,7 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
         health: HealthView::of_nothing(),
         public_url: "https://channel.example".to_owned(),
         tests,
+        persons,
         token: token.map(SecretString::from),
         secure_cookies: true,
     }))

@@ -314,8 +314,11 @@ pub(super) async fn end_rotation(
     visit: Visit,
     name: Path<String>,
 ) -> Result<HttpResponse, Refused> {
-    let mut table = Table::new();
-    put(&mut table, "name", &name);
+    let rules = api.rules.now();
+    let app = rules.registry.apps().iter().find(|app| app.name == *name);
+    // Settings that are left out go; only credentials stay.
+    let mut table = written::app(app.ok_or_else(|| Refused::not_found("app"))?);
+    table.retain(|_, value| value != "");
     table.insert("previous_consumer_secret".to_owned(), Value::Null);
     let app = api.directory.put_app(visit.actor, table).await?;
     Ok(go(&format!("/apps/{}?done=rotation-ended", app.name)))

@@ -92,7 +92,7 @@ fn table() -> Vec<Route> {
         Route::new(get(), "/", Read, overview::show),
         Route::new(get(), "/setup", Read, setup::show),
         Route::new(get(), "/setup/{step}", Read, setup::step),
-        Route::new(post(), "/setup/test", Core, setup::test),
+        Route::new(post(), "/test-ticket", Core, setup::test),
         Route::new(get(), "/apps", Read, apps::list),
         Route::new(get(), "/apps/{name}", Read, apps::show),
         Route::new(post(), "/apps", Admin, apps::save),

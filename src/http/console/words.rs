@@ -110,6 +110,7 @@ pub(super) fn command_words(row: &CommandRow) -> (&'static str, &'static str) {
         (_, Hold::Files) => ("Waits for its files", "plain"),
         (_, Hold::Stopped) => ("Held: sending is stopped", "warn"),
         (_, Hold::Revoked) => ("Held: X does not accept the account's credential", "warn"),
+        (_, Hold::Erasing) => ("Erases a person", "plain"),
         (_, Hold::Person) => ("Held: a person has to let it go", "warn"),
     }
 }

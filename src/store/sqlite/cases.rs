@@ -81,6 +81,12 @@ impl Recent {
         self.newest = sequence;
     }
 
+    /// Drops what is held of a customer.
+    fn forget(&mut self, customer: i64) {
+        self.cases.retain(|(_, held), _| *held != customer);
+        self.count = self.cases.values().map(Vec::len).sum();
+    }
+
     /// The next customer, with what to enter. None where all have been gone through.
     fn take_next(&mut self) -> Option<(Key, Vec<Touched>)> {
         let after = self.last.map_or(Bound::Unbounded, Bound::Excluded);
@@ -141,6 +147,31 @@ impl Tx<'_> {
             )
             .map(drop)
         })
+    }
+
+    /// Forgets which conversations a customer has.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn forget_cases(&mut self, customer: UserId) -> Result<usize, StoreError> {
+        let customer = stored(customer.get());
+        if let Some(recent) = &mut self.recent {
+            recent.forget(customer);
+        }
+        // The key begins with the account.
+        let next = "SELECT min(account) FROM cases WHERE ?1 IS NULL OR account > ?1";
+        let (mut account, mut forgotten) = (None, 0);
+        loop {
+            let found = self.row(next, [account], |row| row.get::<_, Option<i64>>(0))?;
+            let Some(found) = found.flatten() else {
+                return Ok(forgotten);
+            };
+            forgotten += self.execute(
+                "DELETE FROM cases WHERE account = ?1 AND customer = ?2",
+                [found, customer],
+            )?;
+            account = Some(found);
+        }
     }
 
     /// Makes a conversation a customer's case without an event in it: a rare thing, entered at once.

@@ -36,6 +36,24 @@ pub struct MessageQuery {
     pub before: Option<u64>,
 }
 
+const MESSAGES: &str = "SELECT sequence FROM journal
+    WHERE correlation_id = ?1 AND sequence < ?2 AND routing_key LIKE ?3
+    ORDER BY sequence DESC LIMIT ?4";
+
+/// Only what is asked for stands in the statement: else no index would be used.
+fn listed_sql(of_account: bool, behind: bool) -> String {
+    let of_account = if of_account { " AND account = ?1" } else { "" };
+    let behind = match behind {
+        true => " AND received_at <= ?2 AND (received_at, account, id) < (?2, ?3, ?4)",
+        false => "",
+    };
+    format!(
+        "SELECT received_at, account, id, route_group, route_filter FROM conversations
+         WHERE received_at IS NOT NULL AND survivor IS NULL{of_account}{behind}
+         ORDER BY received_at DESC, account DESC, id DESC LIMIT ?5"
+    )
+}
+
 impl Tx<'_> {
     /// Conversations in which something was received, the newest first; of one account where
     /// given, those behind a place where given.
@@ -48,20 +66,7 @@ impl Tx<'_> {
         behind: Option<&ConversationPlace>,
         limit: usize,
     ) -> Result<Vec<ListedRow>, StoreError> {
-        let conditions = [
-            (of.is_some(), " AND account = ?1"),
-            (
-                behind.is_some(),
-                " AND received_at <= ?2 AND (received_at, account, id) < (?2, ?3, ?4)",
-            ),
-        ];
-        let asked = conditions.into_iter().filter(|(asked, _)| *asked);
-        let asked: String = asked.map(|(_, sql)| sql).collect();
-        let sql = format!(
-            "SELECT received_at, account, id, route_group, route_filter FROM conversations
-             WHERE received_at IS NOT NULL AND survivor IS NULL{asked}
-             ORDER BY received_at DESC, account DESC, id DESC LIMIT ?5"
-        );
+        let sql = listed_sql(of.is_some(), behind.is_some());
         let params = params![
             of.map(account_key),
             behind.map(|place| millis(place.received_at)),
@@ -132,9 +137,7 @@ impl Tx<'_> {
     ) -> Result<Vec<u64>, StoreError> {
         let before = query.before.map_or(i64::MAX, stored);
         self.rows(
-            "SELECT sequence FROM journal
-             WHERE correlation_id = ?1 AND sequence < ?2 AND routing_key LIKE ?3
-             ORDER BY sequence DESC LIMIT ?4",
+            MESSAGES,
             params![
                 part,
                 before,
@@ -143,5 +146,38 @@ impl Tx<'_> {
             ],
             |row| Ok(number(row.get(0)?)),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::create;
+    use crate::store::sqlite::schema::migrate;
+
+    fn plan_of(sql: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let mut conn = create(&folder.path().join("store.db")).unwrap();
+        migrate(&mut conn).unwrap();
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let unbound = vec![rusqlite::types::Null; plan.parameter_count()];
+        let steps = plan.query_map(rusqlite::params_from_iter(unbound), |row| row.get(3));
+        let steps: Vec<String> = steps.unwrap().collect::<Result<_, _>>().unwrap();
+        steps.join("\n")
+    }
+
+    #[test]
+    fn no_list_goes_through_all_that_is_kept() {
+        for behind in [false, true] {
+            let plan = plan_of(&listed_sql(false, behind));
+            assert!(plan.contains("conversations_received"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        let plan = plan_of(MESSAGES);
+        assert!(
+            plan.contains("SEARCH") && plan.contains("journal_correlation"),
+            "{plan}"
+        );
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

@@ -255,8 +255,16 @@ impl Tx<'_> {
         let Some(seen) = self.seen(id)? else {
             return Ok(None);
         };
+        self.journal_row(seen.sequence)
+    }
+
+    /// The event at this place, while its body is kept.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn journal_row(&self, sequence: u64) -> Result<Option<JournalRow>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM journal WHERE sequence = ?1");
-        self.row(&sql, [stored(seen.sequence)], read_row)
+        self.row(&sql, [stored(sequence)], read_row)
     }
 
     /// The newest events, newest first.

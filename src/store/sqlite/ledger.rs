@@ -77,6 +77,8 @@ stored_words! {
         Revoked = "revoked",
         /// A person who releases it: it is too old to go by itself.
         Person = "person",
+        /// The erasure that it asks for, which is under way.
+        Erasing = "erasing",
     }
 }
 
@@ -370,7 +372,8 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn held_commands_of(&self, account: AccountId) -> Result<Vec<CommandId>, StoreError> {
         self.rows(
-            "SELECT id FROM commands WHERE account = ?1 AND finished_at IS NULL AND hold <> ''
+            "SELECT id FROM commands
+             WHERE account = ?1 AND finished_at IS NULL AND hold NOT IN ('', 'erasing')
              ORDER BY sequence",
             [stored(account.0.get())],
             |row| command_id(row, 0),

@@ -4,9 +4,11 @@ pub(super) mod access;
 pub(super) mod accounts;
 pub(super) mod audit;
 pub(super) mod cases;
+pub(super) mod compliance;
 pub(super) mod conversations;
 pub(super) mod echoes;
 pub(super) mod gaps;
+pub(super) mod gone_files;
 pub(super) mod journal;
 pub(super) mod ledger;
 pub(super) mod linking;
@@ -27,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::StoreError;
 use tx::Tx;
@@ -35,6 +37,8 @@ pub(super) use writer::Writer;
 
 /// How long to wait for another process's transaction (the command line writes too).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long emptying the log waits for readers.
+const PURGE_TIMEOUT: Duration = Duration::from_millis(50);
 /// Pages held in memory by the connection that reads and by the one that copies the log, KiB: what
 /// they look at is mostly in the system's own cache. The writer's has four times as much.
 const SMALL_CACHE: i64 = -2048;
@@ -68,7 +72,24 @@ fn connect(path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     conn.pragma_update(None, "cache_size", -8192)?;
     conn.pragma_update(None, "temp_store", "memory")?;
+    // What is deleted is overwritten: texts of people must not stay in free pages.
+    conn.pragma_update(None, "secure_delete", true)?;
     Ok(conn)
+}
+
+/// Empties the write-ahead log: what was deleted stands in it still. False where somebody reads from
+/// it just now.
+pub(super) fn purge_log(path: &Path) -> rusqlite::Result<bool> {
+    let conn = reconnect(path)?;
+    // Writers wait as long.
+    conn.busy_timeout(PURGE_TIMEOUT)?;
+    let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, bool>("busy")
+    });
+    match busy {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        busy => busy.map(|busy| !busy),
+    }
 }
 
 /// A connection for reads, shared by whoever reads.

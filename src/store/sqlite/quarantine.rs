@@ -254,20 +254,27 @@ impl Tx<'_> {
         )
     }
 
-    /// Removes what is older than `before`, then the oldest until the rest is at most `max_bytes`;
-    /// how many.
+    /// Removes at most `limit` of those older than `before`, or of the oldest while the rest is more
+    /// than `max_bytes`; how many.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn prune_quarantine(&self, before: Timestamp, max_bytes: u64) -> Result<usize, StoreError> {
-        let old = self.execute("DELETE FROM quarantine WHERE at < ?1", [millis(before)])?;
-        let over = self.execute(
+    pub fn prune_quarantine(
+        &self,
+        before: Timestamp,
+        max_bytes: u64,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        self.execute(
             "DELETE FROM quarantine WHERE id IN (
                SELECT id FROM (
-                 SELECT id, sum(length(body)) OVER (ORDER BY id DESC) AS total FROM quarantine
-               ) WHERE total > ?1)",
-            [i64::try_from(max_bytes).unwrap_or(i64::MAX)],
-        )?;
-        Ok(old + over)
+                 SELECT id, at, sum(length(body)) OVER (ORDER BY id DESC) AS total FROM quarantine
+               ) WHERE at < ?1 OR total > ?2 ORDER BY id LIMIT ?3)",
+            params![
+                millis(before),
+                i64::try_from(max_bytes).unwrap_or(i64::MAX),
+                stored(limit as u64)
+            ],
+        )
     }
 }

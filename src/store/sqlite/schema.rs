@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-const MIGRATIONS: [(i64, &str); 8] = [
+const MIGRATIONS: [(i64, &str); 10] = [
     (1, include_str!("migrations/0001_journal.sql")),
     (2, include_str!("migrations/0002_ledger.sql")),
     (3, include_str!("migrations/0003_registry.sql")),
@@ -10,7 +10,9 @@ const MIGRATIONS: [(i64, &str); 8] = [
     (5, include_str!("migrations/0006_api.sql")),
     (6, include_str!("migrations/0007_linking.sql")),
     (7, include_str!("migrations/0008_watch.sql")),
-    (8, include_str!("migrations/0013_console.sql")),
+    (8, include_str!("migrations/0005_person.sql")),
+    (9, include_str!("migrations/0012_comply.sql")),
+    (10, include_str!("migrations/0013_console.sql")),
 ];
 const NEWEST: i64 = MIGRATIONS.len() as i64;
 

@@ -80,7 +80,7 @@ pub struct ThreadsSweep {
     pub passes: usize,
 }
 
-fn day(at: Timestamp) -> i64 {
+pub(super) fn day(at: Timestamp) -> i64 {
     at.as_second().div_euclid(24 * 3600)
 }
 

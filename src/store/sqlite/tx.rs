@@ -18,6 +18,8 @@ pub struct Tx<'a> {
     pub(super) ledger_changed: Cell<bool>,
     /// A delivery waits that did not, or its wait was ended.
     pub(super) echoes_changed: Cell<bool>,
+    /// Bodies were changed that may lie in memory.
+    pub(super) bodies_changed: Cell<bool>,
     /// Cases that the table may lack; none on a reading connection.
     pub(super) recent: Option<Recent>,
     used_bytes: Cell<Option<u64>>,
@@ -31,6 +33,7 @@ impl<'a> Tx<'a> {
             appended: Vec::new(),
             ledger_changed: Cell::new(false),
             echoes_changed: Cell::new(false),
+            bodies_changed: Cell::new(false),
             recent: None,
             used_bytes: Cell::new(None),
         }

@@ -173,11 +173,16 @@ impl WriterThread {
         }
         tx.enter_cases()?;
         let (ledger_changed, echoes_changed) = (tx.ledger_changed.get(), tx.echoes_changed.get());
+        let bodies_changed = tx.bodies_changed.get();
         let (next, appended, recent) = (tx.next_sequence, tx.appended, tx.recent);
         transaction.commit()?;
         self.known_sequence = Some(next);
         self.recent = recent;
-        self.tail.push(first, next, appended);
+        match bodies_changed {
+            // What is in memory may be as it was before.
+            true => self.tail.skip_to(next),
+            false => self.tail.push(first, next, appended),
+        }
         if ledger_changed {
             self.tail.ledger_changed().notify_one();
         }

@@ -126,10 +126,13 @@ async fn quarantine_is_pruned_by_age_then_oldest_first_by_size() {
         quarantine(&store, delivery(body), second).await;
     }
     assert_eq!(
-        write(&store, |tx| tx.prune_quarantine(at(2), u64::MAX)).await,
+        write(&store, |tx| tx.prune_quarantine(at(2), u64::MAX, 1000)).await,
         1
     );
-    assert_eq!(write(&store, |tx| tx.prune_quarantine(at(2), 25)).await, 1);
+    assert_eq!(
+        write(&store, |tx| tx.prune_quarantine(at(2), 25, 1000)).await,
+        1
+    );
     assert_eq!(kept(&store).await, ["2222222222", "3333333333"]);
 }
 

@@ -194,7 +194,10 @@ impl Browser {
         let leaves = "window.isLeft = true;
             const [it] = arguments, href = it.getAttribute('href');
             return href ? !href.startsWith('#') : Boolean(it.form) && it.type === 'submit';";
-        let leaves = self.driver.execute(leaves, vec![button.to_json().unwrap()]).await;
+        let leaves = self
+            .driver
+            .execute(leaves, vec![button.to_json().unwrap()])
+            .await;
         let leaves = leaves.unwrap().json().as_bool().unwrap();
         button.click().await.unwrap();
         if leaves {
@@ -203,7 +206,8 @@ impl Browser {
                 let arrived = self.driver.execute(script, vec![]).await.ok()?;
                 arrived.json().as_bool()?.then_some(())
             };
-            self.wait(&format!("the page behind {words:?}"), arrived).await;
+            self.wait(&format!("the page behind {words:?}"), arrived)
+                .await;
         }
     }
 

@@ -123,6 +123,11 @@ impl ServiceProcess {
         command
     }
 
+    /// Where its store and its log lie.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Runs another command beside it, to its good end; what it prints.
     pub(crate) async fn run(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().await.unwrap();

@@ -10,7 +10,8 @@ use lapin::message::BasicGetMessage;
 use lapin::types::AMQPValue;
 use serde_json::Value;
 use simulator::{
-    AttemptResult, Clock, Form, NewApp, NewPost, NewUser, PostId, RawSignature, Simulator, UserId,
+    AttemptResult, Clock, Form, MediaBase, NewApp, NewPost, NewUser, PostId, RawSignature,
+    Simulator, UserId,
 };
 use tempfile::TempDir;
 use twitter_channel::app::App;
@@ -51,6 +52,7 @@ pub(crate) struct Setup {
     asks_for_plans: bool,
     /// Where X may send browsers back to.
     callbacks: Vec<String>,
+    media_base: MediaBase,
 }
 
 impl Setup {
@@ -81,6 +83,7 @@ impl Setup {
             clock: Clock::Wall,
             asks_for_plans: false,
             callbacks: Vec::new(),
+            media_base: MediaBase::X,
         }
     }
 
@@ -132,11 +135,25 @@ impl Setup {
         self
     }
 
+    /// Without the filters behind the first so many.
+    #[must_use]
+    pub(crate) fn first_filters(mut self, count: usize) -> Self {
+        self.filters.truncate(count);
+        self
+    }
+
     /// Accounts have the limits of their plans at X, unless their keys say otherwise. Without this
     /// their posts have 280 characters and X is not asked: its calls and bill are the test's own.
     #[must_use]
     pub(crate) fn asking_for_plans(mut self) -> Self {
         self.asks_for_plans = true;
+        self
+    }
+
+    /// Files of direct messages lie with the simulator, to be fetched; else their addresses are X's.
+    #[must_use]
+    pub(crate) fn files_within_reach(mut self) -> Self {
+        self.media_base = MediaBase::Simulator;
         self
     }
 
@@ -317,6 +334,7 @@ impl TestService {
         let simulator = simulator::Settings {
             clock: setup.clock.clone(),
             time_scale: 0.01,
+            media_base: setup.media_base.clone(),
             ..simulator::Settings::default()
         };
         let simulator = Simulator::start(simulator).await.unwrap();
