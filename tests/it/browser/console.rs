@@ -1,14 +1,15 @@
 //! The pages of the console, with something of everything in the store.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
-use simulator::{NewMessage, NewPost, NewUser, RawSignature};
+use simulator::{NewMessage, NewPost, NewUser, Pace, RawSignature, Traffic};
 
-use super::Place;
+use super::{Place, TOKEN};
+use crate::support::broker::{client, eventually};
 use crate::support::browser::{DARK, LIGHT, PHONE};
-use crate::support::desk::Desk;
+use crate::support::desk::{Desk, Noted};
 use crate::support::service::{ACME, APP, Setup};
 
 /// What a bad person calls itself, and writes.
@@ -155,23 +156,15 @@ async fn every_page_is_for_everybody_and_runs_nothing_of_what_strangers_wrote() 
 async fn pictures() {
     let (place, _desk) = busy(Setup::new()).await;
     place.log_in().await;
+    let counted = async || {
+        place.visit("/").await;
+        let text = place.browser.text().await;
+        text.contains("6 received").then_some(())
+    };
+    eventually("the traffic is counted", counted).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
-    let shown = [
-        "overview",
-        "setup",
-        "keys",
-        "accounts",
-        "filters",
-        "filter",
-        "conversations",
-        "conversation",
-        "commands",
-        "command",
-        "quarantine",
-        "costs",
-    ];
     for (name, path) in paths(&place).await {
-        if !shown.contains(&name) {
+        if !SHOWN.contains(&name) {
             continue;
         }
         place.visit(&path).await;
@@ -180,4 +173,70 @@ async fn pictures() {
             place.browser.screenshot(view, &file).await;
         }
     }
+}
+
+/// Pages of which there are pictures.
+const SHOWN: [&str; 12] = [
+    "overview",
+    "setup",
+    "webhook",
+    "accounts",
+    "filters",
+    "filter",
+    "conversations",
+    "conversation",
+    "commands",
+    "command",
+    "quarantine",
+    "costs",
+];
+
+/// As far as a page may take, milliseconds, measured at the socket.
+const QUICK: f64 = 50.0;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ten thousand messages take a while: make screenshots"]
+async fn pages_are_quick_with_ten_thousand_messages() {
+    let (place, desk) = busy(Setup::new()).await;
+    let traffic = Traffic {
+        account: ACME,
+        customers: 400,
+        count: 10_000,
+        pace: Pace::AtOnce,
+        seed: 1,
+    };
+    place.simulator.traffic(&traffic).await.unwrap();
+    let all = |noted: &Noted| noted.of_type("message.received").count() >= 10_000;
+    assert!(desk.sees(Duration::from_secs(300), all).await);
+    place.log_in().await;
+    let mut slow = Vec::new();
+    for (name, path) in paths(&place).await {
+        if name == "nothing" {
+            continue;
+        }
+        let (median, most) = times(&place.service.private(&path)).await;
+        eprintln!("{name:15} {median:6.1} ms, at most {most:6.1} ms");
+        if median > QUICK {
+            slow.push(name);
+        }
+    }
+    assert!(slow.is_empty(), "{slow:?}");
+}
+
+/// Median and maximum of 21 answers, milliseconds.
+async fn times(url: &str) -> (f64, f64) {
+    let http = client();
+    let mut times = Vec::new();
+    for _ in 0..21 {
+        let began = Instant::now();
+        let answer = http.get(url).bearer_auth(TOKEN).send().await.unwrap();
+        let (status, page) = (answer.status(), answer.text().await.unwrap());
+        times.push(began.elapsed().as_secs_f64() * 1000.0);
+        assert!(
+            status.is_success() && page.contains("</html>"),
+            "{url}: {status}"
+        );
+    }
+    times.sort_unstable_by(f64::total_cmp);
+    (times[10], times[20])
 }

@@ -162,11 +162,6 @@ impl Browser {
         value.unwrap_or_default()
     }
 
-    /// Ticks, or chooses, what has this label.
-    pub(crate) async fn tick(&self, label: &str) {
-        self.field(label).await.click().await.unwrap();
-    }
-
     /// Chooses from the list with this label.
     pub(crate) async fn choose(&self, label: &str, option: &str) {
         let list = self.field(label).await;
