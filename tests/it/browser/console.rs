@@ -14,6 +14,8 @@ use crate::support::service::{ACME, APP, Setup};
 
 /// What a bad person calls itself, and writes.
 const SCRIPT: &str = "<script>document.title='owned'</script><img src=x onerror=alert(1)>";
+/// What a friend writes.
+const FRIEND: (&str, &str) = ("Mallory Jones", "the new blue ones are great, thank you!");
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Pages by their name; those of single things are found by [`paths`].
@@ -36,9 +38,9 @@ const PAGES: [(&str, &str); 16] = [
     ("audit", "/audit"),
 ];
 
-/// A day at the helpdesk: messages, answers, one that failed, one that waits, one delivery that
+/// A day at the helpdesk: messages of three people, of whom the third is called and writes so; answers, one that failed, one that waits, one delivery that
 /// nobody understands.
-async fn busy(setup: Setup) -> (Place, Desk) {
+async fn busy(setup: Setup, third: (&'static str, &str)) -> (Place, Desk) {
     let place = Place::new(setup).await;
     let mut desk = Desk::at(&place.broker.url());
     let x = &place.simulator;
@@ -49,7 +51,7 @@ async fn busy(setup: Setup) -> (Place, Desk) {
             "@acme my parcel 4711 is late, the tracking page is empty since Monday",
         ),
         ("bob", "Bob", "@acme do you deliver to Iceland?"),
-        ("mallory", SCRIPT, SCRIPT),
+        ("mallory", third.0, third.1),
     ];
     for (username, name, text) in people {
         let user = NewUser {
@@ -129,7 +131,7 @@ impl Place {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_is_for_everybody_and_runs_nothing_of_what_strangers_wrote() {
-    let (place, _desk) = busy(Setup::new()).await;
+    let (place, _desk) = busy(Setup::new(), (SCRIPT, SCRIPT)).await;
     let browser = &place.browser;
     browser.open(&place.service.private("/")).await;
     browser.sees("Log in").await;
@@ -154,7 +156,7 @@ async fn every_page_is_for_everybody_and_runs_nothing_of_what_strangers_wrote() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "writes pictures: make screenshots"]
 async fn pictures() {
-    let (place, _desk) = busy(Setup::new()).await;
+    let (place, _desk) = busy(Setup::new(), FRIEND).await;
     place.log_in().await;
     let counted = async || {
         place.visit("/").await;
@@ -197,7 +199,7 @@ const QUICK: f64 = 50.0;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "ten thousand messages take a while: make screenshots"]
 async fn pages_are_quick_with_ten_thousand_messages() {
-    let (place, desk) = busy(Setup::new()).await;
+    let (place, desk) = busy(Setup::new(), FRIEND).await;
     let traffic = Traffic {
         account: ACME,
         customers: 400,
