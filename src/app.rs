@@ -29,6 +29,7 @@ use crate::config::{ComplianceCheck, Settings};
 use crate::domain::registry::Registry;
 use crate::flow::compliance::{CheckSettings, Checks};
 use crate::flow::enrich::Enricher;
+use crate::flow::gaps::{GapSettings, Gaps};
 use crate::flow::ingest::Ingest;
 use crate::flow::link::{LinkSettings, Linker};
 use crate::flow::media::Media;
@@ -155,6 +156,15 @@ impl App {
         ));
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
         let for_checks = Arc::clone(&client);
+        let board = Board::default();
+        let gaps = Gaps::new(
+            store.clone(),
+            rules.clone(),
+            Arc::clone(&client),
+            Arc::clone(&ingest),
+            board.clone(),
+            gap_settings(&settings),
+        );
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let replies = replies.forgetting(enricher.enrichment());
         let consumer = Consumer::new(Arc::clone(&broker));
@@ -225,6 +235,7 @@ impl App {
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
+        tasks.spawn(telling_of_its_end(gaps.run(stop.clone()), fallen.clone()));
         tasks.spawn(telling_of_its_end(checks.run(stop.clone()), fallen.clone()));
         let upkeep = upkeep::run(
             store.clone(),
@@ -385,6 +396,14 @@ pub async fn persons(settings: &Settings, store: &Store) -> Result<Persons, Star
     ))
 }
 
+fn gap_settings(settings: &Settings) -> GapSettings {
+    let url = settings.public.url.as_ref();
+    GapSettings {
+        public_url: url.map(|url| url.as_str().to_owned()),
+        replay_end_within: settings.gaps.replay_end_within,
+    }
+}
+
 /// Runs a part of the service; however it ends, `fallen` hears of it.
 async fn telling_of_its_end(part: impl Future<Output = ()>, fallen: CancellationToken) {
     let _end = fallen.drop_guard();
@@ -510,7 +529,8 @@ fn parts_of_store(tx: &Tx<'_>, now: Timestamp) -> Result<Vec<Part>, StoreError> 
         part("quarantine", format!("{kept} kept")),
     ];
     for gap in tx.open_gaps()? {
-        let state = format!("{} {} to {} ({})", gap.app, gap.from, gap.until, gap.reason);
+        let reason = gap.reason.name();
+        let state = format!("{} {} to {} ({reason})", gap.app, gap.from, gap.until);
         parts.push(part("gap", state));
     }
     Ok(parts)

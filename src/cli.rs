@@ -1,4 +1,4 @@
-//! The command line. Commands on events, commands and quarantine work on the store, beside a running
+//! The command line. Commands on events, commands, gaps and quarantine work on the store, beside a running
 //! service.
 
 mod accounts;
@@ -6,6 +6,7 @@ mod commands;
 mod compliance;
 mod events;
 mod filters;
+mod gaps;
 mod person;
 mod probe;
 mod quarantine;
@@ -65,6 +66,9 @@ enum Command {
     /// Deliveries of X that were kept because they were not understood or had no account yet.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Times for which X may have messages that are not here.
+    #[command(subcommand)]
+    Gaps(gaps::Command),
     /// Tokens of the API, beside the one of the settings (private.token).
     #[command(subcommand)]
     Token(token::Command),
@@ -141,6 +145,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let store = open_store(&settings)?;
             let rules = open_directory(&settings, &store).await?.rules().now();
             print(&command.run(&store, &rules.registry).await?)?;
+        }
+        Command::Gaps(command) => {
+            let store = open_store(&settings)?;
+            let directory = open_directory(&settings, &store).await?;
+            print(&command.run(&store, directory.rules().now()).await?)?;
         }
         Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,

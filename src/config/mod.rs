@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
-pub use service::{Commands, Compliance, ComplianceCheck, Reconcile, Secrets, XApi};
+pub use service::{Commands, Compliance, ComplianceCheck, Gaps, Reconcile, Secrets, XApi};
 pub use source::DEFAULTS;
 
 use crate::attachments::settings::FetchSettings;
@@ -49,6 +49,7 @@ pub struct Settings {
     pub secrets: Secrets,
     pub x_api: XApi,
     pub reconcile: Reconcile,
+    pub gaps: Gaps,
     pub commands: Commands,
     /// `media.max_bytes`: of the largest file of a direct message that is passed on.
     pub media_max_bytes: u64,
@@ -84,6 +85,7 @@ impl Settings {
         let secrets = r.section("secrets", service::secrets);
         let x_api = r.section("x_api", service::x_api);
         let reconcile = r.section("reconcile", service::reconcile);
+        let gaps = r.section("gaps", service::gaps);
         let commands = r.section("commands", service::commands);
         let media_max_bytes = r.section("media", adapters::media);
         let compliance = r.section("compliance", service::compliance);
@@ -109,6 +111,7 @@ impl Settings {
             secrets: secrets?,
             x_api: x_api?,
             reconcile: reconcile?,
+            gaps: gaps?,
             commands: commands?,
             media_max_bytes: media_max_bytes?,
             compliance: compliance?,

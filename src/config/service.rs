@@ -48,6 +48,13 @@ pub enum ComplianceCheck {
     Off,
 }
 
+/// How gaps are filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gaps {
+    /// A replay of X whose end has not come by then is ordered again.
+    pub replay_end_within: Duration,
+}
+
 /// What holds for commands that do not say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commands {
@@ -90,6 +97,13 @@ pub(super) fn compliance(r: &mut Reader<'_>) -> Option<Compliance> {
     Some(Compliance {
         check: check?,
         look_up: look_up?,
+    })
+}
+
+pub(super) fn gaps(r: &mut Reader<'_>) -> Option<Gaps> {
+    let replay_end_within = r.required("replay_end_within", value::duration);
+    Some(Gaps {
+        replay_end_within: replay_end_within?,
     })
 }
 

@@ -18,12 +18,10 @@ use tokio_util::task::TaskTracker;
 use super::reads;
 use super::reply::result_name;
 use super::rules::LiveRules;
-use super::watch::month_of;
 use crate::domain::account::Account;
 use crate::domain::ids::{AccountId, TweetId, UserId};
 use crate::domain::message::{Person, Post};
-use crate::domain::money::Usd;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
 use crate::x::client::{Auth, CallError, Client, Detail, Reply};
 
@@ -268,13 +266,9 @@ impl Reader {
 
     /// At the budget optional reads stop.
     async fn is_over_budget(&self, account: &Account) -> Result<bool, StoreError> {
-        let Some(budget) = account.monthly_budget else {
-            return Ok(false);
-        };
-        let (id, month) = (account.id, month_of(Timestamp::now()));
-        let costs = self.store.read(move |tx| tx.costs_since(month)).await?;
-        let own = costs.iter().filter(|cost| cost.account == id);
-        Ok(own.map(|cost| cost.amount).sum::<Usd>() >= budget)
+        let account = account.clone();
+        let read = move |tx: &Tx<'_>| reads::is_over_budget(tx, &account, Timestamp::now());
+        self.store.read(read).await
     }
 
     /// Reads a post; which one it answers.

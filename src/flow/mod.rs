@@ -1,6 +1,6 @@
 //! What happens: a delivery to the journal (`ingest`, with what `enrich` reads for it), the journal
 //! to the bus (`relay`), a command to X (`reply`) and whether it got there (`reconcile`), what is
-//! wrong with any of it (`watch`), how long posts may be (`plan_check`), the store kept in order
+//! wrong with any of it (`watch`), times for which X has what we have not filled (`gaps`), how long posts may be (`plan_check`), the store kept in order
 //! (`upkeep`), conversations that draw too many messages (`storm`), and what filters would make of
 //! what came (`dry_run`, from what is kept as a `sighting`). What has to go: `deletion`, `person`,
 //! and what X says of posts when it is asked (`compliance`). Files of direct messages are passed on
@@ -13,6 +13,7 @@ pub mod compliance;
 pub mod deletion;
 pub mod dry_run;
 pub mod enrich;
+pub mod gaps;
 pub mod ingest;
 pub mod link;
 pub mod media;

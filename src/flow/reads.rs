@@ -1,7 +1,9 @@
-//! What X charges for reads: for each item that it returns.
+//! What X charges for reads: for each item that it returns; and when they stop.
 
 use jiff::Timestamp;
 
+use super::watch::month_of;
+use crate::domain::account::Account;
 use crate::domain::ids::AccountId;
 use crate::domain::money::Usd;
 use crate::domain::price::CallPrices;
@@ -32,4 +34,18 @@ pub(super) fn charge(
         whole = whole + amount;
     }
     Ok(whole)
+}
+
+/// Whether an account has cost its budget for this month: then optional reads stop.
+pub(super) fn is_over_budget(
+    tx: &Tx<'_>,
+    account: &Account,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(budget) = account.monthly_budget else {
+        return Ok(false);
+    };
+    let costs = tx.costs_since(month_of(now))?;
+    let own = costs.iter().filter(|cost| cost.account == account.id);
+    Ok(own.map(|cost| cost.amount).sum::<Usd>() >= budget)
 }

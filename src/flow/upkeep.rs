@@ -30,6 +30,8 @@ const COMMANDS_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 const COSTS_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// A month to look at; two weeks tell what is usual.
 const TRAFFIC_KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// Ends of replays that nobody here ordered.
+const REPLAY_ENDS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// Share of the cap, in percent, above which confirmed bodies go, oldest first.
 const PRUNE_ABOVE: u64 = 80;
 
@@ -148,6 +150,11 @@ pub async fn prune(store: &Store, retention: &Retention, now: Timestamp) -> Resu
     chunks(store, move |tx| tx.prune_bodies(bodies, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_seen(bodies, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_held(bodies, FEW)).await?;
+    chunks(store, move |tx| tx.prune_gaps(bodies, CHUNK)).await?;
+    let ends_since = before(now, REPLAY_ENDS_KEPT);
+    store
+        .write(move |tx| tx.prune_replay_ends(ends_since))
+        .await?;
     chunks(store, move |tx| tx.prune_storms(now, bodies, CHUNK)).await?;
     chunks(store, move |tx| tx.prune_echoes(bodies, FEW)).await?;
     let audit = since(now, retention.audit);

@@ -22,7 +22,9 @@ pub use sqlite::cases::Case;
 pub use sqlite::compliance::{CheckRow, ComplianceRow, LookUp};
 pub use sqlite::conversations::{ConversationPlace, ListedRow, MessageQuery};
 pub use sqlite::echoes::Echo;
-pub use sqlite::gaps::{Gap, GapReason};
+pub use sqlite::gaps::{
+    Gap, GapEnd, GapMethod, GapRead, GapReason, NewGap, ReadState, ReplayEnd, ReplayOrder,
+};
 pub use sqlite::gone_files::{FileMark, GoneFile};
 pub use sqlite::journal::{
     EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,

@@ -17,6 +17,7 @@ mod dry_run;
 mod echoes;
 mod enrichment;
 mod faults;
+mod gaps;
 mod hostile;
 mod http;
 mod layers;

@@ -1,4 +1,4 @@
-//! What is only looked at: gaps, costs and the audit.
+//! What is only looked at: costs and the audit.
 
 use std::ops::RangeInclusive;
 
@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::Page;
 use crate::domain::ids::AccountId;
-use crate::store::{Audited, DayCost, Gap, Store, StoreError};
+use crate::store::{Audited, DayCost, Store, StoreError};
 
 /// Changes, newest first; those before an entry where given.
 ///
@@ -19,14 +19,6 @@ pub async fn audit(
 ) -> Result<Page<Audited>, StoreError> {
     let rows = store.read(move |tx| tx.audited(before, limit + 1)).await?;
     Ok(Page::cut(rows, limit, |entry| entry.id))
-}
-
-/// Times for which X may have events that we have not, oldest first.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn gaps(store: &Store) -> Result<Vec<Gap>, StoreError> {
-    store.read(|tx| tx.open_gaps()).await
 }
 
 /// What X has charged on these UTC days, of one account where given.

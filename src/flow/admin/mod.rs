@@ -5,6 +5,7 @@ pub mod commands;
 pub mod compliance;
 pub mod conversations;
 pub mod events;
+pub mod gaps;
 pub mod ledgers;
 pub mod overview;
 pub mod quarantine;

@@ -200,7 +200,7 @@ impl Work<'_, '_> {
             author_id,
             at,
         };
-        let event = self.event(account, at, payload);
+        let event = self.event(account, at, payload)?;
         self.report.typing.push(event);
         Ok(Outcome::Published)
     }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::domain::activity::Normalized;
+use crate::domain::activity::{Normalized, Via};
 use crate::domain::event::Event;
 use crate::flow::enrich::Enrichment;
 use crate::flow::media_link::MediaLinks;
@@ -121,6 +121,8 @@ impl Ingest {
         received_at: Timestamp,
     ) -> Result<Accepted, IngestError> {
         let delivery = normalize(&body)?;
+        // What we read ourselves is read again: only what X has to deliver leaves a gap.
+        let is_read = delivery.via.is_some_and(Via::is_read);
         for kind in &delivery.ignored {
             metrics::count_ignored(kind);
         }
@@ -133,7 +135,9 @@ impl Ingest {
                 Ok(self.note(report))
             }
             Err(error) => {
-                self.refusals.note(app, received_at);
+                if !is_read {
+                    self.refusals.note(app, received_at);
+                }
                 Err(error.into())
             }
         }

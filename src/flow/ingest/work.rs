@@ -22,11 +22,13 @@ use crate::flow::reply::revoked;
 use crate::flow::rules::Rules;
 use crate::flow::sighting::Sighting;
 use crate::store::{
-    Case, ConversationRow, NewQuarantined, NewRow, QuarantineReason, StoreError, Tx,
+    Case, ConversationRow, NewQuarantined, NewRow, QuarantineReason, ReplayEnd, StoreError, Tx,
 };
 
 /// An event older than this gets no automatic answers.
 const BACKFILLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// X replays nothing younger, and by then no longer repeats what it could not deliver.
+const REPLAYED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// What does not change while the service runs.
 pub(crate) struct Context {
@@ -185,8 +187,17 @@ struct Unlinked(Option<UserId>);
 
 impl Work<'_, '_> {
     fn activity(&mut self, app: &str, activity: &Activity) -> Result<Option<Unlinked>, StoreError> {
-        if let ActivityEvent::ReplayEnded { complete, .. } = &activity.event {
+        if let ActivityEvent::ReplayEnded {
+            job_id, complete, ..
+        } = &activity.event
+        {
             tracing::info!(app, complete, "a replay job of X has ended");
+            self.tx.keep_replay_end(&ReplayEnd {
+                app: app.to_owned(),
+                job: job_id.clone(),
+                complete: *complete,
+                at: self.at,
+            })?;
             return Ok(None);
         }
         let context = self.context;
@@ -206,7 +217,9 @@ impl Work<'_, '_> {
             })));
         }
         for account in accounts {
-            self.report.heard.push(account.id);
+            if !self.via.is_read() {
+                self.report.heard.push(account.id);
+            }
             let outcome = self.event_for(app, account, &activity.event)?;
             self.count(outcome);
         }
@@ -357,16 +370,30 @@ impl Work<'_, '_> {
         })
     }
 
-    pub(super) fn event(&self, account: &Account, time: Timestamp, payload: Payload) -> Event {
-        Event {
+    pub(super) fn event(
+        &self,
+        account: &Account,
+        time: Timestamp,
+        payload: Payload,
+    ) -> Result<Event, StoreError> {
+        Ok(Event {
             account: AccountRef {
                 id: Some(account.id),
                 username: account.username.clone(),
             },
             time,
-            backfilled: self.is_old(time),
+            backfilled: self.is_backfilled(time)?,
             payload,
+        })
+    }
+
+    /// Whether we asked for it, or X delivers late. A replayed delivery is known by its age alone.
+    fn is_backfilled(&self, time: Timestamp) -> Result<bool, StoreError> {
+        if self.via.is_read() || self.is_old(time) {
+            return Ok(true);
         }
+        let may_be_replayed = self.at.duration_since(time) >= REPLAYED_AFTER;
+        Ok(may_be_replayed && self.tx.is_replayed(self.arrival.app, time)?)
     }
 
     fn is_old(&self, time: Timestamp) -> bool {
@@ -380,7 +407,7 @@ impl Work<'_, '_> {
         time: Timestamp,
         payload: Payload,
     ) -> Result<Appended, StoreError> {
-        let event = self.event(account, time, payload);
+        let event = self.event(account, time, payload)?;
         let id = event.id();
         self.append_event(id, event)
     }
@@ -405,7 +432,7 @@ impl Work<'_, '_> {
         time: Timestamp,
         payload: Payload,
     ) -> Result<Option<Appended>, StoreError> {
-        let event = self.event(account, time, payload);
+        let event = self.event(account, time, payload)?;
         let id = event.id();
         if self.tx.seen(id)?.is_some_and(|seen| seen.wanted) {
             return Ok(None);

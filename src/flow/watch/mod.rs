@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::gaps;
 use super::ingest::append;
 use super::reply::Paused;
 use super::rules::{LiveRules, Rules};
@@ -325,8 +326,9 @@ impl Watch {
     /// Until when all that X had for an account is known to be here.
     fn complete_until(&self, account: &Account, sight: &Sight) -> Option<Timestamp> {
         let verified = self.watched.board.verified_at(account)?;
-        let own = sight.gaps.iter().filter(|gap| gap.app == account.app);
-        let first_gap = own.map(|gap| gap.from).min();
+        let own = sight.gaps.iter();
+        let own = own.filter(|gap| gaps::concerns(gap, account));
+        let first_gap = own.map(Gap::rest).min();
         Some(first_gap.map_or(verified, |from| from.min(verified)))
     }
 

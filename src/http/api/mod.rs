@@ -218,6 +218,13 @@ fn table() -> Vec<Route> {
         Route::new(get.clone(), "/health", Read, health::show),
         Route::new(post.clone(), "/health/snapshot", Core, health::snapshot),
         Route::new(get.clone(), "/gaps", Read, gaps::list),
+        Route::new(post.clone(), "/gaps", Admin, gaps::fill),
+        Route::new(
+            post.clone(),
+            "/gaps/{id}/acknowledge",
+            Admin,
+            gaps::acknowledge,
+        ),
         Route::new(get.clone(), "/costs", Read, costs::list),
         Route::new(get.clone(), "/audit", Read, audit::list),
         Route::new(post.clone(), "/persons/{id}/erase", Admin, persons::erase),

@@ -38,7 +38,7 @@ use crate::domain::access::Role;
         accounts::put_filters,
         linking::begin, linking::invite, linking::unlink,
         health::show, health::snapshot,
-        gaps::list, costs::list, audit::list,
+        gaps::list, gaps::fill, gaps::acknowledge, costs::list, audit::list,
         persons::erase, persons::export, compliance::run,
     ),
     components(schemas(Written<'static>, FieldError)),

@@ -248,14 +248,15 @@ fn page(api: &Api, visit: &Visit, story: &Story) -> CommandPage {
             .as_ref()
             .map(|outcome| outcome.event.to_string()),
         may_retry: waiting.state == CommandState::Failed,
-        may_release: waiting.state.is_open() && !matches!(waiting.hold, Hold::None | Hold::Files),
-        may_cancel: waiting.state.is_open(),
+        may_release: waiting.state.is_open()
+            && matches!(waiting.hold, Hold::Stopped | Hold::Revoked | Hold::Person),
+        may_cancel: waiting.state.is_open() && waiting.hold != Hold::Erasing,
         shell: visit.shell("commands"),
     }
 }
 
 fn parsed(id: &str) -> Result<CommandId, Refused> {
-    id.parse().map_err(|_| Refused::not_found("command"))
+    id.parse().map_err(|_unread| Refused::not_found("command"))
 }
 
 async fn find(api: &Api, id: &CommandId) -> Result<Story, Refused> {

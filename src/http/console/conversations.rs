@@ -93,7 +93,8 @@ pub(super) fn account_of(raw: &str) -> Result<Option<AccountId>, Refused> {
 /// The same, which has to be there.
 pub(super) fn account_id(raw: &str) -> Result<AccountId, Refused> {
     let id = raw.parse::<UserId>();
-    id.map(AccountId).map_err(|_| Refused::not_found("account"))
+    id.map(AccountId)
+        .map_err(|_unread| Refused::not_found("account"))
 }
 
 fn place(raw: &str) -> Option<ConversationPlace> {
@@ -288,7 +289,9 @@ pub(super) async fn show(
 }
 
 fn parsed((account, id): &(String, String)) -> Result<(AccountId, ConversationId), Refused> {
-    let id = id.parse().map_err(|_| Refused::not_found("conversation"))?;
+    let id = id
+        .parse()
+        .map_err(|_unread| Refused::not_found("conversation"))?;
     Ok((account_id(account)?, id))
 }
 

@@ -128,7 +128,7 @@ fn day(name: &str, raw: &str) -> Result<Option<Date>, Problem> {
         "" => Ok(None),
         raw => {
             let read = raw.parse().map(Some);
-            read.map_err(|_| Problem::field(name, raw, "a day, e.g. 2026-11-25"))
+            read.map_err(|_unread| Problem::field(name, raw, "a day, e.g. 2026-11-25"))
         }
     }
 }

@@ -165,7 +165,7 @@ pub(super) async fn show(
 }
 
 fn parsed(id: &str) -> Result<EventId, Refused> {
-    id.parse().map_err(|_| Refused::not_found("event"))
+    id.parse().map_err(|_unread| Refused::not_found("event"))
 }
 
 /// Has one published again.

@@ -120,7 +120,7 @@ pub(super) async fn log_in(
             let login = api.access.log_in(&holder, Timestamp::now()).await?;
             let mut answer = go(next);
             let set = answer.add_cookie(&api.cookie(&login));
-            set.map_err(|_| Refused::new(Kind::Broken, "The cookie cannot be set."))?;
+            set.map_err(|_unread| Refused::new(Kind::Broken, "The cookie cannot be set."))?;
             Ok(answer)
         }
         Err(problem) => Ok(refused(&api, &request, next, &problem)),
@@ -163,6 +163,6 @@ pub(super) async fn log_out(api: Data<Api>, request: HttpRequest) -> Result<Http
     }
     let mut answer = go("/login");
     let set = answer.add_cookie(&api.no_cookie());
-    set.map_err(|_| Refused::new(Kind::Broken, "The cookie cannot be taken away."))?;
+    set.map_err(|_unread| Refused::new(Kind::Broken, "The cookie cannot be taken away."))?;
     Ok(answer)
 }

@@ -175,13 +175,13 @@ fn waiting(seen: &Overview, now: Timestamp) -> Vec<Waiting> {
     for (state, hold, count, oldest) in &seen.commands {
         let path = match (state, hold) {
             (CommandState::Uncertain, _) => "/commands?state=uncertain",
-            (_, Hold::None | Hold::Files) => "/commands?state=pending",
+            (_, Hold::None | Hold::Files | Hold::Erasing) => "/commands?state=pending",
             _ => "/commands?state=held",
         };
         let what = match (state, hold) {
             (CommandState::Uncertain, _) => "uncertain",
             (CommandState::Sending, _) => "on the way to X",
-            (_, Hold::None | Hold::Files) => "waiting",
+            (_, Hold::None | Hold::Files | Hold::Erasing) => "waiting",
             _ => "held",
         };
         let words = plural(*count, "command");

@@ -107,8 +107,13 @@ impl Shell {
     }
 }
 
-/// Name, address and words of each entry, in groups.
-const NAVIGATION: [(&str, &[(&str, &str, &str)]); 3] = [
+/// Name, address and words of an entry.
+type Entry = (&'static str, &'static str, &'static str);
+/// A heading with its entries.
+type Group = (&'static str, &'static [Entry]);
+
+/// Where one can go, in groups.
+const NAVIGATION: [Group; 3] = [
     (
         "Watch",
         &[

@@ -126,7 +126,7 @@ pub(super) fn shown(body: &[u8]) -> (String, bool) {
 }
 
 fn parsed(id: &str) -> Result<u64, Refused> {
-    id.parse().map_err(|_| Refused::not_found("delivery"))
+    id.parse().map_err(|_unread| Refused::not_found("delivery"))
 }
 
 /// Has one tried again.

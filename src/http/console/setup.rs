@@ -339,7 +339,7 @@ async fn page(
     let steps = state.steps(wrong.is_empty());
     let path = |place: usize| steps.get(place).map(|step| step.path.clone());
     let app = state.app.as_ref();
-    // To make another app, the step of the keys is opened with a name that is not there.
+    // Another app is made by opening the step of the keys with a name that no app has: `new`.
     let next = match name {
         "keys" => "/setup/permissions?app={app}",
         _ => "/setup/webhook?app={app}",

@@ -108,7 +108,9 @@ pub(super) async fn revoke(
     visit: Visit,
     name: Path<String>,
 ) -> Result<HttpResponse, Refused> {
-    let name: TokenName = name.parse().map_err(|_| Refused::not_found("token"))?;
+    let name: TokenName = name
+        .parse()
+        .map_err(|_unread| Refused::not_found("token"))?;
     match access::revoke_token(&api.store, name, visit.actor, Timestamp::now()).await? {
         true => Ok(go("/tokens?done=revoked")),
         false => Err(Refused::not_found("token")),

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use jiff::Timestamp;
 use twitter_channel::domain::ids::{AccountId, ConversationId, TweetId, UserId};
 use twitter_channel::store::{
-    Case, ConversationRow, GapReason, NewQuarantined, NewRow, PostRow, QuarantineReason, Store,
-    StoreError, ThreadsSweep, Tx,
+    Case, ConversationRow, GapMethod, GapReason, NewQuarantined, NewRow, PostRow, QuarantineReason,
+    ReplayOrder, Store, StoreError, ThreadsSweep, Tx,
 };
 
 use super::support::{Database, account, at, event, fresh, read, row, write};
@@ -174,6 +174,50 @@ async fn gaps_that_touch_become_one() {
         gap("a", 1001, 1020),
     ];
     assert_eq!(gaps(&store).await, expected);
+}
+
+#[tokio::test]
+async fn a_gap_that_is_being_filled_is_left_as_it_is() {
+    let (_database, store) = fresh();
+    open_gap(&store, "a", 1000, 1010, GapReason::Refused).await;
+    let id = read(&store, |tx| tx.open_gaps()).await[0].id;
+    let begin = move |tx: &mut Tx<'_>| tx.set_gap_method(id, Some(GapMethod::Replay));
+    write(&store, begin).await;
+    open_gap(&store, "a", 1011, 1020, GapReason::Refused).await;
+    let expected = [gap("a", 1000, 1010), gap("a", 1011, 1020)];
+    assert_eq!(gaps(&store).await, expected);
+    let split = write(&store, move |tx| tx.split_gap(id, at(1004))).await;
+    let halves = read(&store, move |tx| Ok([tx.gap(id)?, tx.gap(split)?])).await;
+    let halves = halves.map(|half| half.map(|half| (half.from, half.until)));
+    assert_eq!(
+        halves,
+        [Some((at(1000), at(1004))), Some((at(1004), at(1010)))]
+    );
+}
+
+#[tokio::test]
+async fn a_replay_is_known_by_its_span_while_it_runs() {
+    let (_database, store) = fresh();
+    open_gap(&store, "a", 1000, 2000, GapReason::Downtime).await;
+    let id = read(&store, |tx| tx.open_gaps()).await[0].id;
+    let order = ReplayOrder {
+        job: "77".to_owned(),
+        from: at(1000),
+        until: at(1500),
+        at: at(5000),
+    };
+    write(&store, move |tx| tx.put_replay(id, &order)).await;
+    let replayed = async || {
+        let of = |tx: &Tx<'_>, app, second| tx.is_replayed(app, at(second));
+        let all =
+            move |tx: &Tx<'_>| Ok([of(tx, "a", 1200)?, of(tx, "a", 1501)?, of(tx, "b", 1200)?]);
+        read(&store, all).await
+    };
+    assert_eq!(replayed().await, [true, false, false]);
+    write(&store, move |tx| tx.end_replay(id, true)).await;
+    assert_eq!(replayed().await, [false; 3]);
+    let gap = read(&store, move |tx| tx.gap(id)).await.unwrap();
+    assert_eq!((gap.rest(), gap.order), (at(1500), None));
 }
 
 #[tokio::test]
