@@ -38,8 +38,8 @@ const PAGES: [(&str, &str); 16] = [
     ("audit", "/audit"),
 ];
 
-/// A day at the helpdesk: messages of three people, of whom the third is called and writes so; answers, one that failed, one that waits, one delivery that
-/// nobody understands.
+/// A day at the helpdesk: messages of three people, of whom the third is called and writes so,
+/// answers, a command that failed, and a delivery that nobody understands.
 async fn busy(setup: Setup, third: (&'static str, &str)) -> (Place, Desk) {
     let place = Place::new(setup).await;
     let mut desk = Desk::at(&place.broker.url());

@@ -105,10 +105,10 @@ async fn link(place: &Place, handle: &str) {
 async fn converse(place: &Place, mut desk: Desk) {
     let (x, browser) = (&place.simulator, &place.browser);
     let (brand, ann) = (x.user_id("brand").unwrap(), x.user_id("ann").unwrap());
-    // As the service will do by itself once it keeps its webhooks.
+    // X may have been told both by the service itself: then it refuses them.
     let webhook = place.service.webhook_of(APP);
-    x.register_webhook(APP, &webhook, None).unwrap();
-    x.subscribe(APP, brand, &[Form::Activity]).unwrap();
+    let _known = x.register_webhook(APP, &webhook, None);
+    let _known = x.subscribe(APP, brand, &[Form::Activity]);
     let post = NewPost::by(ann, "@brand my parcel 4711 is late");
     let post = x.post(post).unwrap().to_string();
     let came = desk.sees(PATIENCE, |noted| {
