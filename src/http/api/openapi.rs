@@ -219,6 +219,25 @@ mod tests {
         }
     }
 
+    /// Of two with one name, one would silently be described as the other.
+    #[test]
+    fn schemas_have_names_of_their_own() {
+        let mut names = BTreeSet::new();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/api");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let derived = text.split("#[derive(").skip(1);
+            for part in derived.filter(|part| part.lines().next().unwrap().contains("ToSchema")) {
+                let mut words = part.split_whitespace();
+                words.find(|word| ["struct", "enum"].contains(word));
+                let name = words.next().unwrap().trim_end_matches(';');
+                let name = name.split(['<', '(']).next().unwrap().to_owned();
+                assert!(names.insert(name.clone()), "{name} is there twice");
+            }
+        }
+        assert!(names.contains("TokenView"), "{names:?}");
+    }
+
     #[test]
     fn every_reference_leads_somewhere() {
         fn references(value: &Value, found: &mut Vec<String>) {
