@@ -5,10 +5,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use thirtyfour::{
-    By, CapabilitiesHelper, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WebElement,
-};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -54,8 +53,13 @@ pub(crate) const PHONE: View = View {
 };
 
 /// A browser of the test's own, with one window; it ends with the value.
+///
+/// Spoken to as W3C's WebDriver says, by ChromeDriver. The dozen calls are made here: of the crates
+/// for it one changes the order of all JSON in the tested service (`preserve_order`), the others
+/// bring more than they save.
 pub(crate) struct Browser {
-    driver: WebDriver,
+    http: reqwest::Client,
+    session: String,
     /// Chromium hangs on a pipe of it and goes with it, however the test ends.
     _process: Child,
 }
@@ -64,42 +68,82 @@ impl Browser {
     /// Starts one. What fails panics: it is a fault of the test's surroundings.
     pub(crate) async fn start() -> Self {
         let (process, port) = start_driver().await;
-        let mut wanted = DesiredCapabilities::chrome();
         // Within a container root cannot have Chromium's sandbox; it sees nothing but our own pages.
-        for argument in [
+        let arguments = [
             "--headless=new",
             "--no-sandbox",
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--hide-scrollbars",
             "--remote-debugging-pipe",
-        ] {
-            wanted.add_arg(argument).unwrap();
-        }
-        let logs = json!({"browser": "ALL"});
-        wanted.set("goog:loggingPrefs".to_owned(), logs).unwrap();
-        client(); // sets up TLS for the driver's own client as well
-        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted);
-        let driver = timeout(START, driver).await;
-        let driver = driver.expect("Chromium starts in time").unwrap();
-        // It would end Chromium in good order when dropped, and block the test with it.
-        driver.clone().leak().unwrap();
-        let browser = Self {
-            driver,
+        ];
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": {"args": arguments},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }}});
+        let mut browser = Self {
+            http: client(),
+            session: format!("http://127.0.0.1:{port}/session"),
             _process: process,
         };
+        let begun = timeout(START, browser.post("", wanted)).await;
+        let begun = begun.expect("Chromium starts in time").unwrap();
+        let id = begun["sessionId"].as_str().unwrap();
+        browser.session = format!("{}/{id}", browser.session);
         browser.look(LIGHT).await;
         browser
     }
 
+    async fn post(&self, path: &str, body: Value) -> Result<Value, Value> {
+        let url = format!("{}{path}", self.session);
+        self.answer(self.http.post(url).json(&body)).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Value, Value> {
+        self.answer(self.http.get(format!("{}{path}", self.session)))
+            .await
+    }
+
+    /// The value of an answer, or of a refusal.
+    async fn answer(&self, call: reqwest::RequestBuilder) -> Result<Value, Value> {
+        let answer = call.send().await.unwrap();
+        let is_done = answer.status().is_success();
+        let mut body: Value = answer.json().await.unwrap();
+        let value = body["value"].take();
+        if is_done { Ok(value) } else { Err(value) }
+    }
+
+    /// Does something to an element, as a script has returned it.
+    async fn act(&self, element: &Value, what: &str, body: Value) {
+        let id = element[ELEMENT].as_str().unwrap();
+        let done = self.post(&format!("/element/{id}/{what}"), body).await;
+        done.unwrap();
+    }
+
+    async fn execute(&self, script: &str, arguments: &[Value]) -> Result<Value, Value> {
+        let body = json!({"script": script, "args": arguments});
+        self.post("/execute/sync", body).await
+    }
+
+    /// Waits until a script finds an element.
+    async fn find(&self, what: &str, script: &str, arguments: &[Value]) -> Value {
+        let found = async || {
+            let found = self.execute(script, arguments).await.ok()?;
+            found.is_object().then_some(found)
+        };
+        self.wait(what, found).await
+    }
+
     /// Goes to an address, and waits until the page is loaded.
     pub(crate) async fn open(&self, url: &str) {
-        self.driver.goto(url).await.unwrap();
+        self.post("/url", json!({"url": url})).await.unwrap();
     }
 
     /// The address of the page.
     pub(crate) async fn address(&self) -> String {
-        self.driver.current_url().await.unwrap().to_string()
+        let url = self.get("/url").await.unwrap();
+        url.as_str().unwrap().to_owned()
     }
 
     /// The page's visible text.
@@ -152,22 +196,24 @@ impl Browser {
     /// Puts a text into the field with this label, in place of what is there.
     pub(crate) async fn fill(&self, label: &str, text: &str) {
         let field = self.field(label).await;
-        field.clear().await.unwrap();
-        field.send_keys(text).await.unwrap();
+        self.act(&field, "clear", json!({})).await;
+        self.act(&field, "value", json!({"text": text})).await;
     }
 
     /// The text in the field with this label.
     pub(crate) async fn value(&self, label: &str) -> String {
-        let value = self.field(label).await.prop("value").await.unwrap();
-        value.unwrap_or_default()
+        let field = self.field(label).await;
+        let value = self.run("return arguments[0].value", [field]).await;
+        value.as_str().unwrap().to_owned()
     }
 
     /// Chooses from the list with this label.
     pub(crate) async fn choose(&self, label: &str, option: &str) {
         let list = self.field(label).await;
-        let path = format!(".//option[normalize-space()={}]", quoted(option));
-        let option = list.find(By::XPath(path)).await;
-        option.unwrap().click().await.unwrap();
+        let script = "return [...arguments[0].options].find((it) => it.text === arguments[1])";
+        let arguments = [list, json!(option)];
+        let option = self.find(&format!("the choice {option:?}"), script, &arguments);
+        self.act(&option.await, "click", json!({})).await;
     }
 
     /// Presses the button, or follows the link, that says this, or else begins so: the rest may be
@@ -181,25 +227,14 @@ impl Browser {
     pub(crate) async fn press_in(&self, part: &str, words: &str) {
         let what = format!("a button or link {words:?} {part}");
         let arguments = [json!(part), json!(words)];
-        let found = async || {
-            let script = self.driver.execute(PRESSABLE, arguments.to_vec()).await;
-            script.ok()?.element().ok()
-        };
-        let button = self.wait(&what, found).await;
-        let leaves = "window.isLeft = true;
-            const [it] = arguments, href = it.getAttribute('href');
-            return href ? !href.startsWith('#') : Boolean(it.form) && it.type === 'submit';";
-        let leaves = self
-            .driver
-            .execute(leaves, vec![button.to_json().unwrap()])
-            .await;
-        let leaves = leaves.unwrap().json().as_bool().unwrap();
-        button.click().await.unwrap();
-        if leaves {
+        let button = self.find(&what, PRESSABLE, &arguments).await;
+        let leaves = self.run(LEAVES, [button.clone()]).await;
+        self.act(&button, "click", json!({})).await;
+        if leaves == true {
             let script = "return window.isLeft !== true && document.readyState === 'complete'";
             let arrived = async || {
-                let arrived = self.driver.execute(script, vec![]).await.ok()?;
-                arrived.json().as_bool()?.then_some(())
+                let arrived = self.execute(script, &[]).await.ok()?;
+                (arrived == true).then_some(())
             };
             self.wait(&format!("the page behind {words:?}"), arrived)
                 .await;
@@ -207,24 +242,20 @@ impl Browser {
     }
 
     /// How many elements there are of a CSS selector.
-    pub(crate) async fn count(&self, selector: &str) -> usize {
-        let found = self.driver.find_all(By::Css(selector)).await;
-        found.unwrap().len()
+    pub(crate) async fn count(&self, selector: &str) -> u64 {
+        let script = "return document.querySelectorAll(arguments[0]).length";
+        let found = self.run(script, [json!(selector)]).await;
+        found.as_u64().unwrap()
     }
 
-    async fn field(&self, label: &str) -> WebElement {
-        let found = async || {
-            let script = self.driver.execute(FIELD, vec![json!(label)]).await;
-            script.ok()?.element().ok()
-        };
-        self.wait(&format!("a field labelled {label:?}"), found)
-            .await
+    async fn field(&self, label: &str) -> Value {
+        let what = format!("a field labelled {label:?}");
+        self.find(&what, FIELD, &[json!(label)]).await
     }
 
     /// Runs a script's body; its result.
     pub(crate) async fn run<const N: usize>(&self, script: &str, arguments: [Value; N]) -> Value {
-        let result = self.driver.execute(script, arguments.to_vec()).await;
-        result.unwrap().json().clone()
+        self.execute(script, &arguments).await.unwrap()
     }
 
     /// Looks at pages in this way from now on.
@@ -235,8 +266,8 @@ impl Browser {
             ("Emulation.setDeviceMetricsOverride", metrics),
             ("Emulation.setEmulatedMedia", scheme),
         ] {
-            let cdp = self.driver.cdp();
-            cdp.send_raw(command, parameters).await.unwrap();
+            let body = json!({"cmd": command, "params": parameters});
+            self.post("/goog/cdp/execute", body).await.unwrap();
         }
     }
 
@@ -255,7 +286,8 @@ impl Browser {
             ..view
         })
         .await;
-        let picture = self.driver.screenshot_as_png().await.unwrap();
+        let picture = self.get("/screenshot").await.unwrap();
+        let picture = STANDARD.decode(picture.as_str().unwrap()).unwrap();
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, picture).unwrap();
         self.look(view).await;
@@ -271,9 +303,10 @@ impl Browser {
     pub(crate) async fn violations(&self) -> Vec<String> {
         let axe = fs::read_to_string(AXE)
             .unwrap_or_else(|fault| panic!("{AXE}: {fault}; run scripts/bootstrap tests"));
-        self.driver.execute(axe, vec![]).await.unwrap();
-        let found = self.driver.execute_async(AUDIT, vec![]).await.unwrap();
-        found.convert().unwrap()
+        self.execute(&axe, &[]).await.unwrap();
+        let audit = json!({"script": AUDIT, "args": []});
+        let found = self.post("/execute/async", audit).await.unwrap();
+        serde_json::from_value(found).unwrap()
     }
 
     /// Checks the page as a person with any eyes and any device would: axe-core finds nothing in
@@ -298,9 +331,14 @@ impl Browser {
     /// What the browser complained of since the last look: refused styles and scripts, missing
     /// files. That a page itself was answered with a problem's status is none.
     pub(crate) async fn complaints(&self) -> Vec<String> {
-        let log = self.driver.browser_log().await.unwrap().into_iter();
-        let bad = log.filter(|entry| matches!(entry.level.as_str(), "SEVERE" | "WARNING"));
-        let messages = bad.map(|entry| entry.message);
+        let log = self.post("/se/log", json!({"type": "browser"})).await;
+        let text = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
+        let log = log.unwrap();
+        let bad = log.as_array().unwrap().iter().filter(|entry| {
+            let level = text(entry, "level");
+            level == "SEVERE" || level == "WARNING"
+        });
+        let messages = bad.map(|entry| text(entry, "message"));
         messages
             .filter(|message| !is_about_a_page(message))
             .collect()
@@ -344,11 +382,13 @@ async fn start_driver() -> (Child, u16) {
     (process, port)
 }
 
-/// A text in XPath, which knows no escapes.
-fn quoted(text: &str) -> String {
-    assert!(!text.contains('"'), "{text}");
-    format!("\"{text}\"")
-}
+/// What WebDriver calls an element in JSON.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Marks the page; whether the element leads to another.
+const LEAVES: &str = "window.isLeft = true;
+const [it] = arguments, href = it.getAttribute('href');
+return href ? !href.startsWith('#') : Boolean(it.form) && it.type === 'submit';";
 
 /// The visible control whose label is, or else begins with, this text.
 const FIELD: &str = r"
