@@ -1,7 +1,7 @@
 # Commands for people and for CI; `make help` lists them.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots chaos lint bench clean bootstrap
+.PHONY: help demo test screenshots chaos storm lint bench clean bootstrap
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -22,6 +22,10 @@ screenshots: bootstrap ## Pictures of the console's pages, into docs/images, and
 chaos: bootstrap ## Commands in a storm of faults, 20 seeds, and cuts at every byte; minutes long
 	scripts/broker run .run/broker/chaos -- cargo test --package twitter-channel --locked --test it -- \
 		--ignored --nocapture --test-threads 1 chaos:: cuts::
+
+storm: bootstrap ## 20,000 replies to one post and a direct message in their midst; minutes long
+	scripts/broker run .run/broker/storm -- cargo test --package twitter-channel --locked --test it -- \
+		--ignored --nocapture --test-threads 1 onslaught::
 
 lint: bootstrap ## Format, clippy, documentation and shell scripts, warnings refused
 	cargo fmt --all --check

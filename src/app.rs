@@ -29,9 +29,10 @@ use crate::config::{ComplianceCheck, Settings};
 use crate::domain::registry::Registry;
 use crate::flow::compliance::{CheckSettings, Checks};
 use crate::flow::enrich::Enricher;
+use crate::flow::feeds::{FeedParts, Feeds};
 use crate::flow::gaps::{GapSettings, Gaps};
 use crate::flow::ingest::Ingest;
-use crate::flow::link::{LinkSettings, Linker};
+use crate::flow::link::{LinkSettings, Linker, Unlinking, Unsubscribe};
 use crate::flow::media::Media;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::person::Persons;
@@ -41,6 +42,7 @@ use crate::flow::registry::{Declared, Directory};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::Replies;
 use crate::flow::rules::{LiveRules, Rules};
+use crate::flow::setup::{Keeper, KeeperParts, Setup, Signatures};
 use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
 use crate::flow::upkeep;
@@ -52,6 +54,7 @@ use crate::http::{Server, ServerSettings, media, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
+use crate::x::challenge::NoChallenger;
 use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, http_client};
 use key_file::KeyFileError;
 use webhook_secrets::WebhookSecrets;
@@ -88,6 +91,8 @@ pub enum StartError {
     Http(#[from] NoHttpClient),
     #[error(transparent)]
     Refusals(#[from] BadRefusalTable),
+    #[error(transparent)]
+    Challenger(#[from] NoChallenger),
 }
 
 /// The running service.
@@ -146,17 +151,29 @@ impl App {
         .await?;
 
         let readiness = Readiness::default();
-        let linker = Arc::new(Linker::new(
+        let setup = Arc::new(setup(&settings, &store, Arc::clone(&client))?);
+        let linker = Linker::new(
             store.clone(),
             sealer.clone(),
             Arc::clone(&directory),
             Arc::clone(&client),
             link_settings(&settings),
             tasks.clone(),
-        ));
+        );
+        let linker = Arc::new(match settings.x_api.manage_webhooks {
+            true => linker.unsubscribing(unsubscribing(Arc::clone(&setup))),
+            false => linker,
+        });
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        let (board, signatures) = (Board::default(), Signatures::default());
+        let keeper = keeper(
+            &settings,
+            &store,
+            &rules,
+            Arc::clone(&client),
+            (&setup, &board, &signatures),
+        );
         let for_checks = Arc::clone(&client);
-        let board = Board::default();
         let gaps = Gaps::new(
             store.clone(),
             rules.clone(),
@@ -165,12 +182,12 @@ impl App {
             board.clone(),
             gap_settings(&settings),
         );
+        let reading = Arc::clone(&client);
         let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
         let replies = replies.forgetting(enricher.enrichment());
         let consumer = Consumer::new(Arc::clone(&broker));
         let states = (relay.state(), consumer.state());
         let inboxes = InboxMonitor::new(Arc::clone(&broker));
-        let board = Board::default();
         let checks = Checks::new(
             store.clone(),
             rules.clone(),
@@ -184,7 +201,7 @@ impl App {
         let watched = Watched {
             inboxes,
             paused: replies.paused(),
-            board,
+            board: board.clone(),
             traffic: ingest.traffic(),
         };
         let watch = Watch::new(store.clone(), rules.clone(), watched);
@@ -193,7 +210,7 @@ impl App {
             &store,
             &broker,
             Arc::clone(&directory),
-            Arc::clone(&linker),
+            (Arc::clone(&linker), setup),
             (watch.view(), replies.persons()),
         );
         let private = serve_private(
@@ -206,7 +223,8 @@ impl App {
         )?;
         let mut secrets = WebhookSecrets::new(store.clone(), tasks.clone());
         let webhooks = secrets.of(&registry).await?;
-        let webhooks = Arc::new(Webhooks::new(webhooks, settings.public.max_body_bytes));
+        let webhooks = Webhooks::new(webhooks, settings.public.max_body_bytes);
+        let webhooks = Arc::new(webhooks.counting(signatures));
         let linking = LinkPages::new(linker, settings.x_api.base_url.as_url());
         let linking = public::link_routes(Arc::new(linking));
         let receiving = public::routes(Arc::clone(&webhooks), Arc::clone(&ingest));
@@ -231,10 +249,22 @@ impl App {
         let releasing = async move { echoes.release_echoes(until).await };
         tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
         tasks.spawn(telling_of_its_end(watch.run(stop.clone()), fallen.clone()));
+        if let Some(keeper) = keeper {
+            tasks.spawn(telling_of_its_end(keeper.run(stop.clone()), fallen.clone()));
+        }
         let following = secrets.follow(rules.clone(), webhooks, stop.clone());
         tasks.spawn(telling_of_its_end(following, fallen.clone()));
         let noticing = directory.run(stop.clone());
         tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
+        let feeds = Feeds::new(FeedParts {
+            store: store.clone(),
+            rules: rules.clone(),
+            client: reading,
+            ingest: Arc::clone(&ingest),
+            board,
+            search_lag: settings.x_api.search_lag,
+        });
+        tasks.spawn(telling_of_its_end(feeds.run(stop.clone()), fallen.clone()));
         tasks.spawn(telling_of_its_end(gaps.run(stop.clone()), fallen.clone()));
         tasks.spawn(telling_of_its_end(checks.run(stop.clone()), fallen.clone()));
         let upkeep = upkeep::run(
@@ -337,11 +367,63 @@ pub async fn linker(
     ))
 }
 
+/// Ends an account's subscriptions while its credential still works.
+fn unsubscribing(setup: Arc<Setup>) -> Unsubscribe {
+    Arc::new(move |it: Unlinking<'_>| {
+        let setup = Arc::clone(&setup);
+        Box::pin(async move { setup.end_subscriptions(it.app, it.account.id).await })
+    })
+}
+
 fn link_settings(settings: &Settings) -> LinkSettings {
     LinkSettings {
         public_url: settings.public.url.clone(),
         private_url: settings.private.url.clone(),
     }
+}
+
+/// What sets things up at X, for the command line beside a service too.
+///
+/// # Errors
+/// [`StartError`].
+pub fn setup_of(
+    settings: &Settings,
+    store: &Store,
+    sealer: Sealer,
+    tasks: &TaskTracker,
+) -> Result<Setup, StartError> {
+    let client = Arc::new(client(settings, store, sealer, tasks)?);
+    setup(settings, store, client)
+}
+
+fn setup(settings: &Settings, store: &Store, client: Arc<Client>) -> Result<Setup, StartError> {
+    let public = settings.public.url.clone();
+    let x = &settings.x_api.base_url;
+    Ok(Setup::new(store.clone(), client, public, x)?)
+}
+
+/// What keeps webhooks and subscriptions right; `None` where somebody else does.
+fn keeper(
+    settings: &Settings,
+    store: &Store,
+    rules: &LiveRules,
+    client: Arc<Client>,
+    (setup, board, signatures): (&Arc<Setup>, &Board, &Signatures),
+) -> Option<Keeper> {
+    let private_url = settings.private.url.as_ref();
+    let is_wanted = settings.x_api.manage_webhooks && setup.has_public_url();
+    is_wanted.then(|| {
+        Keeper::new(KeeperParts {
+            store: store.clone(),
+            rules: rules.clone(),
+            client,
+            setup: Arc::clone(setup),
+            board: board.clone(),
+            signatures: signatures.clone(),
+            every: settings.x_api.keep_every,
+            private_url: private_url.map_or_else(String::new, |url| url.as_str().to_owned()),
+        })
+    })
 }
 
 /// X's API.
@@ -454,7 +536,7 @@ fn api(
     store: &Store,
     broker: &Arc<BrokerSettings>,
     directory: Arc<Directory>,
-    linker: Arc<Linker>,
+    (linker, setup): (Arc<Linker>, Arc<Setup>),
     (health, persons): (HealthView, Persons),
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
@@ -466,6 +548,7 @@ fn api(
         linker,
         health,
         persons,
+        setup,
         public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
         tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
         token: settings.private.token.clone(),

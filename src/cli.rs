@@ -12,19 +12,24 @@ mod probe;
 mod quarantine;
 mod secrets;
 mod token;
+mod webhook;
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use clap::{Parser, Subcommand};
 use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
-use twitter_channel::app::{App, directory, key_file, persons};
+use tokio_util::task::TaskTracker;
+use twitter_channel::app::{App, directory, key_file, persons, setup_of};
 use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::flow::registry::Directory;
+use twitter_channel::flow::rules::Rules;
+use twitter_channel::flow::setup::Setup;
 use twitter_channel::http::api::document;
 use twitter_channel::store::Store;
 use twitter_channel::telemetry;
@@ -80,6 +85,12 @@ enum Command {
     /// What is held of a person at X.
     #[command(subcommand)]
     Person(person::Command),
+    /// Webhooks that apps have at X.
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
+    /// Apps of X's developer console.
+    #[command(subcommand)]
+    App(webhook::AppCommand),
     /// The key that credentials are sealed with.
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -151,6 +162,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let directory = open_directory(&settings, &store).await?;
             print(&command.run(&store, directory.rules().now()).await?)?;
         }
+        Command::Webhook(command) => {
+            let store = open_store(&settings)?;
+            let (setup, rules) = open_setup(&settings, &store).await?;
+            print(&command.run(&setup, &rules.registry).await?)?;
+        }
+        Command::App(command) => {
+            let store = open_store(&settings)?;
+            let (setup, rules) = open_setup(&settings, &store).await?;
+            let (said, right) = command.run(&setup, &rules.registry).await?;
+            print(&said)?;
+            if !right {
+                return Err(anyhow!("not all of it is right").into());
+            }
+        }
         Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
         // The first token may be made before the service has ever run.
@@ -202,6 +227,15 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 async fn open_directory(settings: &Settings, store: &Store) -> anyhow::Result<Directory> {
     let sealer = key_file::sealer(settings, store).await?;
     Ok(directory(settings, store, sealer).await?)
+}
+
+/// What sets things up at X, and for whom.
+async fn open_setup(settings: &Settings, store: &Store) -> anyhow::Result<(Setup, Arc<Rules>)> {
+    let sealer = key_file::sealer(settings, store).await?;
+    let rules = directory(settings, store, sealer.clone()).await?;
+    // No call here refreshes a token, so nothing is left running.
+    let setup = setup_of(settings, store, sealer, &TaskTracker::new())?;
+    Ok((setup, rules.rules().now()))
 }
 
 /// Opens the store of a service that has run before: a wrong path must not make an empty one.

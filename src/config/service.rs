@@ -22,6 +22,12 @@ pub struct XApi {
     pub base_url: BaseUrl,
     /// After it, whether X did it is uncertain.
     pub call_timeout: Duration,
+    /// How often what X has set up is compared with what is wanted.
+    pub keep_every: Duration,
+    /// Whether webhooks and subscriptions are kept right; only ever where `public.url` is set.
+    pub manage_webhooks: bool,
+    /// How long after a post was made X's search knows it.
+    pub search_lag: Duration,
 }
 
 /// When an uncertain post is looked up.
@@ -72,9 +78,15 @@ pub(super) fn secrets(r: &mut Reader<'_>) -> Option<Secrets> {
 pub(super) fn x_api(r: &mut Reader<'_>) -> Option<XApi> {
     let base_url = r.required("base_url", value::base_url);
     let call_timeout = r.required("call_timeout", value::duration);
+    let keep_every = r.required("keep_every", value::duration);
+    let manage_webhooks = r.required("manage_webhooks", value::boolean);
+    let search_lag = r.required("search_lag", value::duration);
     Some(XApi {
         base_url: base_url?,
         call_timeout: call_timeout?,
+        search_lag: search_lag?,
+        keep_every: keep_every?,
+        manage_webhooks: manage_webhooks?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The apps registered at X and our accounts that are linked through them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -74,6 +75,61 @@ pub struct Enrich {
     pub profiles: bool,
 }
 
+/// How posts are found that fit a term of the account's filters: no webhook brings them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keywords {
+    /// Only what X delivers for other reasons.
+    #[default]
+    None,
+    /// A stream that we open, one for each app.
+    Stream,
+    /// Recent search, again and again.
+    Search,
+}
+
+/// Whether the mentions timeline is read beside the webhooks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PollMentions {
+    /// Where X Activity delivers, which leaves out replies to replies.
+    #[default]
+    Auto,
+    On,
+    Off,
+}
+
+/// What is read of X beside its webhooks; each item is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feeds {
+    pub keywords: Keywords,
+    /// From one search to the next.
+    pub search_every: Duration,
+    pub poll_mentions: PollMentions,
+    /// From one look at the mentions to the next, where something comes.
+    pub mentions_every: Duration,
+}
+
+impl Default for Feeds {
+    fn default() -> Self {
+        Self {
+            keywords: Keywords::default(),
+            search_every: Duration::from_secs(60),
+            poll_mentions: PollMentions::default(),
+            mentions_every: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Feeds {
+    /// Whether the mentions timeline is read, of an account of an app with this delivery.
+    pub fn polls_mentions(&self, delivery: &Delivery) -> bool {
+        match self.poll_mentions {
+            PollMentions::Auto => *delivery == Delivery::Activity,
+            PollMentions::On => true,
+            PollMentions::Off => false,
+        }
+    }
+}
+
 /// OAuth 1.0a user context.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
@@ -123,6 +179,8 @@ pub struct Account {
     pub max_post_length: Option<u32>,
     /// Which reads of X make events fuller.
     pub enrich: Enrich,
+    /// Which reads of X bring what no webhook does.
+    pub feeds: Feeds,
 }
 
 impl Account {
@@ -140,6 +198,21 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mentions_are_polled_beside_x_activity_unless_told_otherwise() {
+        let polls = |poll_mentions, delivery: Delivery| {
+            let feeds = Feeds {
+                poll_mentions,
+                ..Feeds::default()
+            };
+            feeds.polls_mentions(&delivery)
+        };
+        assert!(polls(PollMentions::Auto, Delivery::Activity));
+        assert!(!polls(PollMentions::Auto, Delivery::AccountActivity));
+        assert!(polls(PollMentions::On, Delivery::AccountActivity));
+        assert!(!polls(PollMentions::Off, Delivery::Activity));
+    }
 
     #[test]
     fn the_stricter_of_two_stop_switches_holds() {

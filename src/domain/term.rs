@@ -74,6 +74,22 @@ impl Term {
         entities.contains(&self.folded) || self.occurs_in(&post.text)
     }
 
+    /// The term in X's query language; `None` where X's tokens cannot say it: of words, one without
+    /// a letter or digit.
+    pub fn query(&self) -> Option<String> {
+        let name = self.written.trim_start_matches(['#', '＃', '@', '＠']);
+        match self.kind {
+            Kind::Hashtag => Some(format!("#{name}")),
+            Kind::Mention => Some(format!("@{name}")),
+            Kind::Words => {
+                let plain = self.written.replace(['"', '\\'], " ");
+                let words: Vec<_> = plain.split_whitespace().collect();
+                let can_be_said = plain.chars().any(char::is_alphanumeric);
+                can_be_said.then(|| format!("\"{}\"", words.join(" ")))
+            }
+        }
+    }
+
     fn occurs_in(&self, folded_text: &str) -> bool {
         let step = self.folded.chars().next().map_or(1, char::len_utf8);
         let mut from = 0;
@@ -351,6 +367,17 @@ mod tests {
         assert!(Term::parse("#acmehelp").unwrap().fits(&post));
         assert!(Term::parse("@acme").unwrap().fits(&post));
         assert!(!Term::parse("acmehelp").unwrap().fits(&post));
+    }
+
+    #[rstest]
+    #[case::tag(" ＃AcmeHelp", Some("#AcmeHelp"))]
+    #[case::name("@acme", Some("@acme"))]
+    #[case::word("acme", Some("\"acme\""))]
+    #[case::phrase("acme  \"help\"", Some("\"acme help\""))]
+    #[case::operator("OR", Some("\"OR\""))]
+    #[case::signs(":-(", None)]
+    fn a_term_is_said_in_x_s_language(#[case] term: &str, #[case] query: Option<&str>) {
+        assert_eq!(Term::parse(term).unwrap().query().as_deref(), query);
     }
 
     #[test]

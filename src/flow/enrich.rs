@@ -21,7 +21,7 @@ use super::rules::LiveRules;
 use crate::domain::account::Account;
 use crate::domain::ids::{AccountId, TweetId, UserId};
 use crate::domain::message::{Person, Post};
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
 use crate::x::client::{Auth, CallError, Client, Detail, Reply};
 
@@ -250,7 +250,7 @@ impl Reader {
         let Some(auth @ Auth::Account { account, .. }) = rules.auth(Some(wish.account)) else {
             return Ok(());
         };
-        if self.is_over_budget(account).await? {
+        if reads::is_over_budget(&self.store, account, Timestamp::now()).await? {
             return Ok(());
         }
         if let Some(author) = wish.author {
@@ -262,13 +262,6 @@ impl Reader {
             next = self.read_post(auth, account, id).await?;
         }
         Ok(())
-    }
-
-    /// At the budget optional reads stop.
-    async fn is_over_budget(&self, account: &Account) -> Result<bool, StoreError> {
-        let account = account.clone();
-        let read = move |tx: &Tx<'_>| reads::is_over_budget(tx, &account, Timestamp::now());
-        self.store.read(read).await
     }
 
     /// Reads a post; which one it answers.

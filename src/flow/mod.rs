@@ -5,7 +5,7 @@
 //! what came (`dry_run`, from what is kept as a `sighting`). What has to go: `deletion`, `person`,
 //! and what X says of posts when it is asked (`compliance`). Files of direct messages are passed on
 //! (`media`). Beside that, what people do by API, console and command line (`admin`), how accounts
-//! come and go (`link`), who may (`access`), and a try of the way to the core (`test_event`).
+//! come and go (`link`), X's side of the set-up, tested and kept right (`setup`), who may (`access`), and a try of the way to the core (`test_event`).
 
 pub mod access;
 pub mod admin;
@@ -13,6 +13,7 @@ pub mod compliance;
 pub mod deletion;
 pub mod dry_run;
 pub mod enrich;
+pub mod feeds;
 pub mod gaps;
 pub mod ingest;
 pub mod link;
@@ -27,6 +28,7 @@ pub mod registry;
 pub mod relay;
 pub mod reply;
 pub mod rules;
+pub mod setup;
 mod sighting;
 pub mod storm;
 pub mod test_event;

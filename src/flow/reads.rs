@@ -7,8 +7,18 @@ use crate::domain::account::Account;
 use crate::domain::ids::AccountId;
 use crate::domain::money::Usd;
 use crate::domain::price::CallPrices;
-use crate::store::{StoreError, Tx};
+use crate::store::{Store, StoreError, Tx};
 use crate::x::client::Resources;
+
+/// Whether an account has used up its budget: then optional reads stop.
+pub(super) async fn is_over_budget(
+    store: &Store,
+    account: &Account,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let account = account.clone();
+    store.read(move |tx| is_spent(tx, &account, now)).await
+}
 
 /// Counts what a read returned among the account's costs; what all of it costs.
 pub(super) fn charge(
@@ -36,12 +46,8 @@ pub(super) fn charge(
     Ok(whole)
 }
 
-/// Whether an account has cost its budget for this month: then optional reads stop.
-pub(super) fn is_over_budget(
-    tx: &Tx<'_>,
-    account: &Account,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
+/// The same by what a transaction sees.
+pub(super) fn is_spent(tx: &Tx<'_>, account: &Account, now: Timestamp) -> Result<bool, StoreError> {
     let Some(budget) = account.monthly_budget else {
         return Ok(false);
     };

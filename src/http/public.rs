@@ -21,6 +21,7 @@ use serde::Serialize;
 use tracing::Instrument;
 
 use crate::flow::ingest::Ingest;
+use crate::flow::setup::Signatures;
 use crate::telemetry::metrics;
 use crate::x::signature::{self, CrcToken};
 use delivery::SignedDelivery;
@@ -35,6 +36,7 @@ const WEBHOOK: &str = "/webhooks/twitter/{app}";
 pub struct Webhooks {
     apps: RwLock<HashMap<String, Arc<AppSecrets>>>,
     max_body_bytes: usize,
+    signatures: Signatures,
 }
 
 impl Webhooks {
@@ -43,7 +45,14 @@ impl Webhooks {
         Self {
             apps: RwLock::new(apps),
             max_body_bytes,
+            signatures: Signatures::default(),
         }
+    }
+
+    /// Counts here whether deliveries are signed rightly.
+    #[must_use]
+    pub fn counting(self, signatures: Signatures) -> Self {
+        Self { signatures, ..self }
     }
 
     /// Answers for these apps from now on.
@@ -143,8 +152,14 @@ async fn take(
 ) -> Result<(), Refusal> {
     let secrets = webhooks.app(name)?;
     let received_at = Timestamp::now();
-    let delivery =
-        SignedDelivery::receive(request, payload, &secrets, webhooks.max_body_bytes).await?;
+    let received =
+        SignedDelivery::receive(request, payload, &secrets, webhooks.max_body_bytes).await;
+    match &received {
+        Ok(_) => webhooks.signatures.passed(name),
+        Err(Refusal::BadSignature) => webhooks.signatures.failed(name, received_at),
+        Err(_) => {}
+    }
+    let delivery = received?;
     let signer = delivery.signer();
     let accepted = ingest
         .accept(name, delivery.into_body(), received_at)

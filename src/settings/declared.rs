@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use super::fault::{Faults, SettingsFaults};
 use super::reader::Reader;
 use super::value::{self, Parsed};
-use crate::domain::account::{AccessToken, Account, App, Delivery, Enrich, Sending, Tier};
+use crate::domain::account::{
+    AccessToken, Account, App, Delivery, Enrich, Feeds, Keywords, PollMentions, Sending, Tier,
+};
 use crate::domain::filter::{Filter, Match, Route, SpamConditions};
 use crate::domain::ids::AccountId;
 use crate::domain::storm::StormLimit;
@@ -220,6 +222,7 @@ fn account(r: &mut Reader<'_>, known: &mut Known) -> Option<Account> {
         parents: r.or("fetch_parents", value::boolean, false),
         profiles: r.or("fetch_profiles", value::boolean, false),
     };
+    let feeds = feeds(r);
     Some(Account {
         app: app?,
         id: id?,
@@ -232,7 +235,28 @@ fn account(r: &mut Reader<'_>, known: &mut Known) -> Option<Account> {
         max_post_length,
         monthly_budget,
         enrich,
+        feeds,
     })
+}
+
+fn feeds(r: &mut Reader<'_>) -> Feeds {
+    let keywords = [
+        ("none", Keywords::None),
+        ("stream", Keywords::Stream),
+        ("search", Keywords::Search),
+    ];
+    let polls = [
+        ("auto", PollMentions::Auto),
+        ("on", PollMentions::On),
+        ("off", PollMentions::Off),
+    ];
+    let usual = Feeds::default();
+    Feeds {
+        keywords: r.or("keywords", value::one_of(&keywords), usual.keywords),
+        search_every: r.or("search_every", value::feed_interval, usual.search_every),
+        poll_mentions: r.or("poll_mentions", value::one_of(&polls), usual.poll_mentions),
+        mentions_every: r.or("mentions_every", value::feed_interval, usual.mentions_every),
+    }
 }
 
 fn known_app(value: &Value, known: &Known) -> Parsed<String> {

@@ -135,6 +135,14 @@ pub(crate) fn storm_time(value: &Value) -> Parsed<Duration> {
         .ok_or_else(|| "expected a duration from \"1s\" to \"30d\", e.g. \"1h\"".to_owned())
 }
 
+/// From one read of X to the next.
+pub(crate) fn feed_interval(value: &Value) -> Parsed<Duration> {
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(24);
+    let read = duration(value).ok();
+    read.filter(|interval| bounds.contains(interval))
+        .ok_or_else(|| "expected a duration from \"1s\" to \"24h\", e.g. \"60s\"".to_owned())
+}
+
 pub(crate) fn size(value: &Value) -> Parsed<u64> {
     let read = value.as_u64().or_else(|| parse_size(value.as_str()?));
     read.filter(|bytes| *bytes > 0)

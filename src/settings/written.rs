@@ -1,9 +1,11 @@
 //! The other way: apps, accounts and filters as the keys of the configuration, without a secret.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
-use crate::domain::account::{Account, App, Delivery, Sending, Tier};
+use crate::domain::account::{Account, App, Delivery, Keywords, PollMentions, Sending, Tier};
 use crate::domain::filter::{Filter, Match};
 
 /// A table of settings.
@@ -66,6 +68,16 @@ pub fn account(account: &Account) -> Table {
         Sending::Hold => "hold",
         Sending::Refuse => "refuse",
     };
+    let keywords = match account.feeds.keywords {
+        Keywords::None => "none",
+        Keywords::Stream => "stream",
+        Keywords::Search => "search",
+    };
+    let poll_mentions = match account.feeds.poll_mentions {
+        PollMentions::Auto => "auto",
+        PollMentions::On => "on",
+        PollMentions::Off => "off",
+    };
     let blocked: Vec<_> = account.blocked.iter().map(ToString::to_string).collect();
     let budget = account.monthly_budget.map(|budget| budget.to_string());
     table(json!({
@@ -78,7 +90,19 @@ pub fn account(account: &Account) -> Table {
         "monthly_budget_usd": budget,
         "fetch_parents": account.enrich.parents,
         "fetch_profiles": account.enrich.profiles,
+        "keywords": keywords,
+        "search_every": time(account.feeds.search_every),
+        "poll_mentions": poll_mentions,
+        "mentions_every": time(account.feeds.mentions_every),
     }))
+}
+
+/// A duration as settings have it.
+fn time(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
+    }
 }
 
 /// A filter by the keys of `[[filters]]`, its account left out.
@@ -144,6 +168,7 @@ mod tests {
         let keys = table(json!({
             "app": "acme", "id": "7", "username": "acme", "sending": "hold", "blocked": ["8"],
             "max_post_length": 300, "monthly_budget_usd": "5.50", "fetch_parents": true,
+            "keywords": "stream", "search_every": "1500ms", "poll_mentions": "on", "mentions_every": "2m",
         }));
         let read = entered_account(keys, &mut known).unwrap();
         let beside = &mut Known::of([&again], []);

@@ -22,6 +22,7 @@ pub use sqlite::cases::Case;
 pub use sqlite::compliance::{CheckRow, ComplianceRow, LookUp};
 pub use sqlite::conversations::{ConversationPlace, ListedRow, MessageQuery};
 pub use sqlite::echoes::Echo;
+pub use sqlite::feeds::{Feed, FeedMark};
 pub use sqlite::gaps::{
     Gap, GapEnd, GapMethod, GapRead, GapReason, NewGap, ReadState, ReplayEnd, ReplayOrder,
 };
@@ -29,6 +30,7 @@ pub use sqlite::gone_files::{FileMark, GoneFile};
 pub use sqlite::journal::{
     EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,
 };
+pub use sqlite::keeper::RegisteredWebhook;
 pub use sqlite::ledger::{
     CommandFilter, CommandQuery, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told,
     Wait, Waiting,

@@ -44,6 +44,7 @@ const CONFIRMS: Kind =
 metrics! {
     DELIVERIES: Kind::Counter, "deliveries_total", "Deliveries of X by app and HTTP status of the answer.";
     REFUSALS: Kind::Counter, "refusals_total", "Requests of X that were refused, by app and reason.";
+    REPAIRS: Kind::Counter, "setup_repairs_total", "What was done about the set-up at X, by app, what and result.";
     DELIVERY_DURATION: ANSWERS, "delivery_duration_seconds", "Time from a delivery's headers to its answer.";
     CRC: Kind::Counter, "crc_total", "Challenges (CRC) of X answered, by app.";
     CRC_LAST: Kind::Gauge, "crc_last_timestamp_seconds", "When a challenge (CRC) was last answered, by app.";
@@ -76,6 +77,8 @@ metrics! {
     COMPLIANCE_FINDINGS: Kind::Counter, "compliance_findings_total", "Events that tell of posts found to be gone at X by asking for them, by app.";
     COMPLIANCE_DONE: Kind::Gauge, "compliance_done_timestamp_seconds", "When a check of published posts last ended well, by app.";
     FAULTS: Kind::Gauge, "account_faults", "1 for each fault that an account has now, by account id and code; see account.health.";
+    FEED_UNTIL: Kind::Gauge, "feed_complete_timestamp_seconds", "Until when all that a read of X beside its webhooks has to bring is here, by feed (`stream`, `search`, `mentions`) and by app or account id.";
+    FEED_POSTS: Kind::Counter, "feed_posts_total", "Posts that reads of X beside its webhooks brought, those known already included, by feed.";
     GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
 }
 
@@ -170,6 +173,11 @@ pub fn set_consumer_connected(connected: bool) {
     gauge!(CONSUMER_CONNECTED).set(f64::from(u8::from(connected)));
 }
 
+/// A webhook or subscription at X was mended, or X refused it.
+pub fn count_repair(app: &str, what: &'static str, result: &'static str) {
+    counter!(REPAIRS, "app" => app.to_owned(), "what" => what, "result" => result).increment(1);
+}
+
 /// A call to X has ended.
 pub fn count_call(call: &'static str, result: &'static str) {
     counter!(CALLS, "call" => call, "result" => result).increment(1);
@@ -226,6 +234,17 @@ pub fn set_store(used_bytes: u64, limit_bytes: u64) {
 /// Gaps of an app that nothing has closed.
 pub fn set_gaps(app: &str, open: u64) {
     gauge!(GAPS_OPEN, "app" => app.to_owned()).set(open as f64);
+}
+
+/// A feed has brought all that it has to bring until then.
+pub fn set_feed(feed: &'static str, subject: &str, complete_until: Timestamp) {
+    let labels = [("feed", feed.to_owned()), ("subject", subject.to_owned())];
+    gauge!(FEED_UNTIL, &labels).set(complete_until.as_second() as f64);
+}
+
+/// A feed has brought posts, known already or not.
+pub fn count_feed_posts(feed: &'static str, posts: usize) {
+    counter!(FEED_POSTS, "feed" => feed).increment(posts as u64);
 }
 
 /// The faults that accounts have now, by account and code.
@@ -352,6 +371,13 @@ mod tests {
         set_cost("2975699229", "post", 15_000);
         set_store(6, 7);
         set_gaps("acme", 1);
+        set_feed(
+            "stream",
+            "acme",
+            Timestamp::from_second(1_577_836_800).unwrap(),
+        );
+        count_feed_posts("stream", 3);
+        count_repair("acme", "webhook", "ok");
         set_faults([("2975699229".to_owned(), "TOKEN_REVOKED")].into_iter());
     }
 

@@ -1,5 +1,6 @@
 //! All that is particular to X: its signatures, its JSON, its ways.
 
+pub mod challenge;
 pub mod client;
 pub mod normalize;
 pub mod redact;

@@ -75,6 +75,18 @@ impl CrcToken {
     }
 }
 
+impl CrcToken {
+    /// One that nobody has seen before: to challenge our own address with.
+    pub fn fresh() -> Self {
+        Self(format!("{:032x}", rand::random::<u128>()))
+    }
+
+    /// As it goes into a query, where none of its characters is escaped.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 fn is_forbidden(character: char) -> bool {
     matches!(character, '{' | '}' | '[' | ']' | '"' | '\\')
         || character.is_whitespace()

@@ -1,13 +1,16 @@
 //! Gaps: how they stand, filled on request, and what is lost acknowledged.
 
-use jiff::Timestamp;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{AdminError, Page, write};
 use crate::domain::access::Actor;
 use crate::domain::ids::AccountId;
 use crate::domain::registry::Registry;
-use crate::flow::gaps::{self, REACH};
+use crate::flow::gaps::{self, Estimate, REACH};
+use crate::flow::rules::Rules;
 use crate::store::{Gap, GapReason, NewGap, Store, StoreError, Tx};
 
 /// What is to be filled.
@@ -107,6 +110,23 @@ fn check_time(wanted: &Wanted, now: Timestamp) -> Result<(), AdminError> {
     Ok(())
 }
 
+/// What reading an account's messages of the last `span` would cost.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn price(
+    store: &Store,
+    rules: Arc<Rules>,
+    account: AccountId,
+    span: SignedDuration,
+    now: Timestamp,
+) -> Result<Estimate, StoreError> {
+    let from = now.saturating_sub(span).unwrap_or(now);
+    let read =
+        move |tx: &Tx<'_>| gaps::estimate(tx, &rules.prices.calls, account, (from, now), now);
+    store.read(read).await
+}
+
 /// Ends the notice that something of a gap is lost.
 ///
 /// # Errors
@@ -135,8 +155,6 @@ pub async fn acknowledge(
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
 
     #[test]

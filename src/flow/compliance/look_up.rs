@@ -7,14 +7,12 @@ use jiff::Timestamp;
 use super::job::{LOOKED_BACK, counted};
 use super::noting::{self, LookedFor};
 use super::{Checks, Progress, Setback};
-use crate::domain::account::{Account, App};
+use crate::domain::account::App;
 use crate::domain::event::{DetectedBy, GoneBecause};
 use crate::domain::ids::{AccountId, TweetId};
-use crate::domain::money::Usd;
 use crate::flow::reads;
 use crate::flow::rules::Rules;
-use crate::flow::watch::month_of;
-use crate::store::{CheckRow, LookUp, StoreError, Tx};
+use crate::store::{CheckRow, LookUp, Tx};
 use crate::x::client::{Auth, Detail, Missing, PostsFound, RefusalReason};
 
 /// Ids of one call.
@@ -45,7 +43,7 @@ impl Checks {
         let Some(last) = ids.last().copied() else {
             return Ok(next_step(rules, app, check, at));
         };
-        if self.is_over_budget(account, now).await? {
+        if reads::is_over_budget(&self.store, account, now).await? {
             tracing::info!(account.id = %account.id, "the budget ends a compliance check");
             return Ok(next_step(rules, app, check, at));
         }
@@ -60,16 +58,6 @@ impl Checks {
         noting::note(&self.store, &looked_for, found, now).await?;
         let before = Some(last);
         Ok(step(check, LookUp { before, ..at }))
-    }
-
-    async fn is_over_budget(&self, account: &Account, now: Timestamp) -> Result<bool, StoreError> {
-        let Some(budget) = account.monthly_budget else {
-            return Ok(false);
-        };
-        let (id, month) = (account.id, month_of(now));
-        let costs = self.store.read(move |tx| tx.costs_since(month)).await?;
-        let own = costs.iter().filter(|cost| cost.account == id);
-        Ok(own.map(|cost| cost.amount).sum::<Usd>() >= budget)
     }
 }
 

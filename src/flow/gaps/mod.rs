@@ -178,7 +178,7 @@ impl Gaps {
             let mut over_budget = HashSet::new();
             // Nobody is to be read for where there is no gap.
             for account in accounts.iter().filter(|_| !gaps.is_empty()) {
-                if super::reads::is_over_budget(tx, account, now)? {
+                if super::reads::is_spent(tx, account, now)? {
                     over_budget.insert(account.id);
                 }
             }
@@ -253,7 +253,7 @@ impl Step<'_> {
             ..
         } = self.gap;
         match reason {
-            GapReason::Refused | GapReason::Downtime => {
+            GapReason::Refused | GapReason::Downtime | GapReason::Undelivered => {
                 (before(*from, MARGIN), after(*until, MARGIN))
             }
             GapReason::ByHand | GapReason::Linking => (*from, *until),
@@ -390,6 +390,7 @@ mod tests {
             monthly_budget: None,
             max_post_length: None,
             enrich: Default::default(),
+            feeds: Default::default(),
         }
     }
 

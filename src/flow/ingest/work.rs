@@ -1,12 +1,13 @@
 //! One delivery inside the store's transaction.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::broker::messages;
-use crate::domain::account::Account;
+use crate::domain::account::{Account, Keywords};
 use crate::domain::activity::{Activity, ActivityEvent, Normalized, Recipient, Via};
 use crate::domain::event::{AccountRef, Conversation, Customer, Delivery, Event, Payload};
 use crate::domain::filter::{FOLLOWED_FOR, Route, Why};
@@ -155,6 +156,10 @@ pub(crate) struct Work<'a, 'tx> {
     pub(super) arrival: Arrival<'a>,
     /// Now.
     pub(super) at: Timestamp,
+    /// The delivery names no account: all of the app are looked at, and most do not want it.
+    shared: bool,
+    /// X's charge for the activity at hand is noted: it charges once, however many want it.
+    billed: Cell<bool>,
     pub(super) report: Report,
 }
 
@@ -172,6 +177,8 @@ pub(crate) fn store_delivery(
         via: delivery.via.unwrap_or(Via::AccountActivity),
         arrival,
         at,
+        shared: false,
+        billed: Cell::new(false),
         report: Report::default(),
     };
     let mut unlinked = None;
@@ -208,22 +215,47 @@ impl Work<'_, '_> {
                 .iter()
                 .filter_map(|user| registry.account(*user))
                 .collect(),
-            Recipient::App => registry.accounts_of(app).collect(),
+            Recipient::App => app_accounts(registry, app),
         };
+        self.shared = activity.recipient == Recipient::App && accounts.len() > 1;
+        self.billed.set(false);
         if accounts.is_empty() {
             return Ok(Some(Unlinked(match &activity.recipient {
                 Recipient::User(user) => Some(*user),
                 Recipient::Participants(_) | Recipient::App => None,
             })));
         }
-        for account in accounts {
+        let mut concerned = None;
+        for account in &accounts {
+            let outcome = self.event_for(app, account, &activity.event)?;
+            if self.shared && outcome == Outcome::Unwanted(Why::NoFilter.name()) {
+                continue;
+            }
+            concerned = Some(account);
             if !self.via.is_read() {
                 self.report.heard.push(account.id);
             }
-            let outcome = self.event_for(app, account, &activity.event)?;
             self.count(outcome);
         }
+        if let (None, Some(first)) = (concerned, accounts.first()) {
+            self.wanted_by_nobody(first, &activity.event)?;
+        }
         Ok(None)
+    }
+
+    /// What a rule of the app matches and no account wants is charged all the same.
+    fn wanted_by_nobody(
+        &mut self,
+        account: &Account,
+        event: &ActivityEvent,
+    ) -> Result<(), StoreError> {
+        self.shared = false;
+        self.report.heard.push(account.id);
+        if let ActivityEvent::Post(post) = event {
+            let outcome = self.post(account, post)?;
+            self.count(outcome);
+        }
+        Ok(())
     }
 
     fn event_for(
@@ -334,7 +366,7 @@ impl Work<'_, '_> {
     /// X charges each message that it delivers, wanted or not; a repeat within a day is free. What
     /// we read is charged with the call, as X counts it there.
     pub(super) fn bill(&self, account: &Account, message: &Message) -> Result<(), StoreError> {
-        if self.via.is_read() {
+        if self.via.is_read() || self.shared && self.billed.replace(true) {
             return Ok(());
         }
         let own = message.author.id == account.id.0;
@@ -458,6 +490,9 @@ impl Work<'_, '_> {
         id: EventId,
         unwanted: &Unwanted,
     ) -> Result<Outcome, StoreError> {
+        if self.shared && unwanted.why == Why::NoFilter {
+            return Ok(Outcome::Unwanted(unwanted.why.name()));
+        }
         let sequence = self.tx.next_sequence();
         let new = self.tx.remember_unwanted(id, self.at)?;
         if new {
@@ -543,6 +578,13 @@ impl Work<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Of one app, those for whom it streams first: what nobody wants is charged to the first.
+fn app_accounts<'r>(registry: &'r Registry, app: &'r str) -> Vec<&'r Account> {
+    let mut accounts: Vec<_> = registry.accounts_of(app).collect();
+    accounts.sort_by_key(|it| (it.feeds.keywords != Keywords::Stream, it.id));
+    accounts
 }
 
 /// Where a conversation's messages went.

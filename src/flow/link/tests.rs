@@ -863,6 +863,8 @@ async fn the_log_tells_of_linkings_without_their_secrets() {
         .with_env_filter("twitter_channel=trace")
         .with_writer(move || to.clone())
         .finish();
+    // With one subscriber alone, what another thread comes by first would be taken for unheard.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let _logging = tracing::subscriber::set_default(subscriber);
     let bench = Bench::new().await;
     let mut secrets = Vec::new();

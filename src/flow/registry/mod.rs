@@ -231,6 +231,21 @@ impl Directory {
             .await
     }
 
+    /// Reads an app as an administrator enters it, without keeping it: for a test.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn read_app(&self, mut table: Table) -> Result<App, ChangeError> {
+        let name = text(&table, "name");
+        if self.declares_app(&name) {
+            return Err(ChangeError::Declared(format!("the app {name}")));
+        }
+        let (sealer, declared) = (self.sealer.clone(), self.declared.clone());
+        let read = move |tx: &Tx<'_>| Ok(rows::read_app(tx, &sealer, &declared, &mut table));
+        let (app, _known) = self.store.read(read).await??;
+        Ok(app)
+    }
+
     /// Forgets an app that no account is linked through.
     ///
     /// # Errors

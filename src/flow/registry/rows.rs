@@ -108,6 +108,24 @@ pub(super) fn account_of(
     })
 }
 
+/// An app as it is entered, with the credentials that are left out; whether it was there before.
+pub(super) fn read_app(
+    tx: &Tx<'_>,
+    sealer: &Sealer,
+    declared: &Declared,
+    table: &mut Table,
+) -> Result<(App, bool), ChangeError> {
+    let name = text(table, "name");
+    let before = tx.apps()?.into_iter().find(|row| row.name == name);
+    if let Some(row) = &before {
+        let old = open(sealer, &app_purpose(&name), &row.sealed)?;
+        add_missing(table, old, |key| APP_SECRETS.contains(&key));
+    }
+    let mut known = Known::of(&declared.apps, []);
+    let app = entered_app(table.clone(), &mut known)?;
+    Ok((app, before.is_some()))
+}
+
 pub(super) fn put_app(
     tx: &mut Tx<'_>,
     sealer: &Sealer,
@@ -115,14 +133,7 @@ pub(super) fn put_app(
     by: &Actor,
     mut table: Table,
 ) -> Result<App, ChangeError> {
-    let name = text(&table, "name");
-    let before = tx.apps()?.into_iter().find(|row| row.name == name);
-    if let Some(row) = &before {
-        let old = open(sealer, &app_purpose(&name), &row.sealed)?;
-        add_missing(&mut table, old, |key| APP_SECRETS.contains(&key));
-    }
-    let mut known = Known::of(&declared.apps, []);
-    let app = entered_app(table.clone(), &mut known)?;
+    let (app, before) = read_app(tx, sealer, declared, &mut table)?;
     let now = Timestamp::now();
     tx.put_app(&AppRow {
         name: app.name.clone(),
@@ -130,8 +141,8 @@ pub(super) fn put_app(
         changed_at: now,
     })?;
     let action = match before {
-        Some(_) => "app.change",
-        None => "app.create",
+        true => "app.change",
+        false => "app.create",
     };
     tx.audit(by, action, &app.name, &Value::Null, now)?;
     Ok(app)

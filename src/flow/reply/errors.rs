@@ -165,6 +165,7 @@ pub(crate) fn rules() -> Rules {
         sending: Sending::Live,
         blocked: BTreeSet::new(),
         enrich: Default::default(),
+        feeds: Default::default(),
         monthly_budget: None,
         max_post_length: None,
     };

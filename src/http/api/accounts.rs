@@ -39,6 +39,14 @@ pub(crate) struct AccountSettings {
     monthly_budget_usd: Option<String>,
     fetch_parents: Option<bool>,
     fetch_profiles: Option<bool>,
+    /// How posts are found that fit a filter's term: `none`, `stream` or `search`.
+    keywords: Option<String>,
+    /// A duration: `60s`.
+    search_every: Option<String>,
+    /// Read the mentions timeline: `auto` (beside X Activity), `on` or `off`.
+    poll_mentions: Option<String>,
+    /// A duration: `60s`.
+    mentions_every: Option<String>,
 }
 
 /// An account.

@@ -26,8 +26,8 @@ pub(crate) struct GapView {
     from: String,
     #[schema(format = DateTime)]
     to: String,
-    /// `refused`: deliveries were answered 503; `downtime`: the service did not run; `by_hand`:
-    /// somebody asked for it; `linking`: asked for when an account was linked.
+    /// `refused`: deliveries were answered 503; `downtime`: the service did not run; `undelivered`:
+    /// X did not deliver; `by_hand`: somebody asked for it; `linking`: asked for when an account was linked.
     reason: &'static str,
     /// `open`, `replay` or `reads` (by which it was filled), or `lost`: a part of it cannot be had.
     state: &'static str,

@@ -2,7 +2,7 @@
 //! of `flow` to what is shown. Described by OpenAPI 3.1, made from the code.
 
 mod accounts;
-mod apps;
+pub(super) mod apps;
 mod audit;
 pub(super) mod auth;
 mod commands;
@@ -20,6 +20,7 @@ mod quarantine;
 mod sessions;
 mod throttle;
 mod tokens;
+mod webhooks;
 
 #[cfg(test)]
 pub(super) mod testing;
@@ -40,11 +41,13 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::domain::access::Role;
+use crate::domain::account::App;
 use crate::flow::access::{Access, Principal};
 use crate::flow::link::Linker;
 use crate::flow::person::Persons;
 use crate::flow::registry::Directory;
 use crate::flow::rules::LiveRules;
+use crate::flow::setup::Setup;
 use crate::flow::test_event::TestEvents;
 use crate::flow::watch::HealthView;
 use crate::store::Store;
@@ -64,6 +67,7 @@ pub struct Api {
     pub(super) directory: Arc<Directory>,
     pub(super) linker: Arc<Linker>,
     pub(super) health: HealthView,
+    pub(super) setup: Arc<Setup>,
     /// `public.url`, empty where it is not set.
     pub(super) public_url: String,
     pub(super) tests: TestEvents,
@@ -80,6 +84,7 @@ pub struct ApiParts {
     pub directory: Arc<Directory>,
     pub linker: Arc<Linker>,
     pub health: HealthView,
+    pub setup: Arc<Setup>,
     /// `public.url`, empty where it is not set.
     pub public_url: String,
     pub tests: TestEvents,
@@ -99,6 +104,7 @@ impl Api {
             directory: parts.directory,
             linker: parts.linker,
             health: parts.health,
+            setup: parts.setup,
             public_url: parts.public_url,
             tests: parts.tests,
             persons: parts.persons,
@@ -109,6 +115,14 @@ impl Api {
 }
 
 impl Api {
+    /// The app of this name.
+    pub(super) fn app(&self, name: &str) -> Result<App, Problem> {
+        let rules = self.rules.now();
+        let app = rules.registry.apps().iter().find(|app| app.name == name);
+        app.cloned()
+            .ok_or_else(|| Problem::not_found(format!("There is no app {:?}.", problem::cut(name))))
+    }
+
     /// Where X delivers to for an app; empty without `public.url`.
     pub(super) fn webhook_url(&self, app: &str) -> String {
         match self.public_url.as_str() {
@@ -200,7 +214,7 @@ fn table() -> Vec<Route> {
             Admin,
             linking::invite,
         ),
-        Route::new(delete, "/accounts/{id}", Admin, linking::unlink),
+        Route::new(delete.clone(), "/accounts/{id}", Admin, linking::unlink),
         Route::new(patch, "/accounts/{id}", Admin, accounts::change),
         Route::new(
             post.clone(),
@@ -228,8 +242,33 @@ fn table() -> Vec<Route> {
         Route::new(get.clone(), "/costs", Read, costs::list),
         Route::new(get.clone(), "/audit", Read, audit::list),
         Route::new(post.clone(), "/persons/{id}/erase", Admin, persons::erase),
-        Route::new(get, "/persons/{id}/export", Admin, persons::export),
-        Route::new(post, "/apps/{name}/compliance", Admin, compliance::run),
+        Route::new(get.clone(), "/persons/{id}/export", Admin, persons::export),
+        Route::new(
+            post.clone(),
+            "/apps/{name}/compliance",
+            Admin,
+            compliance::run,
+        ),
+        Route::new(post.clone(), "/apps/{name}/check", Admin, apps::check),
+        Route::new(get, "/apps/{name}/webhooks", Read, webhooks::list),
+        Route::new(
+            post.clone(),
+            "/apps/{name}/webhooks",
+            Admin,
+            webhooks::register,
+        ),
+        Route::new(
+            post,
+            "/apps/{name}/webhooks/{id}/validate",
+            Admin,
+            webhooks::validate,
+        ),
+        Route::new(
+            delete,
+            "/apps/{name}/webhooks/{id}",
+            Admin,
+            webhooks::delete,
+        ),
     ]
 }
 

@@ -12,7 +12,7 @@ use super::auth::SESSION_COOKIE;
 use super::problem::{FieldError, Written};
 use super::{
     accounts, apps, audit, commands, compliance, costs, events, gaps, health, linking, persons,
-    quarantine, sessions, tokens,
+    quarantine, sessions, tokens, webhooks,
 };
 use crate::domain::access::Role;
 
@@ -33,7 +33,8 @@ use crate::domain::access::Role;
         commands::list, commands::check, commands::release_all, commands::show, commands::retry,
         commands::release, commands::cancel,
         quarantine::list, quarantine::show, quarantine::retry,
-        apps::list, apps::put, apps::remove,
+        apps::list, apps::put, apps::remove, apps::check,
+        webhooks::list, webhooks::register, webhooks::validate, webhooks::delete,
         accounts::list, accounts::change, accounts::confirm, accounts::filters,
         accounts::put_filters,
         linking::begin, linking::invite, linking::unlink,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use super::{Api, ApiParts};
@@ -14,10 +16,12 @@ use crate::flow::person::Persons;
 use crate::flow::registry::{Declared, Directory};
 use crate::flow::reply::rules_of_tests;
 use crate::flow::rules::LiveRules;
+use crate::flow::setup::Setup;
 use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
 use crate::flow::watch::HealthView;
 use crate::sealing::Sealer;
+use crate::settings::value::base_url;
 use crate::store::{Store, StoreSettings};
 use crate::x::client::{Client, ClientSettings, http_client};
 
@@ -35,6 +39,7 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     let broker = Arc::new(BrokerSettings::new("amqp://127.0.0.1:1".into()));
     let tests = TestEvents::new(store.clone(), rules.clone(), broker);
     let sealer = Sealer::new(Box::new([7; 32]).into());
+    let setup = setup(&store, sealer.clone());
     let declared = Declared::default();
     let vault = Vault::at(&folder.join("files"), sealer.clone());
     let persons = Persons::new(store.clone(), rules.clone(), vault);
@@ -42,6 +47,7 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     let directory = Arc::new(directory);
     Arc::new(Api::new(ApiParts {
         linker: linker(&store, sealer, &directory),
+        setup: Arc::new(setup),
         store,
         directory,
         health: HealthView::of_nothing(),
@@ -80,4 +86,22 @@ fn linker(store: &Store, sealer: Sealer, directory: &Arc<Directory>) -> Arc<Link
         },
         tasks,
     ))
+}
+
+/// Before which no X listens.
+fn setup(store: &Store, sealer: Sealer) -> Setup {
+    let nobody = base_url(&json!("http://127.0.0.1:1")).unwrap();
+    let settings = ClientSettings {
+        base_url: nobody.as_url().clone(),
+        call_timeout: Duration::from_secs(1),
+        upload_timeout: Duration::from_secs(1),
+    };
+    let client = Client::new(
+        settings,
+        http_client(nobody.as_url(), Duration::from_millis(500)).unwrap(),
+        Arc::new(StoredTokens::new(store.clone(), sealer)),
+        Arc::new(Timestamp::now),
+        TaskTracker::new(),
+    );
+    Setup::new(store.clone(), Arc::new(client.unwrap()), None, &nobody).unwrap()
 }

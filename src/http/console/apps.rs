@@ -13,8 +13,9 @@ use super::page::{Refused, Shell, Visit, go, html, html_with, own_path};
 use crate::domain::account::App;
 use crate::flow::registry::{ChangeError, Table};
 use crate::http::api::Api;
+use crate::http::api::apps::keys_wrong;
 use crate::http::api::problem::Problem;
-use crate::settings::{SettingsFaults, written};
+use crate::settings::{Fault, SettingsFaults, written};
 
 struct Row {
     name: String,
@@ -262,6 +263,27 @@ pub(super) async fn save(
         return Err(Problem::field("name", &name, detail).into());
     }
     let (table, rotates) = table(&fields, app);
+    let read = match fields.has("unchecked") {
+        true => None,
+        // What cannot be read is told by saving it.
+        false => api.directory.read_app(table.clone()).await.ok(),
+    };
+    if let Some(read) = read {
+        let found = api.setup.check_app(&read).await;
+        let wrong: Vec<_> = found.iter().filter(|it| it.is_wrong_key()).collect();
+        if !wrong.is_empty() {
+            let problem = keys_wrong(&wrong);
+            let faults = problem.errors.into_iter().map(|it| Fault {
+                key: it.field,
+                value: None,
+                expected: it.expected,
+            });
+            let form = AppForm::new(&api, app, fields.text("next"));
+            let form = form.refused(&fields, &SettingsFaults(faults.collect()));
+            let page = page(&api, &visit, form);
+            return Ok(html_with(StatusCode::BAD_REQUEST, &page));
+        }
+    }
     match api.directory.put_app(visit.actor.clone(), table).await {
         Ok(app) => {
             let next = match fields.text("next") {
@@ -332,4 +354,23 @@ pub(super) async fn remove(
 ) -> Result<HttpResponse, Refused> {
     api.directory.remove_app(visit.actor, &name).await?;
     Ok(go("/apps?done=app-removed"))
+}
+
+/// Makes this service the app's webhook at X. What is in the way is told, and deleted only where
+/// that was said.
+pub(super) async fn register(
+    api: Data<Api>,
+    visit: Visit,
+    name: Path<String>,
+    fields: Fields,
+) -> Result<HttpResponse, Refused> {
+    let (app, rules) = (api.app(&name)?, api.rules.now());
+    let (apps, replace) = (rules.registry.apps(), fields.has("replace"));
+    api.setup
+        .register(&visit.actor, &app, apps, replace)
+        .await?;
+    Ok(go(&format!(
+        "/setup/webhook?app={}&done=registered",
+        app.name
+    )))
 }

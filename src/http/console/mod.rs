@@ -93,6 +93,8 @@ fn table() -> Vec<Route> {
         Route::new(get(), "/setup", Read, setup::show),
         Route::new(get(), "/setup/{step}", Read, setup::step),
         Route::new(post(), "/test-ticket", Core, setup::test),
+        Route::new(post(), "/past", Admin, setup::fetch_past),
+        Route::new(post(), "/apps/{name}/webhook", Admin, apps::register),
         Route::new(get(), "/apps", Read, apps::list),
         Route::new(get(), "/apps/{name}", Read, apps::show),
         Route::new(post(), "/apps", Admin, apps::save),

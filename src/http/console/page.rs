@@ -88,12 +88,7 @@ impl Shell {
         self.visit.notice
     }
 
-    pub(super) fn groups(
-        &self,
-    ) -> [(
-        &'static str,
-        &'static [(&'static str, &'static str, &'static str)],
-    ); 3] {
+    pub(super) fn groups(&self) -> [Group; 3] {
         NAVIGATION
     }
 
@@ -108,9 +103,9 @@ impl Shell {
 }
 
 /// Name, address and words of an entry.
-type Entry = (&'static str, &'static str, &'static str);
+pub(super) type Entry = (&'static str, &'static str, &'static str);
 /// A heading with its entries.
-type Group = (&'static str, &'static [Entry]);
+pub(super) type Group = (&'static str, &'static [Entry]);
 
 /// Where one can go, in groups.
 const NAVIGATION: [Group; 3] = [
@@ -144,7 +139,12 @@ const NAVIGATION: [Group; 3] = [
 ];
 
 /// What was just done, by the word in the address; no text of an address is ever shown.
-const NOTICES: [(&str, &str); 19] = [
+const NOTICES: [(&str, &str); 21] = [
+    ("registered", "X delivers to this service now."),
+    (
+        "past",
+        "What came before is read from X now; it appears within minutes.",
+    ),
     ("saved", "Saved."),
     ("app-saved", "The app is saved. It is in force at once."),
     ("app-removed", "The app is forgotten."),

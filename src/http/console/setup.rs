@@ -6,20 +6,23 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
 use askama::Template;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::accounts::{AccountCard, cards};
 use super::apps::{AppForm, callback_url};
 use super::conversations::account_id;
 use super::fields::Fields;
-use super::page::{Refused, Shell, Visit, html};
+use super::page::{Refused, Shell, Visit, go, html};
 use super::words::{Shown, plural};
 use crate::domain::account::{App, Delivery};
 use crate::flow::admin::events::EventState;
+use crate::flow::admin::gaps;
+use crate::flow::gaps::Estimate;
 use crate::flow::test_event::{Arrival, Sent, TestKind, Wanted};
 use crate::flow::watch::Subject;
 use crate::http::api::Api;
+use crate::store::GapReason;
 
 /// How long the broker's word on a test is waited for.
 const TEST_WAIT: Duration = Duration::from_secs(5);
@@ -140,10 +143,10 @@ impl State {
     fn faults_at(&self, step: &str) -> Vec<Shown> {
         match step {
             "address" => self.faults_of(&["PUBLIC_URL", "CERTIFICATE"]),
-            "keys" => self.faults_of(&["CONSUMER", "APP_KEYS", "APP_", "CLOCK"]),
+            "keys" => self.faults_of(&["KEYS_", "APP_", "CLOCK"]),
             "permissions" => self.faults_of(&["PERMISSION", "SCOPE"]),
             "delivery" => self.faults_of(&["PRODUCT", "ENVIRONMENT"]),
-            "webhook" => self.faults_of(&["WEBHOOK", "SECRET", "SUBSCRIPTION"]),
+            "webhook" => self.faults_of(&["WEBHOOK", "SIGNATURES", "SUBSCRIPTION"]),
             "account" => self.faults_of(&["TOKEN", "ACCOUNT"]),
             "test" => self.faults_of(&["BROKER", "INBOX", "UNROUTED"]),
             _ => Vec::new(),
@@ -310,6 +313,7 @@ struct StepPage {
     /// Where the account's page comes back to.
     here: String,
     filters: usize,
+    past: Vec<Past>,
     test: Option<TestView>,
 }
 
@@ -319,6 +323,77 @@ struct TestView {
     class: &'static str,
     event: String,
     inboxes: Vec<String>,
+}
+
+/// How much of what came before the linking may be read, and what X charges for it.
+struct Past {
+    days: i64,
+    words: &'static str,
+    price: String,
+}
+
+async fn past(api: &Api, step: &str, account: Option<&AccountCard>) -> Result<Vec<Past>, Refused> {
+    let confirmed = account.filter(|card| step == "filters" && !card.unconfirmed);
+    let Some(card) = confirmed else {
+        return Ok(Vec::new());
+    };
+    let (id, now) = (account_id(&card.id)?, Timestamp::now());
+    let mut past = Vec::new();
+    for (days, words) in [(1, "the last day"), (7, "the last 7 days")] {
+        let span = SignedDuration::from_hours(24 * days);
+        let price = gaps::price(&api.store, api.rules.now(), id, span, now).await?;
+        past.push(Past {
+            days,
+            words,
+            price: price_words(&price),
+        });
+    }
+    Ok(past)
+}
+
+fn price_words(price: &Estimate) -> String {
+    let each = format!(
+        "{} USD for each post, {} USD for each direct message",
+        price.per_post, price.per_direct_message
+    );
+    match price.expected {
+        Some(expected) => format!("about {expected} USD by the traffic of late ({each})"),
+        None => format!(
+            "{each}; the first pages cost {} USD at most, all posts {} USD at most",
+            price.first_pages, price.posts_at_most
+        ),
+    }
+}
+
+/// Has what came before an account was linked read from X.
+pub(super) async fn fetch_past(
+    api: Data<Api>,
+    visit: Visit,
+    fields: Fields,
+) -> Result<HttpResponse, Refused> {
+    let account = account_id(fields.text("account"))?;
+    let rules = api.rules.now();
+    let linked = rules.registry.account(account.0);
+    let app = linked
+        .ok_or_else(|| Refused::not_found("account"))?
+        .app
+        .clone();
+    let next = format!("/setup/test?app={app}&account={account}");
+    let days = match fields.text("days") {
+        "1" => 1,
+        "7" => 7,
+        _ => return Ok(go(&next)),
+    };
+    let now = Timestamp::now();
+    let wanted = gaps::Wanted {
+        app,
+        account: Some(account),
+        from: now - SignedDuration::from_hours(24 * days),
+        until: now,
+        reason: GapReason::Linking,
+    };
+    gaps::fill(&api.store, &rules.registry, wanted, visit.actor, now).await?;
+    Ok(go(&format!("{next}&done=past")))
 }
 
 fn position(name: &str) -> Result<usize, Refused> {
@@ -363,6 +438,7 @@ async fn page(
         delivery: app.map_or("", |app| delivery_words(&app.delivery)),
         here: format!("/setup/account{}", state.query()),
         filters: state.filters,
+        past: past(api, name, state.account.as_ref()).await?,
         account: state.account,
         test,
         steps,

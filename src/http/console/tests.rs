@@ -737,3 +737,26 @@ async fn pages_are_made_with_ten_thousand_messages_in_the_store() {
         assert!(bytes < 300_000, "{page} grows with what is kept");
     }
 }
+
+#[actix_web::test]
+async fn what_came_before_is_offered_with_its_price_and_asked_for_once() {
+    let api = set_up(Some(ADMIN)).await;
+    let browser = Browser::new(&api, ADMIN).await;
+    let page = browser.get("/setup/filters").await.body;
+    assert!(page.contains("the last 7 days: 0.") && page.contains("from now"));
+    let from_now = [("account", "7"), ("days", "0")];
+    assert_eq!(browser.post("/past", &from_now).await.status, 303);
+    assert!(
+        api.store
+            .read(|tx| tx.open_gaps())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let asked = browser
+        .post("/past", &[("account", "7"), ("days", "7")])
+        .await;
+    assert_eq!(asked.status, 303, "{}", asked.body);
+    let gaps = api.store.read(|tx| tx.open_gaps()).await.unwrap();
+    assert_eq!((gaps.len(), gaps[0].account), (1, Some(account())));
+}

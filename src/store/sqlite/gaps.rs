@@ -24,6 +24,8 @@ pub enum GapReason {
     ByHand,
     /// What came before an account was linked was asked for at its linking.
     Linking,
+    /// X did not deliver: the webhook was invalid or gone, or a subscription lost.
+    Undelivered,
 }
 
 impl GapReason {
@@ -36,6 +38,7 @@ impl GapReason {
             Self::Downtime => "downtime",
             Self::ByHand => "by_hand",
             Self::Linking => "linking",
+            Self::Undelivered => "undelivered",
         }
     }
 }

@@ -68,7 +68,7 @@ impl Tx<'_> {
         Ok(version.and_then(|it| it.parse().ok()).unwrap_or(0))
     }
 
-    fn registry_changed(&self) -> Result<(), StoreError> {
+    pub(super) fn registry_changed(&self) -> Result<(), StoreError> {
         let next = self.registry_version()?.saturating_add(1);
         self.set_meta(VERSION, &next.to_string())
     }
@@ -160,6 +160,9 @@ impl Tx<'_> {
         let removed = self.execute("DELETE FROM links WHERE account = ?1", [id])?;
         let sql = "UPDATE account_states SET tokens = NULL, credential = NULL WHERE account = ?1";
         self.execute(sql, [id])?;
+        // Linked again it begins anew.
+        let sql = "DELETE FROM feed_marks WHERE feed <> 'stream' AND subject = ?1";
+        self.execute(sql, [account.to_string()])?;
         self.registry_changed()?;
         Ok(removed > 0)
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-const MIGRATIONS: [(i64, &str); 11] = [
+const MIGRATIONS: [(i64, &str); 13] = [
     (1, include_str!("migrations/0001_journal.sql")),
     (2, include_str!("migrations/0002_ledger.sql")),
     (3, include_str!("migrations/0003_registry.sql")),
@@ -13,7 +13,9 @@ const MIGRATIONS: [(i64, &str); 11] = [
     (8, include_str!("migrations/0005_person.sql")),
     (9, include_str!("migrations/0012_comply.sql")),
     (10, include_str!("migrations/0010_gaps.sql")),
-    (11, include_str!("migrations/0013_console.sql")),
+    (11, include_str!("migrations/0009_keeper.sql")),
+    (12, include_str!("migrations/0011_feeds.sql")),
+    (13, include_str!("migrations/0013_console.sql")),
 ];
 const NEWEST: i64 = MIGRATIONS.len() as i64;
 

@@ -212,8 +212,9 @@ impl Browser {
         let list = self.field(label).await;
         let script = "return [...arguments[0].options].find((it) => it.text === arguments[1])";
         let arguments = [list, json!(option)];
-        let option = self.find(&format!("the choice {option:?}"), script, &arguments);
-        self.act(&option.await, "click", json!({})).await;
+        let what = format!("the choice {option:?}");
+        let option = self.find(&what, script, &arguments).await;
+        self.act(&option, "click", json!({})).await;
     }
 
     /// Presses the button, or follows the link, that says this, or else begins so: the rest may be

@@ -53,6 +53,9 @@ pub(crate) struct Setup {
     /// Where X may send browsers back to.
     callbacks: Vec<String>,
     media_base: MediaBase,
+    /// X has no webhook and no subscription of ours.
+    bare: bool,
+    replies_to_replies: bool,
 }
 
 impl Setup {
@@ -84,6 +87,8 @@ impl Setup {
             asks_for_plans: false,
             callbacks: Vec::new(),
             media_base: MediaBase::X,
+            bare: false,
+            replies_to_replies: true,
         }
     }
 
@@ -179,10 +184,25 @@ impl Setup {
         self
     }
 
+    /// X knows our apps and accounts, and their tokens, from before the service starts; webhooks
+    /// and subscriptions are the service's own to keep.
+    #[must_use]
+    pub(crate) fn bare(self) -> Self {
+        let bare = Self { bare: true, ..self };
+        bare.set("X_API__KEEP_EVERY", "500ms")
+    }
+
     /// The forms in which X delivers.
     #[must_use]
     pub(crate) fn forms(mut self, forms: &[Form]) -> Self {
         self.forms = forms.to_vec();
+        self
+    }
+
+    /// X Activity tells nobody of replies to replies.
+    #[must_use]
+    pub(crate) fn without_replies_to_replies(mut self) -> Self {
+        self.replies_to_replies = false;
         self
     }
 
@@ -197,16 +217,28 @@ impl Setup {
     pub(crate) fn tell(&self, simulator: &Simulator, webhook: impl Fn(&str) -> String) {
         for (name, _) in &self.apps {
             let callbacks: Vec<_> = self.callbacks.iter().map(String::as_str).collect();
-            let app = NewApp::new(name, &secret_of(name), &webhook(name));
-            let app = app.with_callbacks(&callbacks);
+            let webhook = if self.bare {
+                String::new()
+            } else {
+                webhook(name)
+            };
+            let app = NewApp {
+                replies_to_replies: self.replies_to_replies,
+                ..NewApp::new(name, &secret_of(name), &webhook).with_callbacks(&callbacks)
+            };
             let _known = simulator.add_app(app);
         }
         for account in &self.accounts {
             let user = NewUser::named(&account.username).with_id(account.id.0);
             let _known = simulator.add_user(user);
             let (app, forms) = (&account.app, &self.forms);
-            simulator.subscribe(app, account.id, forms).unwrap();
+            if !self.bare {
+                simulator.subscribe(app, account.id, forms).unwrap();
+            }
             let (token, secret) = &account.token;
+            if token.is_empty() {
+                continue;
+            }
             let known = simulator.set_access_token(app, account.id, token, secret);
             known.unwrap();
         }
@@ -338,7 +370,16 @@ impl TestService {
             ..simulator::Settings::default()
         };
         let simulator = Simulator::start(simulator).await.unwrap();
-        let setup = setup.set("X_API__BASE_URL", simulator.url());
+        let mut setup = setup.set("X_API__BASE_URL", simulator.url());
+        if setup.bare {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = free.local_addr().unwrap().to_string();
+            setup = setup.set("PUBLIC__LISTEN", &address);
+            setup = setup.set("PUBLIC__URL", &format!("http://{address}"));
+            // A look each half second is more than X allows.
+            simulator.change_api(|api| api.enforce_limits = false);
+            setup.tell(&simulator, |_app| String::new());
+        }
         let settings = load(&setup, &folder, &broker, ([127, 0, 0, 1], 0).into());
         let app = App::start(settings).await.unwrap();
         let service = Self {

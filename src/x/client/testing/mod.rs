@@ -155,6 +155,7 @@ fn account() -> Account {
         monthly_budget: None,
         max_post_length: None,
         enrich: Default::default(),
+        feeds: Default::default(),
     }
 }
 
