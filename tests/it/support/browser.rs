@@ -378,8 +378,8 @@ async fn start_driver() -> (Child, u16) {
         panic!("chromedriver has ended");
     };
     let port = timeout(START, port).await.expect("a chromedriver");
-    // It goes on writing; nobody has to read, but the pipe has to stay open.
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    // Put back: what it says later, a line or two, has to have somewhere to go.
+    process.stdout = Some(lines.into_inner().into_inner());
     (process, port)
 }
 
