@@ -124,6 +124,11 @@ pub fn filter(filter: &Filter) -> Table {
             format!("{}s", age.as_secs()).into(),
         );
     }
+    if let Some(storm) = filter.storm {
+        let per = format!("{}ms", storm.per.as_millis());
+        let storm = json!({"messages": storm.messages, "per": per});
+        written.insert("storm".to_owned(), storm);
+    }
     let word = match &filter.matches {
         Match::DirectMessages => "direct_messages",
         Match::Mentions { explicit_only } => {
@@ -184,6 +189,7 @@ mod tests {
             json!({"match": "replies", "verified": true, "min_account_age": "36h", "own": true}),
             json!({"match": "quotes", "name": "q", "tags": ["a", "b"], "reposts": true}),
             json!({"match": "term", "term": "#acmehelp"}),
+            json!({"match": "replies", "storm": {"messages": 200, "per": "1h"}}),
         ] {
             let mut keys = table(one);
             keys.extend(table(json!({"account": "7", "group": "support"})));
