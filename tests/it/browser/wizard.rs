@@ -1,5 +1,6 @@
 //! The set-up, walked from an empty store to a first ticket and an answer.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::json;
@@ -73,6 +74,40 @@ async fn somebody_without_a_manual_gets_from_nothing_to_a_ticket_and_an_answer()
     assert!(desk.sees(PATIENCE, test).await, "the test is with the core");
 
     converse(&place, desk).await;
+    nothing_lies_open(&place);
+}
+
+/// No credential that was entered, given by X or needed to get in stands in a file of the service: its
+/// log, its database, or what lies beside. The settings are the administrator's own.
+fn nothing_lies_open(place: &Place) {
+    let tokens = place.simulator.tokens_of(APP).into_iter();
+    let mut secrets: Vec<_> = tokens.map(|it| it.token).collect();
+    assert!(!secrets.is_empty(), "X has given tokens");
+    let given = place
+        .simulator
+        .credentials(APP, place.simulator.user_id("brand").unwrap());
+    secrets.push(given.unwrap().access_token_secret);
+    secrets.extend([
+        secret_of(APP),
+        format!("{APP}-client-secret"),
+        TOKEN.to_owned(),
+    ]);
+    let folder = place.service.folder();
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() || path.ends_with("settings.toml") {
+            continue;
+        }
+        let bytes = fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        for secret in &secrets {
+            assert!(
+                !text.contains(secret.as_str()),
+                "{secret} in {}",
+                path.display()
+            );
+        }
+    }
 }
 
 /// Step 2: pastes the keys, with what a paste brings along.
