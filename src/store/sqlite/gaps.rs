@@ -29,7 +29,13 @@ pub enum GapReason {
 }
 
 impl GapReason {
-    const ALL: [Self; 4] = [Self::Refused, Self::Downtime, Self::ByHand, Self::Linking];
+    const ALL: [Self; 5] = [
+        Self::Refused,
+        Self::Downtime,
+        Self::ByHand,
+        Self::Linking,
+        Self::Undelivered,
+    ];
 
     /// As stored and listed.
     pub fn name(self) -> &'static str {
