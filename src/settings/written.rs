@@ -124,6 +124,10 @@ pub fn filter(filter: &Filter) -> Table {
             format!("{}s", age.as_secs()).into(),
         );
     }
+    if let Some(storm) = filter.storm {
+        let storm = json!({"messages": storm.messages, "per": time(storm.per)});
+        written.insert("storm".to_owned(), storm);
+    }
     let word = match &filter.matches {
         Match::DirectMessages => "direct_messages",
         Match::Mentions { explicit_only } => {
@@ -183,7 +187,7 @@ mod tests {
             json!({"match": "mentions", "explicit_only": true, "min_followers": 3}),
             json!({"match": "replies", "verified": true, "min_account_age": "36h", "own": true}),
             json!({"match": "quotes", "name": "q", "tags": ["a", "b"], "reposts": true}),
-            json!({"match": "term", "term": "#acmehelp"}),
+            json!({"match": "term", "term": "#acmehelp", "storm": {"messages": 200, "per": "90m"}}),
         ] {
             let mut keys = table(one);
             keys.extend(table(json!({"account": "7", "group": "support"})));
