@@ -10,6 +10,7 @@ mod by_hand;
 mod chaos;
 mod commands;
 mod compliance;
+mod console;
 mod contract;
 mod cuts;
 mod dry_run;

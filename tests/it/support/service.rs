@@ -72,7 +72,12 @@ impl Setup {
 
     /// The same without filters.
     pub(crate) fn unfiltered() -> Self {
-        let setup = Self {
+        Self::empty().app(APP, "").account(APP, ACME, "acme", "")
+    }
+
+    /// Nothing is configured, and X knows nobody.
+    pub(crate) fn empty() -> Self {
+        Self {
             apps: Vec::new(),
             accounts: Vec::new(),
             filters: Vec::new(),
@@ -84,8 +89,7 @@ impl Setup {
             media_base: MediaBase::X,
             bare: false,
             replies_to_replies: true,
-        };
-        setup.app(APP, "").account(APP, ACME, "acme", "")
+        }
     }
 
     /// One more app, with more keys of its table; its secret is [`secret_of`] it.
