@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reqwest::{Method, redirect};
-use simulator::{Decision, NewApp, NewUser, UserId};
+use simulator::{Decision, Form, NewApp, NewUser, Permission, UserId};
 use url::form_urlencoded;
 
 use crate::support::broker::{client, eventually};
@@ -295,4 +295,145 @@ async fn filters_and_past(service: &TestService, browser: &mut Browser<'_>) {
         .get("/gaps")
         .await
         .says("What came before the account was linked");
+}
+
+/// The app is entered again with this changed; where its form leads.
+async fn change(browser: &mut Browser<'_>, fields: &[(&str, &str)]) -> Page {
+    let mut all = vec![("name", APP), ("next", "/setup/webhook?app={app}")];
+    all.extend(fields);
+    browser.sent("/apps", &all).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_x_finds_wrong_with_an_app_is_told_with_field_and_fix_until_it_is_right() {
+    let service = start().await;
+    let x = &service.simulator;
+    x.set_access_token(APP, BRAND, "owner", "owner-secret")
+        .unwrap();
+    x.set_permission(APP, BRAND, Permission::ReadWrite);
+    let mut browser = Browser::logged_in(&service).await;
+    let page = enter_keys(&mut browser, &secret_of(APP)).await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    let fields = [
+        ("delivery", "account_activity_v1"),
+        ("environment", "staging"),
+        ("owner_access_token", "owner"),
+        ("owner_access_token_secret", "owner-secret"),
+    ];
+    let page = change(&mut browser, &fields).await;
+    page.says("Step 5 of 8")
+        .says("environment · ENVIRONMENT_UNKNOWN");
+    page.says("no dev environment of this label")
+        .says("its case matters");
+    page.says("owner_access_token · PERMISSION_MISSING");
+    page.says("may only")
+        .says("a token keeps the level it was made with");
+    let query = format!("?app={APP}");
+    let standing = browser.standing(&query).await;
+    assert_eq!(standing[2..4], ["has a fault", "has a fault"]);
+
+    let page = change(
+        &mut browser,
+        &[("delivery", "account_activity_v1"), ("environment", "prod")],
+    )
+    .await;
+    page.lacks("ENVIRONMENT_UNKNOWN").says("PERMISSION_MISSING");
+    x.set_permission(APP, BRAND, Permission::ReadWriteMessages);
+    let check = format!("/apps/{APP}/check");
+    let page = browser.sent(&check, &[("step", "permissions")]).await;
+    page.says("X knows the keys")
+        .says("Test again")
+        .lacks("PERMISSION_MISSING");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_product_that_the_app_lacks_is_told_and_another_chosen() {
+    let service = start().await;
+    let app = NewApp {
+        forms: [Form::AccountActivity].into(),
+        ..NewApp::new("small", &secret_of("small"), "")
+    };
+    service.simulator.add_app(app).unwrap();
+    let mut browser = Browser::logged_in(&service).await;
+    let secret = secret_of("small");
+    let mut fields = vec![
+        ("new", "1"),
+        ("name", "small"),
+        ("consumer_key", "small-key"),
+        ("consumer_secret", &*secret),
+        ("delivery", "activity"),
+        ("next", "/setup/permissions?app={app}"),
+    ];
+    let page = browser.sent("/apps", &fields).await;
+    page.says("delivery · PRODUCT_MISSING")
+        .says("Choose another form of delivery");
+    fields.retain(|(key, _)| !["new", "delivery"].contains(key));
+    fields.push(("delivery", "account_activity"));
+    let page = browser.sent("/apps", &fields).await;
+    page.says("X knows the keys").lacks("PRODUCT_MISSING");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_plan_is_told_and_a_deleted_webhook_is_no_webhook() {
+    let service = start().await;
+    let x = &service.simulator;
+    let developer = |name: &str| NewApp {
+        developer: "brands".to_owned(),
+        ..NewApp::new(name, &secret_of(name), "")
+    };
+    x.add_app(developer("one")).unwrap();
+    x.add_app(developer("two")).unwrap();
+    let taken = x.register_webhook("two", OTHER, None).unwrap();
+    let mut browser = Browser::logged_in(&service).await;
+    let secret = secret_of("one");
+    let fields = [
+        ("new", "1"),
+        ("name", "one"),
+        ("consumer_key", "one-key"),
+        ("consumer_secret", &*secret),
+    ];
+    browser
+        .sent("/apps", &fields)
+        .await
+        .says("The app is saved");
+    let refused = browser.post("/apps/one/webhook", &[]).await;
+    assert_eq!(refused.status, 409);
+    refused
+        .says("as many webhooks as its plan allows")
+        .says("Step 5 of 8");
+    refused.lacks("Register replacing");
+
+    x.delete_webhook(taken).unwrap();
+    let done = browser.sent("/apps/one/webhook", &[]).await;
+    done.says("X delivers here.");
+    let id = x.webhooks_of("one")[0].id;
+    x.invalidate_webhook(id).unwrap();
+    // The keeper may have it validated before this page is asked for: either is true then.
+    let validate = format!("/apps/one/webhooks/{id}/validate");
+    browser.sent(&validate, &[]).await.says("X delivers here.");
+    let delete = format!("/apps/one/webhooks/{id}/delete");
+    let page = browser.sent(&delete, &[]).await;
+    page.says("The webhook is deleted at X.")
+        .says("X does not deliver here yet");
+    assert_ne!(browser.standing("?app=one").await[4], "done");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_leads_nowhere_is_told() {
+    let setup = Setup::empty().set("PRIVATE__TOKEN", TOKEN);
+    let service = TestService::start(setup.set("PUBLIC__URL", "http://127.0.0.1:9")).await;
+    let app = NewApp::new(APP, &secret_of(APP), "");
+    service.simulator.add_app(app).unwrap();
+    let mut browser = Browser::logged_in(&service).await;
+    let page = enter_keys(&mut browser, &secret_of(APP)).await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    for (path, step) in [("address", "Step 1 of 8"), ("webhook", "Step 5 of 8")] {
+        let refused = browser.post(&format!("/apps/{APP}/{path}"), &[]).await;
+        assert_eq!(refused.status, 409, "{path}");
+        refused
+            .says(step)
+            .says("cannot be a webhook")
+            .says("public.listen");
+    }
+    assert!(service.simulator.webhooks_of(APP).is_empty());
 }

@@ -287,7 +287,7 @@ impl Keeper {
                 self.log(app, "keys", &unchecked.sentence);
             }
             None => {
-                self.set(app, &check::CODES, troubles, now());
+                self.set(app, &check::CHECKED, troubles, now());
                 self.logged.remove(&format!("{} keys", app.name));
             }
         }

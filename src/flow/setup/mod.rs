@@ -25,7 +25,7 @@ use crate::x::challenge::{ChallengeFault, Challenger, NoChallenger, Passed};
 use crate::x::client::{AppCheck, CallError, Client, CrcFault, Obstacle, Reply, Webhook};
 use crate::x::signature::WebhookSecret;
 
-pub use check::{Finding, KEYS_WRONG, UNCHECKED};
+pub use check::{CHECKED, Finding, KEYS_WRONG, UNCHECKED};
 pub use keeper::{Keeper, KeeperParts};
 pub use signatures::Signatures;
 pub use webhooks::{Found, Listed, Registered};

@@ -22,7 +22,7 @@ use crate::flow::admin::events::EventState;
 use crate::flow::admin::gaps;
 use crate::flow::feeds;
 use crate::flow::gaps::Estimate;
-use crate::flow::setup::{Finding, UNCHECKED};
+use crate::flow::setup::{CHECKED, Finding, UNCHECKED};
 use crate::flow::test_event::{Arrival, Sent, TestKind, Wanted};
 use crate::flow::watch::Subject;
 use crate::http::api::Api;
@@ -141,26 +141,26 @@ impl State {
         };
         let last = api.setup.last_seen(&name);
         let (tested, findings) = last.keys.unzip();
+        let findings = findings.unwrap_or_default();
+        let decided = tested.is_some() && !findings.iter().any(|it| it.code == UNCHECKED);
         let address = api.setup.check_address(&name).err();
         Ok(Self {
             app: app.cloned(),
-            faults: faults(api, &name, account.as_ref()),
+            faults: faults(api, &name, account.as_ref(), decided),
             arrived: arrived(api, account.as_ref()).await?,
             account,
             filters,
             address: address.map(Said::refusal).transpose()?,
             tested,
-            findings: findings.unwrap_or_default(),
+            findings,
             stands: last.stands == Some(true),
         })
     }
 
-    /// The faults that a step mends; of the keys, the test itself tells.
+    /// The faults that a step mends.
     fn faults_at(&self, step: &str) -> Vec<Shown> {
-        let told = |code: &str| self.findings.iter().any(|it| it.code == code);
-        let tells = ["keys", "permissions", "delivery"].contains(&step);
         let own = self.faults.iter();
-        let own = own.filter(|(code, _)| is_mended_at(step, code) && !(tells && told(code)));
+        let own = own.filter(|(code, _)| is_mended_at(step, code));
         own.map(|(_, fault)| fault.clone()).collect()
     }
 
@@ -240,25 +240,33 @@ async fn arrived(api: &Api, account: Option<&AccountCard>) -> Result<bool, Refus
     Ok(at.is_some())
 }
 
-/// All that is wrong with an app, an account and the service.
-fn faults(api: &Api, app: &str, account: Option<&AccountCard>) -> Vec<(&'static str, Shown)> {
-    let concerns = |subject: &Subject| match subject {
-        Subject::Service => true,
-        Subject::App(name) => name == app,
-        Subject::Account(id) => account.is_some_and(|card| card.id == id.to_string()),
-    };
-    let found = api.health.faults().into_iter();
-    let found = found.filter(|(subject, _)| concerns(subject));
-    let mut found: Vec<_> = found
-        .map(|(_, fault)| (fault.code, Shown::from(&fault)))
-        .collect();
+/// All that is wrong with an app, an account and the service. Of what a test of the keys decides,
+/// the test tells: the board may be older.
+fn faults(
+    api: &Api,
+    app: &str,
+    account: Option<&AccountCard>,
+    tested: bool,
+) -> Vec<(&'static str, Shown)> {
+    let (mut found, mut older) = (Vec::new(), Vec::new());
+    for (subject, fault) in api.health.faults() {
+        match subject {
+            Subject::App(name) if name != app => {}
+            Subject::App(_) if tested && CHECKED.contains(&fault.code) => {
+                older.push(fault.sentence);
+            }
+            Subject::Account(id) if account.is_none_or(|card| card.id != id.to_string()) => {}
+            _ => found.push((fault.code, Shown::from(&fault))),
+        }
+    }
     let health = api.health.accounts();
     let own = health.iter().filter(|it| {
         let id = it.account.id.map(|id| id.to_string());
         account.is_some_and(|card| Some(&card.id) == id.as_ref())
     });
     for fault in own.flat_map(|it| &it.health.faults) {
-        if found.iter().all(|(code, _)| *code != fault.code) {
+        let known = found.iter().any(|(code, _)| *code == fault.code);
+        if !known && !older.contains(&fault.sentence) {
             found.push((fault.code, Shown::from(fault)));
         }
     }

@@ -183,7 +183,7 @@ pub(super) async fn check(
     let app = api.app(&name)?;
     api.setup.test_app(&app).await;
     let step = match fields.text("step") {
-        step @ ("permissions" | "delivery") => step,
+        step @ ("permissions" | "delivery" | "webhook") => step,
         _ => "keys",
     };
     Ok(go(&format!("/setup/{step}?app={}", app.name)))
