@@ -1,17 +1,23 @@
 # Commands for people and for CI; `make help` lists them.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos storm lint bench clean bootstrap
+.PHONY: help demo test screenshots chaos storm lint bench clean bootstrap
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 demo: bootstrap ## The whole channel on this machine, X included (SMOKE=1: check it and end)
 	cargo build --locked --package twitter-channel --package simulator
 	scripts/demo
 
-test: bootstrap ## All tests, beside a private RabbitMQ
+test: bootstrap ## All tests, beside a private RabbitMQ and in a real Chromium
+	scripts/bootstrap tests
 	scripts/broker run .run/broker/test -- cargo test --workspace --locked
+
+screenshots: bootstrap ## Pictures of the console's pages, into docs/images, and how long pages take
+	scripts/bootstrap tests
+	scripts/broker run .run/broker/test -- cargo test --package twitter-channel --locked --test it -- \
+		--ignored --nocapture --test-threads 1 browser::console
 
 chaos: bootstrap ## Commands in a storm of faults, 20 seeds, and cuts at every byte; minutes long
 	scripts/broker run .run/broker/chaos -- cargo test --package twitter-channel --locked --test it -- \

@@ -67,19 +67,24 @@ fn render(world: &World, deliveries: &[Delivery], tokens: &[TokenSeen]) -> Strin
 pub(crate) fn document(body: &str) -> String {
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>X on this machine</title>\
-         <meta name=viewport content=\"width=device-width\"><style>{STYLE}</style>\
-         <h1>X on this machine</h1>{body}</html>"
+         <meta name=viewport content=\"width=device-width\"><link rel=icon href=\"data:,\">\
+         <style>{STYLE}</style><main><h1>X on this machine</h1>{body}</main></html>"
     )
 }
 
 fn section(title: &str, content: &str) -> String {
-    format!("<section><h2>{title}</h2>{content}</section>")
+    // What is too wide for a phone is scrolled, by keys as well.
+    format!(
+        "<section><h2>{title}</h2><div tabindex=0 role=group aria-label=\"{title}\">{content}</div></section>"
+    )
 }
 
 /// One form for each thing a customer does.
 fn forms(world: &World) -> String {
     let from_to = from_to(world);
-    let text = "<input name=text placeholder=\"Text\" required>";
+    let text = |of: &str| {
+        format!("<input name=text placeholder=Text aria-label=\"text of the {of}\" required>")
+    };
     let photo = "<label><input type=checkbox name=photo> photo</label>";
     let with_photo = "<label><input type=checkbox name=photo checked> photo</label>";
     let parent = "<input name=post placeholder=\"Post id (else the newest)\">";
@@ -87,17 +92,17 @@ fn forms(world: &World) -> String {
         form(
             "mention",
             "Customer mentions us",
-            &format!("{from_to}{text}{photo}"),
+            &format!("{from_to}{}{photo}", text("mention")),
         ),
         form(
             "reply",
             "Customer replies",
-            &format!("{from_to}{parent}{text}{photo}"),
+            &format!("{from_to}{parent}{}{photo}", text("reply")),
         ),
         form(
             "direct_message",
             "Customer writes a message",
-            &format!("{from_to}{text}{with_photo}"),
+            &format!("{from_to}{}{with_photo}", text("message")),
         ),
         form(
             "chat_message",
@@ -454,7 +459,10 @@ fn name(user: &User) -> String {
 fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let heads: String = heads
         .iter()
-        .map(|head| format!("<th>{head}</th>"))
+        .map(|head| match *head {
+            "" => "<td></td>".to_owned(),
+            head => format!("<th>{head}</th>"),
+        })
         .collect();
     let rows: String = rows
         .map(|cells| {

@@ -6,6 +6,7 @@
 
 mod api;
 mod broker;
+mod browser;
 mod by_hand;
 mod chaos;
 mod commands;
@@ -27,6 +28,7 @@ mod linking;
 mod media;
 mod normalize;
 mod onslaught;
+mod openapi;
 mod personal;
 mod plans;
 mod reads;

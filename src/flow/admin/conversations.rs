@@ -15,6 +15,8 @@ use crate::store::{
 
 /// Commands shown beside a thread.
 const COMMANDS: usize = 50;
+/// Messages of a conversation that are looked at for whoever it is with.
+const NEWEST: usize = 5;
 /// Conversations with held messages, or in storm, that are listed.
 const STORMS: usize = 50;
 
@@ -32,6 +34,8 @@ pub struct ListedConversation {
     pub row: ListedRow,
     /// Its newest message; `None` where its body is no longer kept.
     pub last: Option<Line>,
+    /// Whoever wrote to us last, as far as the newest messages tell.
+    pub with: Option<SaidAuthor>,
 }
 
 /// A message in a thread.
@@ -153,9 +157,12 @@ fn listed(tx: &Tx<'_>, row: ListedRow) -> Result<ListedConversation, StoreError>
         conversation: row.place.id.clone(),
         before: None,
     };
-    let newest = tx.messages_page(&query, 1)?;
+    let newest = tx.messages_page(&query, NEWEST)?;
+    let newest: Vec<_> = newest.into_iter().map(Line::read).collect();
+    let theirs = newest.iter().find(|line| !line.is_ours());
     Ok(ListedConversation {
-        last: newest.into_iter().next().map(Line::read),
+        with: theirs.map(|line| line.said.message.author.clone()),
+        last: newest.into_iter().next(),
         row,
     })
 }

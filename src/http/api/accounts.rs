@@ -17,6 +17,7 @@ use crate::settings::written;
 /// The keys of `[[accounts]]`, credentials left out. Of a linked account `sending` and those below
 /// it may be changed; `null` takes a value away.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what the reader of settings takes")]
 pub(crate) struct AccountSettings {
     #[schema(read_only)]
@@ -28,6 +29,7 @@ pub(crate) struct AccountSettings {
     #[schema(read_only)]
     username: Option<String>,
     /// `live`, `hold` or `refuse`.
+    #[schema(pattern = "^(live|hold|refuse)$")]
     sending: Option<String>,
     /// User ids of whom this account wants nothing.
     blocked: Option<Vec<String>>,
@@ -142,9 +144,11 @@ pub(super) async fn confirm(
 
 /// The keys of `[[filters]]`, the account left out.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what the reader of settings takes")]
 pub(crate) struct FilterSettings {
     /// `direct_messages`, `mentions`, `replies`, `quotes` or `term`.
+    #[schema(pattern = "^(direct_messages|mentions|replies|quotes|term)$")]
     r#match: String,
     /// Only with `mentions`: not by the mentions that a reply inherits.
     explicit_only: Option<bool>,
@@ -165,6 +169,19 @@ pub(crate) struct FilterSettings {
     min_account_age: Option<String>,
     /// Take messages of people who are no contacts.
     message_requests: Option<bool>,
+    /// Not with `direct_messages`: what a conversation brings beyond it waits.
+    storm: Option<StormSettings>,
+}
+
+/// How many messages of one conversation are let through in a time.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes what the reader of settings takes")]
+pub(crate) struct StormSettings {
+    #[schema(minimum = 1)]
+    messages: u32,
+    /// A duration from `1s` to `30d`: `1h`.
+    per: String,
 }
 
 /// The filters of an account, in the order in which they are asked.

@@ -18,6 +18,7 @@ use crate::settings::written;
 /// The keys of `[[apps]]`. What is sent is trimmed; a credential that is left out stays as it is,
 /// `null` takes it away.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what the reader of settings takes")]
 pub(crate) struct AppSettings {
     /// The `{app}` of the webhook URL.
@@ -43,10 +44,12 @@ pub(crate) struct AppSettings {
     #[schema(write_only)]
     owner_access_token_secret: Option<String>,
     /// `activity`, `account_activity` or `account_activity_v1`.
+    #[schema(pattern = "^(activity|account_activity|account_activity_v1)$")]
     delivery: Option<String>,
     /// Label of the dev environment; `account_activity_v1` needs it.
     environment: Option<String>,
     /// `self_serve` or `enterprise`.
+    #[schema(pattern = "^(self_serve|enterprise)$")]
     tier: Option<String>,
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Listing {
     limit: Limit,
     /// `next` of the part before.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[param(value_type = Option<String>, pattern = "^[0-9]{0,18}$")]
     after: Option<u64>,
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct Listing {
     state: Option<State>,
     /// Of this account.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,18}$")]
+    #[param(value_type = Option<String>, pattern = "^([1-9][0-9]{0,18})?$")]
     account: Option<UserId>,
     /// Of the conversation with this id.
     #[serde(default)]
@@ -68,7 +68,7 @@ pub(crate) struct Listing {
     limit: Limit,
     /// `next` of the part before.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[param(value_type = Option<String>, pattern = "^[0-9]{0,18}$")]
     after: Option<u64>,
 }
 
@@ -437,7 +437,7 @@ pub(super) async fn release(
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReleaseAll {
     #[serde(deserialize_with = "one")]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[1-9][0-9]{0,18}$")]
     account_id: UserId,
 }
 

@@ -15,7 +15,7 @@ use crate::flow::compliance::Requested;
 
 /// A check that was asked for.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CheckView {
+pub(crate) struct ComplianceCheckView {
     app: String,
     /// `begins` within seconds; or `under_way` already.
     state: &'static str,
@@ -27,7 +27,7 @@ pub(crate) struct CheckView {
 #[utoipa::path(post, path = "/apps/{name}/compliance", operation_id = "check_compliance",
     tag = "apps",
     params(("name" = String, Path, description = "Name of the app")),
-    responses((status = 202, description = "It begins, or is under way", body = CheckView))
+    responses((status = 202, description = "It begins, or is under way", body = ComplianceCheckView))
 )]
 pub(super) async fn run(
     api: Data<Api>,
@@ -40,7 +40,7 @@ pub(super) async fn run(
         Requested::Begins => ("begins", String::new()),
         Requested::UnderWay(since) => ("under_way", since.to_string()),
     };
-    Ok(HttpResponse::Accepted().json(CheckView {
+    Ok(HttpResponse::Accepted().json(ComplianceCheckView {
         app: name.0,
         state,
         since,

@@ -26,15 +26,15 @@ const MOST_DAYS: i32 = 366;
 pub(crate) struct Listing {
     /// First UTC day; the first of this month where absent.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, format = Date)]
+    #[param(value_type = Option<String>, pattern = "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
     from: Option<Date>,
     /// Last UTC day; today where absent. At most 366 days in all.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, format = Date)]
+    #[param(value_type = Option<String>, pattern = "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
     to: Option<Date>,
     /// Of this account.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,18}$")]
+    #[param(value_type = Option<String>, pattern = "^([1-9][0-9]{0,18})?$")]
     account: Option<UserId>,
 }
 

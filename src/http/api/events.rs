@@ -35,7 +35,7 @@ const LONGEST_TEST_WAIT: Duration = Duration::from_secs(30);
 pub(crate) struct Listing {
     /// Those after this sequence (`event.sequence` of an event, or `next`).
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[param(value_type = Option<String>, pattern = "^[0-9]{0,18}$")]
     after: Option<u64>,
     /// How many at most: 1 to 200, 50 where absent. A part may be shorter and have a next one.
     #[serde(default)]
@@ -46,7 +46,7 @@ pub(crate) struct Listing {
     event_type: Option<String>,
     /// Of this account.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,18}$")]
+    #[param(value_type = Option<String>, pattern = "^([1-9][0-9]{0,18})?$")]
     account: Option<UserId>,
 }
 
@@ -139,7 +139,7 @@ pub(crate) struct Republish {
     to: Option<Timestamp>,
     /// With `from` and `to`: of this account only.
     #[serde(default, deserialize_with = "parsed")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^([1-9][0-9]{0,18})?$")]
     account_id: Option<UserId>,
 }
 
@@ -192,7 +192,7 @@ pub(super) async fn republish(
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTest {
     #[serde(deserialize_with = "one")]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^[1-9][0-9]{0,18}$")]
     account_id: UserId,
     #[serde(default)]
     kind: Kind,

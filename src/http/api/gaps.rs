@@ -77,21 +77,21 @@ pub(crate) struct Listing {
     /// Only those that are open, or all; all where absent.
     #[serde(default)]
     #[param(inline)]
-    state: Option<State>,
+    state: Option<GapState>,
     /// How many at most: 1 to 200, 50 where absent.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Limit,
     /// `next` of the part before.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[param(value_type = Option<String>, pattern = "^[0-9]{0,18}$")]
     after: Option<u64>,
 }
 
 /// Whether something is still to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum State {
+pub(crate) enum GapState {
     Open,
     All,
 }
@@ -109,7 +109,7 @@ pub(super) async fn list(
         limit,
         after,
     } = listing.0;
-    let open = state == Some(State::Open);
+    let open = state == Some(GapState::Open);
     let page = admin::list(&api.store, open, after, limit.get()).await?;
     Ok(HttpResponse::Ok().json(Page::of(page, GapView::from)))
 }

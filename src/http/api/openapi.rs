@@ -1,11 +1,11 @@
 //! The API's description.
 
 use actix_web::HttpResponse;
-use utoipa::openapi::path::{HttpMethod, PathItem};
+use utoipa::openapi::path::{HttpMethod, ParameterIn, PathItem};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
 use super::auth::SESSION_COOKIE;
@@ -66,8 +66,10 @@ impl Modify for Common {
         components.add_security_scheme("session", cookie);
         for route in super::table() {
             let item = document.paths.paths.get_mut(route.path);
+            let shape = id_shape(route.path);
             if let Some(operation) = item.and_then(|item| operation(item, &route.method)) {
                 describe(operation, route.role);
+                shape_ids(operation, shape);
             }
         }
     }
@@ -93,6 +95,31 @@ fn operation<'a>(
         HttpMethod::Patch => item.patch.as_mut(),
         HttpMethod::Delete => item.delete.as_mut(),
         _ => None,
+    }
+}
+
+/// What the id in a path looks like, as a regular expression.
+fn id_shape(path: &str) -> Option<&'static str> {
+    let resource = path.split('/').find(|part| !part.is_empty())?;
+    Some(match resource {
+        "accounts" | "persons" => "^[1-9][0-9]{0,18}$",
+        "commands" => "^[!-~]{1,128}$",
+        "events" => "^[0-9a-f]{32}$",
+        "quarantine" => "^[0-9]{1,18}$",
+        "apps" => "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        "tokens" => "^[A-Za-z0-9._-]{1,64}$",
+        _ => return None,
+    })
+}
+
+fn shape_ids(operation: &mut utoipa::openapi::path::Operation, shape: Option<&str>) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.parameter_in == ParameterIn::Path
+            && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        {
+            schema.pattern = shape.map(str::to_owned);
+        }
     }
 }
 
@@ -191,6 +218,25 @@ mod tests {
                 assert!(names.insert(name.to_owned()), "{name} is there twice");
             }
         }
+    }
+
+    /// Of two with one name, one would silently be described as the other.
+    #[test]
+    fn schemas_have_names_of_their_own() {
+        let mut names = BTreeSet::new();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/api");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let derived = text.split("#[derive(").skip(1);
+            for part in derived.filter(|part| part.lines().next().unwrap().contains("ToSchema")) {
+                let mut words = part.split_whitespace();
+                words.find(|word| ["struct", "enum"].contains(word));
+                let name = words.next().unwrap().trim_end_matches(';');
+                let name = name.split(['<', '(']).next().unwrap().to_owned();
+                assert!(names.insert(name.clone()), "{name} is there twice");
+            }
+        }
+        assert!(names.contains("TokenView"), "{names:?}");
     }
 
     #[test]

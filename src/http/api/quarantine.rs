@@ -28,7 +28,7 @@ pub(crate) struct Listing {
     limit: Limit,
     /// `next` of the part before.
     #[serde(default, deserialize_with = "parsed")]
-    #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[param(value_type = Option<String>, pattern = "^[0-9]{0,18}$")]
     after: Option<u64>,
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn show(api: Data<Api>, id: Segment<u64>) -> Result<HttpRespons
 /// What to process again: `ids`, or `all`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Retry {
+pub(crate) struct RetryDeliveries {
     #[serde(default, deserialize_with = "parsed_all")]
     #[schema(value_type = Vec<String>, max_items = 1000)]
     ids: Vec<u64>,
@@ -134,15 +134,15 @@ pub(crate) struct Retry {
 
 /// Have kept deliveries processed again; what is already published is not published twice.
 #[utoipa::path(post, path = "/quarantine/retry", operation_id = "retry_quarantine",
-    tag = "quarantine", request_body = Retry,
+    tag = "quarantine", request_body = RetryDeliveries,
     responses((status = 202, description = "They will be processed again", body = Count))
 )]
 pub(super) async fn retry(
     api: Data<Api>,
     who: Who,
-    body: Body<Retry>,
+    body: Body<RetryDeliveries>,
 ) -> Result<HttpResponse, Problem> {
-    let (Retry { ids, all }, who, now) = (body.0, who.0.actor(), Timestamp::now());
+    let (RetryDeliveries { ids, all }, who, now) = (body.0, who.0.actor(), Timestamp::now());
     let count = match (all, ids.len()) {
         (true, 0) => kept::retry_all(&api.store, who, now).await?,
         (false, 1..=MOST_IDS) => kept::retry(&api.store, ids, who, now).await?,

@@ -6,6 +6,7 @@ use actix_web::http::header::CACHE_CONTROL;
 const STYLE: &str = include_str!("../../../templates/style.css");
 const CONSOLE_STYLE: &str = include_str!("../../../templates/console/console.css");
 const SCRIPT: &str = include_str!("../../../templates/console/console.js");
+const ICON: &str = include_str!("../../../templates/console/icon.svg");
 
 fn asset(kind: &'static str, body: &'static str) -> HttpResponse {
     HttpResponse::Ok()
@@ -27,4 +28,9 @@ pub(super) async fn console_style() -> HttpResponse {
 /// Adds what is only convenient; every page works without it.
 pub(super) async fn script() -> HttpResponse {
     asset("text/javascript; charset=utf-8", SCRIPT)
+}
+
+/// Shown by browsers beside the title.
+pub(super) async fn icon() -> HttpResponse {
+    asset("image/svg+xml", ICON)
 }

@@ -11,7 +11,7 @@ use super::page::{Refused, Shell, Visit, go, html};
 use super::words::{When, ago, command_name, command_words, handle, link, plural};
 use crate::domain::ids::{AccountId, ConversationId, UserId};
 use crate::flow::admin::commands::ListedCommand;
-use crate::flow::admin::conversations::{self as threads, Line, Thread};
+use crate::flow::admin::conversations::{self as threads, Line, SaidAuthor, Thread};
 use crate::http::api::Api;
 use crate::http::api::problem::Kind;
 use crate::store::ConversationPlace;
@@ -130,7 +130,7 @@ pub(super) async fn list(
         let account = it.row.place.account;
         let (who, summary, ours) = match &it.last {
             Some(line) => (
-                name_of(line),
+                name_of(it.with.as_ref().unwrap_or(&line.said.message.author)),
                 line.said.message.summary.clone(),
                 line.is_ours(),
             ),
@@ -160,8 +160,7 @@ pub(super) async fn list(
     Ok(html(&page))
 }
 
-fn name_of(line: &Line) -> String {
-    let author = &line.said.message.author;
+fn name_of(author: &SaidAuthor) -> String {
     match (author.name.as_str(), author.username.as_str()) {
         ("", "") => "Somebody".to_owned(),
         ("", username) => format!("@{username}"),

@@ -87,6 +87,7 @@ fn table() -> Vec<Route> {
         Route::open(get(), "/assets/style.css", assets::style),
         Route::open(get(), "/assets/console.css", assets::console_style),
         Route::open(get(), "/assets/console.js", assets::script),
+        Route::open(get(), "/assets/icon.svg", assets::icon),
         Route::open(get(), "/login", login::show),
         Route::open(post(), "/login", login::log_in),
         Route::new(post(), "/logout", Read, login::log_out),

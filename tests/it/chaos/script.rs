@@ -224,9 +224,7 @@ impl Script {
         let text = match parts {
             1 => format!("{mark} {saying}"),
             // Every word bears the mark.
-            _ => (0..70).fold(String::new(), |text, word| {
-                text + &mark + &word.to_string() + " "
-            }),
+            _ => (0..70).fold(String::new(), |text, word| format!("{text}{mark}{word} ")),
         };
         let mut command = send_post(&id, account, text.trim_end(), &mention.to_string());
         command["send_post"]["when_too_long"] = json!("SPLIT");

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub(crate) mod broker;
+pub(crate) mod browser;
 pub(crate) mod core;
 pub(crate) mod cutter;
 pub(crate) mod desk;

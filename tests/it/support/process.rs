@@ -65,6 +65,18 @@ impl ServiceProcess {
         self.variables.push((name, value.to_owned()));
     }
 
+    /// The same with browsers and X told where both listeners are.
+    #[must_use]
+    pub(crate) fn with_urls(mut self) -> Self {
+        let urls = [
+            ("PUBLIC__URL", self.public("")),
+            ("PRIVATE__URL", self.private("")),
+        ];
+        let urls = urls.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
+        self.variables.extend(urls);
+        self
+    }
+
     /// Starts it (again) and waits until it is ready.
     pub(crate) async fn start_again(&mut self) {
         let log = File::options().create(true).append(true).open(self.log());
@@ -116,10 +128,11 @@ impl ServiceProcess {
         self.folder.path()
     }
 
-    /// Runs another command beside it, to its good end.
-    pub(crate) async fn run(&self, arguments: &[&str]) {
+    /// Runs another command beside it, to its good end; what it prints.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().await.unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Ends it with SIGKILL.
@@ -168,10 +181,16 @@ impl ServiceProcess {
 
     /// Where X delivers to an app.
     pub(crate) fn webhook_of(&self, app: &str) -> String {
-        format!("http://{}:8080/webhooks/twitter/{app}", self.address)
+        self.public(&format!("/webhooks/twitter/{app}"))
     }
 
-    fn private(&self, path: &str) -> String {
+    /// A page of the public listener.
+    pub(crate) fn public(&self, path: &str) -> String {
+        format!("http://{}:8080{path}", self.address)
+    }
+
+    /// A page of the private listener.
+    pub(crate) fn private(&self, path: &str) -> String {
         format!("http://{}:8081{path}", self.address)
     }
 
