@@ -9,7 +9,7 @@ use clap::Parser;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
-    match cli::run(arguments).await {
+    match Box::pin(cli::run(arguments)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
