@@ -348,12 +348,10 @@ async fn the_budget_ends_reads_and_nothing_else() {
         tx.add_cost(account, jiff::Timestamp::now(), "post_read", 1, amount)
     };
     service.store.write(spend).await.unwrap();
-    let keys = format!(
-        "keywords = \"search\"\nsearch_every = \"1s\"\npoll_mentions = \"on\"\n\
-         mentions_every = \"1s\"\nmonthly_budget_usd = \"0.001\""
-    );
+    let keys = "keywords = \"search\"\nsearch_every = \"1s\"\npoll_mentions = \"on\"\n\
+                mentions_every = \"1s\"\nmonthly_budget_usd = \"0.001\"";
     let before = service.simulator.calls().last().map_or(0, |call| call.id);
-    service.start_again(|setup| setup.account_keys(&keys)).await;
+    service.start_again(|setup| setup.account_keys(keys)).await;
     // The other account's reads tell that time passes.
     calls_more(&service, Endpoint::SearchRecent, 3).await;
     let asked = service.simulator.calls_after(before);

@@ -20,7 +20,10 @@ async fn with_oauth2_alone() -> TestService {
     service.stop().await;
     let (id, secret) = (credentials.client_id, credentials.client_secret);
     let app = format!("client_id = \"{id}\"\nclient_secret = \"{secret}\"");
-    let seed = format!("oauth2_refresh_token = \"{}\"", credentials.refresh_token);
+    let seed = format!(
+        "oauth2_refresh_token = \"{}\"\npoll_mentions = \"off\"",
+        credentials.refresh_token
+    );
     service
         .start_again(|setup| setup.app_keys(&app).account_keys(&seed))
         .await;
