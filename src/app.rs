@@ -540,7 +540,6 @@ fn api(
     (health, persons): (HealthView, Persons),
 ) -> Arc<Api> {
     let url = settings.private.url.as_ref();
-    let public_url = settings.public.url.as_ref();
     let rules = directory.rules().clone();
     Arc::new(Api::new(ApiParts {
         store: store.clone(),
@@ -549,7 +548,7 @@ fn api(
         health,
         persons,
         setup,
-        public_url: public_url.map_or_else(String::new, |url| url.as_str().to_owned()),
+        public_url: settings.public.url.clone(),
         tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
         token: settings.private.token.clone(),
         secure_cookies: url.is_some_and(|url| url.as_str().starts_with("https:")),

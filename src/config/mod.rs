@@ -146,7 +146,7 @@ fn check_public_url(r: &Reader<'_>, public: &PublicConfig, x_api: &XApi, apps: &
     if !url.has_https_and_no_port() {
         fault("expected https:// and no port: X calls no other webhook".to_owned());
     }
-    let webhook = |app: &App| format!("{url}/webhooks/twitter/{}", app.name);
+    let webhook = |app: &App| url.webhook(&app.name);
     if let Some(long) = apps
         .iter()
         .map(webhook)

@@ -62,6 +62,7 @@ pub enum TestKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     pub event: EventId,
+    pub account: AccountId,
     pub sequence: u64,
     pub routing_key: String,
     /// By which filter, and to which group.
@@ -116,6 +117,7 @@ impl TestEvents {
         };
         Ok(Sent {
             event: id,
+            account: wanted.account,
             sequence: super::admin::write(&self.store, write).await?,
             routing_key,
             route,
@@ -169,10 +171,10 @@ impl TestEvents {
     }
 
     /// Waits until the broker has confirmed or returned it, at most for `limit`; then looks at the
-    /// inboxes.
+    /// inboxes. That one was confirmed is remembered: the set-up's last step is done then.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be used.
     pub async fn arrival(&self, sent: &Sent, limit: Duration) -> Result<Arrival, StoreError> {
         let (sequence, deadline) = (sent.sequence, Instant::now() + limit);
         let state = loop {
@@ -182,6 +184,11 @@ impl TestEvents {
                 state => break state,
             }
         };
+        if state == EventState::Published {
+            let (account, now) = (sent.account, Timestamp::now());
+            let note = move |tx: &mut Tx<'_>| tx.note_tested(account, now);
+            self.store.write(note).await?;
+        }
         Ok(Arrival {
             state,
             inboxes: self.inboxes().await,

@@ -11,4 +11,4 @@ pub mod written;
 pub use declared::Known;
 pub(crate) use fault::Faults;
 pub use fault::{Fault, SettingsFaults};
-pub use value::{BaseUrl, SecretKey};
+pub use value::{BaseUrl, CALLBACK, SecretKey, webhook_path};

@@ -44,6 +44,16 @@ impl BaseUrl {
         &self.url
     }
 
+    /// Where X delivers to for an app.
+    pub fn webhook(&self, app: &str) -> String {
+        format!("{}{}", self.written, webhook_path(app))
+    }
+
+    /// Where X sends those back to who link an account.
+    pub fn callback(&self) -> String {
+        format!("{}{CALLBACK}", self.written)
+    }
+
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
@@ -65,6 +75,14 @@ impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
+}
+
+/// Path of the page to which X sends those back who link an account.
+pub const CALLBACK: &str = "/oauth/twitter/callback";
+
+/// Path to which X delivers for an app.
+pub fn webhook_path(app: &str) -> String {
+    format!("/webhooks/twitter/{app}")
 }
 
 /// The key that credentials are encrypted with.

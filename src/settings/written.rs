@@ -125,8 +125,7 @@ pub fn filter(filter: &Filter) -> Table {
         );
     }
     if let Some(storm) = filter.storm {
-        let per = format!("{}ms", storm.per.as_millis());
-        let storm = json!({"messages": storm.messages, "per": per});
+        let storm = json!({"messages": storm.messages, "per": time(storm.per)});
         written.insert("storm".to_owned(), storm);
     }
     let word = match &filter.matches {
@@ -188,8 +187,7 @@ mod tests {
             json!({"match": "mentions", "explicit_only": true, "min_followers": 3}),
             json!({"match": "replies", "verified": true, "min_account_age": "36h", "own": true}),
             json!({"match": "quotes", "name": "q", "tags": ["a", "b"], "reposts": true}),
-            json!({"match": "term", "term": "#acmehelp"}),
-            json!({"match": "replies", "storm": {"messages": 200, "per": "1h"}}),
+            json!({"match": "term", "term": "#acmehelp", "storm": {"messages": 200, "per": "90m"}}),
         ] {
             let mut keys = table(one);
             keys.extend(table(json!({"account": "7", "group": "support"})));

@@ -11,6 +11,7 @@ mod by_hand;
 mod chaos;
 mod commands;
 mod compliance;
+mod console;
 mod contract;
 mod cuts;
 mod dry_run;

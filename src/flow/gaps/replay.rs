@@ -7,6 +7,7 @@ use super::{LONG_PAUSE, SHORT_PAUSE, Step, after, pause};
 use crate::domain::account::App;
 use crate::domain::ids::WebhookId;
 use crate::flow::reply::result_name;
+use crate::settings::webhook_path;
 use crate::store::{GapEnd, GapMethod, ReplayOrder, StoreError};
 use crate::telemetry::metrics;
 use crate::x::client::{CallError, Obstacle, ReplayJob, Reply, Webhook};
@@ -215,7 +216,7 @@ impl Step<'_> {
 
 /// Which webhook is ours: by its whole URL where that is known, else by its path.
 fn ours<'w>(webhooks: &'w [Webhook], base: Option<&str>, app: &str) -> Option<&'w Webhook> {
-    let path = format!("/webhooks/twitter/{app}");
+    let path = webhook_path(app);
     let is_ours = |url: &str| match base {
         Some(base) => url == format!("{}{path}", base.trim_end_matches('/')),
         None => url.ends_with(&path),

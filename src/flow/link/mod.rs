@@ -42,8 +42,8 @@ use crate::store::{LinkOffer, Linking, SecretHash, Store};
 use crate::telemetry::metrics;
 use crate::x::client::{Client, Obstacle, Pkce, Reply, RequestToken, SCOPES};
 
-/// Where X sends browsers back to, below `public.url`.
-pub const CALLBACK: &str = "/oauth/twitter/callback";
+pub use crate::settings::CALLBACK;
+
 /// How long an invitation is good.
 pub const INVITATION_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// How long an administrator's own link is good, and the way to X and back may take.

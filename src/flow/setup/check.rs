@@ -26,8 +26,8 @@ pub const UNCHECKED: &str = "UNCHECKED";
 /// Code of keys that X does not know.
 pub const KEYS_WRONG: &str = "KEYS_WRONG";
 
-/// What [`Finding`]s are put on the board as.
-pub(super) const CODES: [&str; 6] = [
+/// What a test of an app decides, by the codes of its [`Finding`]s.
+pub const CHECKED: [&str; 6] = [
     KEYS_WRONG,
     "PERMISSION_MISSING",
     "PRODUCT_MISSING",

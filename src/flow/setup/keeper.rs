@@ -264,7 +264,7 @@ impl Keeper {
                 return keys.useless;
             }
         }
-        let found = self.parts.setup.check_app(app).await;
+        let found = self.parts.setup.test_app(app).await;
         let useless = found.iter().any(is_useless);
         let keys = Keys {
             print,
@@ -287,7 +287,7 @@ impl Keeper {
                 self.log(app, "keys", &unchecked.sentence);
             }
             None => {
-                self.set(app, &check::CODES, troubles, now());
+                self.set(app, &check::CHECKED, troubles, now());
                 self.logged.remove(&format!("{} keys", app.name));
             }
         }
@@ -335,7 +335,7 @@ impl Keeper {
         listed: &[Webhook],
     ) -> Result<(Option<Webhook>, bool), StoreError> {
         let url = match self.parts.setup.own() {
-            Ok(own) => own.webhook(app),
+            Ok(own) => own.url.webhook(&app.name),
             Err(_not_set) => return Ok((None, false)),
         };
         let repair = Repair::Webhook(app.name.clone());

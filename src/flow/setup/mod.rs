@@ -10,7 +10,8 @@ mod subscriptions;
 mod troubles;
 mod webhooks;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify};
@@ -24,7 +25,7 @@ use crate::x::challenge::{ChallengeFault, Challenger, NoChallenger, Passed};
 use crate::x::client::{AppCheck, CallError, Client, CrcFault, Obstacle, Reply, Webhook};
 use crate::x::signature::WebhookSecret;
 
-pub use check::{Finding, KEYS_WRONG, UNCHECKED};
+pub use check::{CHECKED, Finding, KEYS_WRONG, UNCHECKED};
 pub use keeper::{Keeper, KeeperParts};
 pub use signatures::Signatures;
 pub use webhooks::{Found, Listed, Registered};
@@ -43,6 +44,17 @@ pub struct Setup {
     changing: Mutex<()>,
     /// Something was changed: time to look.
     changed: Notify,
+    /// By app.
+    last: std::sync::Mutex<HashMap<String, LastSeen>>,
+}
+
+/// What was last found of an app at X, since the service was started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastSeen {
+    /// When its keys were tested, and what was wrong; `None`: they were not.
+    pub keys: Option<(Timestamp, Vec<Finding>)>,
+    /// Whether X lists our webhook, and as valid; `None`: it was not asked.
+    pub stands: Option<bool>,
 }
 
 /// How X reaches us.
@@ -181,6 +193,7 @@ impl Setup {
             own: own.transpose()?,
             changing: Mutex::default(),
             changed: Notify::new(),
+            last: Default::default(),
         })
     }
 
@@ -196,6 +209,52 @@ impl Setup {
         found.map(|fault| check::finding(app, fault)).collect()
     }
 
+    /// The same for an app as it is kept: what is found is remembered for [`Setup::last_seen`].
+    pub async fn test_app(&self, app: &App) -> Vec<Finding> {
+        let found = self.check_app(app).await;
+        self.remember_check(&app.name, found.clone());
+        found
+    }
+
+    /// Remembers what the keys were found to be as they were kept.
+    pub fn remember_check(&self, app: &str, found: Vec<Finding>) {
+        self.note(app, |last| last.keys = Some((now(), found)));
+    }
+
+    /// What was last found of an app, by whoever asked X.
+    pub fn last_seen(&self, app: &str) -> LastSeen {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.get(app).cloned().unwrap_or_default()
+    }
+
+    fn note(&self, app: &str, change: impl FnOnce(&mut LastSeen)) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        change(last.entry(app.to_owned()).or_default());
+    }
+
+    /// What keeps our address from being a webhook of an app, as far as that is seen in it;
+    /// [`Setup::try_address`] asks it.
+    ///
+    /// # Errors
+    /// [`SetupError::NoPublicUrl`], [`SetupError::BadUrl`].
+    pub fn check_address(&self, app: &str) -> Result<String, SetupError> {
+        let own = self.own()?;
+        let url = own.url.webhook(app);
+        match own.broken_rule(&url) {
+            Some(rule) => Err(SetupError::BadUrl { url, rule }),
+            None => Ok(url),
+        }
+    }
+
+    /// Challenges our address for an app, as X does.
+    ///
+    /// # Errors
+    /// As [`Setup::check_address`], and [`SetupError::Unreachable`].
+    pub async fn try_address(&self, app: &App) -> Result<Passed, SetupError> {
+        let (_url, passed) = self.challenge(app).await?;
+        Ok(passed)
+    }
+
     async fn app_check(&self, app: &App) -> AppCheck {
         self.client.check_app(app, app.owner_token.as_ref()).await
     }
@@ -206,11 +265,8 @@ impl Setup {
 
     /// Our webhook, once it answers us as it has to answer X.
     async fn challenge(&self, app: &App) -> Result<(String, Passed), SetupError> {
+        let url = self.check_address(&app.name)?;
         let own = self.own()?;
-        let url = own.webhook(app);
-        if let Some(rule) = own.broken_rule(&url) {
-            return Err(SetupError::BadUrl { url, rule });
-        }
         let previous = app.previous_consumer_secret.iter();
         let secrets: Vec<_> = std::iter::once(&app.consumer_secret)
             .chain(previous)
@@ -224,10 +280,6 @@ impl Setup {
 }
 
 impl Own {
-    fn webhook(&self, app: &App) -> String {
-        format!("{}/webhooks/twitter/{}", self.url, app.name)
-    }
-
     /// X's rules; they do not hold on this machine, nor before what stands in for X.
     fn broken_rule(&self, webhook: &str) -> Option<&'static str> {
         if self.url.is_loopback() || !self.is_x_real {

@@ -105,7 +105,7 @@ impl Setup {
         let Ok(own) = self.own() else {
             return Ok(0);
         };
-        let url = own.webhook(app);
+        let url = own.url.webhook(&app.name);
         let listed = self.listed(app).await?.into_iter();
         let ours: Vec<_> = listed.filter(|it| it.url == url).map(|it| it.id).collect();
         let ended = match app.delivery {

@@ -118,7 +118,7 @@ pub(super) fn never_registered(app: &App, others: &[Webhook], places: &Places) -
     let name = &app.name;
     let fix_url = match places.0.as_str() {
         "" => CONSOLE.to_owned(),
-        url => format!("{url}/"),
+        url => format!("{url}/setup/webhook?app={name}"),
     };
     let (code, sentence, fix) = match others.is_empty() {
         true => (

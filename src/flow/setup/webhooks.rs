@@ -40,10 +40,9 @@ impl Setup {
     /// # Errors
     /// [`SetupError`].
     pub async fn webhooks(&self, app: &App) -> Result<Vec<Listed>, SetupError> {
-        let url = self.own.as_ref().map(|own| own.webhook(app));
         let listed = self.listed(app).await?.into_iter();
         let seen = listed.map(|webhook| Listed {
-            ours: Some(&webhook.url) == url.as_ref(),
+            ours: self.leads_here(app, &webhook),
             webhook,
         });
         Ok(seen.collect())
@@ -114,7 +113,16 @@ impl Setup {
 
     pub(super) async fn listed(&self, app: &App) -> Result<Vec<Webhook>, SetupError> {
         let reply = self.client.webhooks(app, app.owner_token.as_ref()).await;
-        SetupError::of("listing webhooks", reply)
+        let listed = SetupError::of("listing webhooks", reply)?;
+        let stands = |webhook: &Webhook| webhook.valid && self.leads_here(app, webhook);
+        let stands = listed.iter().any(stands);
+        self.note(&app.name, |last| last.stands = Some(stands));
+        Ok(listed)
+    }
+
+    fn leads_here(&self, app: &App, webhook: &Webhook) -> bool {
+        let own = self.own.as_ref();
+        own.is_some_and(|own| own.url.webhook(&app.name) == webhook.url)
     }
 
     /// Whether X uses the webhook now. v1.1 does not say it: the list does.

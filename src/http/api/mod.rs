@@ -50,6 +50,7 @@ use crate::flow::rules::LiveRules;
 use crate::flow::setup::Setup;
 use crate::flow::test_event::TestEvents;
 use crate::flow::watch::HealthView;
+use crate::settings::BaseUrl;
 use crate::store::Store;
 use auth::permit;
 use problem::{Kind, Problem};
@@ -68,8 +69,8 @@ pub struct Api {
     pub(super) linker: Arc<Linker>,
     pub(super) health: HealthView,
     pub(super) setup: Arc<Setup>,
-    /// `public.url`, empty where it is not set.
-    pub(super) public_url: String,
+    /// `public.url`.
+    pub(super) public_url: Option<BaseUrl>,
     pub(super) tests: TestEvents,
     pub(super) access: Access,
     pub(super) throttle: Throttle,
@@ -85,8 +86,8 @@ pub struct ApiParts {
     pub linker: Arc<Linker>,
     pub health: HealthView,
     pub setup: Arc<Setup>,
-    /// `public.url`, empty where it is not set.
-    pub public_url: String,
+    /// `public.url`.
+    pub public_url: Option<BaseUrl>,
     pub tests: TestEvents,
     pub persons: Persons,
     /// `private.token`; without one, only the tokens of the store open anything.
@@ -125,10 +126,14 @@ impl Api {
 
     /// Where X delivers to for an app; empty without `public.url`.
     pub(super) fn webhook_url(&self, app: &str) -> String {
-        match self.public_url.as_str() {
-            "" => String::new(),
-            url => format!("{url}/webhooks/twitter/{app}"),
-        }
+        let url = self.public_url.as_ref();
+        url.map(|url| url.webhook(app)).unwrap_or_default()
+    }
+
+    /// What has to be among an app's callback URLs at X; empty without `public.url`.
+    pub(super) fn callback_url(&self) -> String {
+        let url = self.public_url.as_ref();
+        url.map(BaseUrl::callback).unwrap_or_default()
     }
 }
 

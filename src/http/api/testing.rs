@@ -51,7 +51,7 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
         store,
         directory,
         health: HealthView::of_nothing(),
-        public_url: "https://channel.example".to_owned(),
+        public_url: Some(base_url(&json!("https://channel.example")).unwrap()),
         tests,
         persons,
         token: token.map(SecretString::from),

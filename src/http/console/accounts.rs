@@ -118,6 +118,14 @@ pub(super) async fn list(api: Data<Api>, visit: Visit) -> Result<HttpResponse, R
     Ok(html(&page))
 }
 
+/// Settings of what is read of X beside its webhooks.
+const FEEDS: [&str; 4] = [
+    "keywords",
+    "search_every",
+    "poll_mentions",
+    "mentions_every",
+];
+
 /// The settings of a form, as texts.
 struct SettingsForm {
     sending: String,
@@ -126,6 +134,10 @@ struct SettingsForm {
     blocked: String,
     fetch_parents: bool,
     fetch_profiles: bool,
+    keywords: String,
+    search_every: String,
+    poll_mentions: String,
+    mentions_every: String,
     faults: Vec<(String, String)>,
 }
 
@@ -146,6 +158,10 @@ impl SettingsForm {
             blocked: blocked.collect::<Vec<_>>().join("\n"),
             fetch_parents: is("fetch_parents"),
             fetch_profiles: is("fetch_profiles"),
+            keywords: text("keywords"),
+            search_every: text("search_every"),
+            poll_mentions: text("poll_mentions"),
+            mentions_every: text("mentions_every"),
             faults: Vec::new(),
         }
     }
@@ -159,6 +175,10 @@ impl SettingsForm {
             blocked: fields.raw("blocked").to_owned(),
             fetch_parents: fields.has("fetch_parents"),
             fetch_profiles: fields.has("fetch_profiles"),
+            keywords: own("keywords"),
+            search_every: own("search_every"),
+            poll_mentions: own("poll_mentions"),
+            mentions_every: own("mentions_every"),
             faults: faults
                 .0
                 .iter()
@@ -169,6 +189,14 @@ impl SettingsForm {
 
     fn is_sending(&self, word: &str) -> bool {
         self.sending == word
+    }
+
+    fn is_keywords(&self, word: &str) -> bool {
+        self.keywords == word
+    }
+
+    fn is_polling(&self, word: &str) -> bool {
+        self.poll_mentions == word
     }
 
     fn fault(&self, key: &str) -> Option<&str> {
@@ -271,6 +299,10 @@ fn table(fields: &Fields) -> Table {
     }
     put(&mut table, "monthly_budget_usd", budget);
     put_number(&mut table, "max_post_length", longest);
+    for key in FEEDS {
+        table.insert(key.to_owned(), Value::Null);
+        put(&mut table, key, fields.text(key));
+    }
     table.insert("blocked".to_owned(), fields.words("blocked").into());
     for key in ["fetch_parents", "fetch_profiles"] {
         table.insert(key.to_owned(), fields.has(key).into());

@@ -216,20 +216,12 @@ fn page(api: &Api, visit: &Visit, form: AppForm) -> AppPage {
         } else {
             String::new()
         },
-        callback_url: callback_url(api),
+        callback_url: api.callback_url(),
         accounts: accounts
             .map(|account| (account.id.to_string(), format!("@{}", account.username)))
             .collect(),
         form,
         shell: visit.shell("apps"),
-    }
-}
-
-/// What has to be among an app's callback URLs at X; empty without `public.url`.
-pub(super) fn callback_url(api: &Api) -> String {
-    match api.public_url.as_str() {
-        "" => String::new(),
-        url => format!("{url}{}", crate::flow::link::CALLBACK),
     }
 }
 
@@ -268,6 +260,7 @@ pub(super) async fn save(
         // What cannot be read is told by saving it.
         false => api.directory.read_app(table.clone()).await.ok(),
     };
+    let mut checked = None;
     if let Some(read) = read {
         let found = api.setup.check_app(&read).await;
         let wrong: Vec<_> = found.iter().filter(|it| it.is_wrong_key()).collect();
@@ -283,9 +276,13 @@ pub(super) async fn save(
             let page = page(&api, &visit, form);
             return Ok(html_with(StatusCode::BAD_REQUEST, &page));
         }
+        checked = Some(found);
     }
     match api.directory.put_app(visit.actor.clone(), table).await {
         Ok(app) => {
+            if let Some(found) = checked {
+                api.setup.remember_check(&app.name, found);
+            }
             let next = match fields.text("next") {
                 "" => format!(
                     "/apps/{}?done={}",
@@ -354,23 +351,4 @@ pub(super) async fn remove(
 ) -> Result<HttpResponse, Refused> {
     api.directory.remove_app(visit.actor, &name).await?;
     Ok(go("/apps?done=app-removed"))
-}
-
-/// Makes this service the app's webhook at X. What is in the way is told, and deleted only where
-/// that was said.
-pub(super) async fn register(
-    api: Data<Api>,
-    visit: Visit,
-    name: Path<String>,
-    fields: Fields,
-) -> Result<HttpResponse, Refused> {
-    let (app, rules) = (api.app(&name)?, api.rules.now());
-    let (apps, replace) = (rules.registry.apps(), fields.has("replace"));
-    api.setup
-        .register(&visit.actor, &app, apps, replace)
-        .await?;
-    Ok(go(&format!(
-        "/setup/webhook?app={}&done=registered",
-        app.name
-    )))
 }

@@ -11,6 +11,7 @@ mod costs;
 mod events;
 mod fields;
 mod filters;
+mod gaps;
 mod guard;
 mod linking;
 mod login;
@@ -22,6 +23,7 @@ mod setup;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod webhooks;
 mod words;
 
 use std::collections::BTreeMap;
@@ -94,7 +96,24 @@ fn table() -> Vec<Route> {
         Route::new(get(), "/setup/{step}", Read, setup::step),
         Route::new(post(), "/test-ticket", Core, setup::test),
         Route::new(post(), "/past", Admin, setup::fetch_past),
-        Route::new(post(), "/apps/{name}/webhook", Admin, apps::register),
+        Route::new(post(), "/apps/{name}/address", Core, webhooks::try_address),
+        Route::new(post(), "/apps/{name}/check", Core, webhooks::check),
+        Route::new(post(), "/apps/{name}/webhook", Admin, webhooks::register),
+        Route::new(
+            post(),
+            "/apps/{name}/webhooks/{id}/validate",
+            Admin,
+            webhooks::validate,
+        ),
+        Route::new(
+            post(),
+            "/apps/{name}/webhooks/{id}/delete",
+            Admin,
+            webhooks::delete,
+        ),
+        Route::new(get(), "/gaps", Read, gaps::list),
+        Route::new(post(), "/gaps", Admin, gaps::fill),
+        Route::new(post(), "/gaps/{id}/acknowledge", Admin, gaps::acknowledge),
         Route::new(get(), "/apps", Read, apps::list),
         Route::new(get(), "/apps/{name}", Read, apps::show),
         Route::new(post(), "/apps", Admin, apps::save),

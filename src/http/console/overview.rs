@@ -169,7 +169,7 @@ fn waiting(seen: &Overview, now: Timestamp) -> Vec<Waiting> {
                 gap.app,
                 ago(gap.from, gap.until)
             ),
-            "/setup",
+            "/gaps?state=open",
         );
     }
     for (state, hold, count, oldest) in &seen.commands {

@@ -116,6 +116,7 @@ const NAVIGATION: [Group; 3] = [
             ("conversations", "/conversations", "Conversations"),
             ("commands", "/commands", "Commands"),
             ("quarantine", "/quarantine", "Quarantine"),
+            ("gaps", "/gaps", "Gaps"),
             ("events", "/events", "Events"),
         ],
     ),
@@ -139,7 +140,14 @@ const NAVIGATION: [Group; 3] = [
 ];
 
 /// What was just done, by the word in the address; no text of an address is ever shown.
-const NOTICES: [(&str, &str); 21] = [
+const NOTICES: [(&str, &str); 25] = [
+    ("validated", "The webhook passed X's challenge."),
+    ("webhook-deleted", "The webhook is deleted at X."),
+    (
+        "gap-opened",
+        "It is filled now; what was missing appears within minutes.",
+    ),
+    ("gap-acknowledged", "It is told no more."),
     ("registered", "X delivers to this service now."),
     (
         "past",

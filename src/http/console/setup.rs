@@ -4,25 +4,30 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::accounts::{AccountCard, cards};
-use super::apps::{AppForm, callback_url};
+use super::apps::AppForm;
 use super::conversations::account_id;
 use super::fields::Fields;
-use super::page::{Refused, Shell, Visit, go, html};
-use super::words::{Shown, plural};
-use crate::domain::account::{App, Delivery};
+use super::page::{Refused, Shell, Visit, go, html, html_with};
+use super::webhooks::{Found, List, Said};
+use super::words::{Shown, When, plural};
+use crate::domain::account::{App, Delivery, Keywords};
 use crate::flow::admin::events::EventState;
 use crate::flow::admin::gaps;
+use crate::flow::feeds;
 use crate::flow::gaps::Estimate;
+use crate::flow::setup::{CHECKED, Finding, UNCHECKED};
 use crate::flow::test_event::{Arrival, Sent, TestKind, Wanted};
 use crate::flow::watch::Subject;
 use crate::http::api::Api;
-use crate::store::GapReason;
+use crate::settings::BaseUrl;
+use crate::store::{GapReason, Tx};
 
 /// How long the broker's word on a test is waited for.
 const TEST_WAIT: Duration = Duration::from_secs(5);
@@ -85,9 +90,9 @@ const STEPS: [(&str, &str); 8] = [
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct About {
-    app: String,
-    account: String,
-    linked: String,
+    pub app: String,
+    pub account: String,
+    pub linked: String,
 }
 
 /// What is there already.
@@ -96,6 +101,15 @@ struct State {
     account: Option<AccountCard>,
     faults: Vec<(&'static str, Shown)>,
     filters: usize,
+    /// Why X cannot use our address, as far as that is seen in it.
+    address: Option<Said>,
+    /// When the app's keys were tested last, and what is wrong with them.
+    tested: Option<Timestamp>,
+    findings: Vec<Finding>,
+    /// X lists our webhook, and as valid.
+    stands: bool,
+    /// The broker has confirmed a test of the account.
+    arrived: bool,
 }
 
 impl State {
@@ -125,58 +139,63 @@ impl State {
             }
             _ => 0,
         };
+        let last = api.setup.last_seen(&name);
+        let (tested, findings) = last.keys.unzip();
+        let findings = findings.unwrap_or_default();
+        let decided = tested.is_some() && !findings.iter().any(|it| it.code == UNCHECKED);
+        let address = api.setup.check_address(&name).err();
         Ok(Self {
             app: app.cloned(),
-            faults: faults(api, &name, account.as_ref()),
+            faults: faults(api, &name, account.as_ref(), decided),
+            arrived: arrived(api, account.as_ref()).await?,
             account,
             filters,
+            address: address.map(Said::refusal).transpose()?,
+            tested,
+            findings,
+            stands: last.stands == Some(true),
         })
     }
 
-    /// The faults that a step mends, by how their codes begin.
-    fn faults_of(&self, starts: &[&str]) -> Vec<Shown> {
+    /// The faults that a step mends.
+    fn faults_at(&self, step: &str) -> Vec<Shown> {
         let own = self.faults.iter();
-        let own = own.filter(|(code, _)| starts.iter().any(|start| code.starts_with(start)));
+        let own = own.filter(|(code, _)| is_mended_at(step, code));
         own.map(|(_, fault)| fault.clone()).collect()
     }
 
-    fn faults_at(&self, step: &str) -> Vec<Shown> {
-        match step {
-            "address" => self.faults_of(&["PUBLIC_URL", "CERTIFICATE"]),
-            "keys" => self.faults_of(&["KEYS_", "APP_", "CLOCK"]),
-            "permissions" => self.faults_of(&["PERMISSION", "SCOPE"]),
-            "delivery" => self.faults_of(&["PRODUCT", "ENVIRONMENT"]),
-            "webhook" => self.faults_of(&["WEBHOOK", "SIGNATURES", "SUBSCRIPTION"]),
-            "account" => self.faults_of(&["TOKEN", "ACCOUNT"]),
-            "test" => self.faults_of(&["BROKER", "INBOX", "UNROUTED"]),
-            _ => Vec::new(),
-        }
+    fn is_faulty(&self, step: &str) -> bool {
+        let found = self.findings.iter().map(|it| it.code);
+        let mut codes = self.faults.iter().map(|(code, _)| *code).chain(found);
+        codes.any(|code| is_mended_at(step, code))
     }
 
-    fn standing(&self, step: &str, address: bool) -> Standing {
+    fn standing(&self, step: &str) -> Standing {
         let has_app = self.app.is_some();
         let linked = self.account.is_some();
         let confirmed = self.account.as_ref().is_some_and(|card| !card.unconfirmed);
         let done = match step {
-            "address" => address,
-            "keys" | "delivery" => has_app,
+            "address" => self.address.is_none(),
+            "keys" => has_app && self.findings.iter().all(|it| it.code != UNCHECKED),
+            "delivery" => has_app,
             // A linked account shows that its callback is allowed.
             "permissions" => linked,
-            "webhook" => has_app && confirmed && self.faults_at("webhook").is_empty(),
+            "webhook" => self.stands,
             "account" => confirmed,
             "filters" => self.filters > 0,
+            "test" => self.arrived,
             _ => false,
         };
-        Standing::of(done, !self.faults_at(step).is_empty())
+        Standing::of(done, self.is_faulty(step))
     }
 
-    fn steps(&self, address: bool) -> Vec<Step> {
+    fn steps(&self) -> Vec<Step> {
         let query = self.query();
         let steps = STEPS.iter().enumerate().map(|(place, (name, title))| Step {
             number: place + 1,
             title,
             path: format!("/setup/{name}{query}"),
-            standing: self.standing(name, address),
+            standing: self.standing(name),
         });
         steps.collect()
     }
@@ -197,52 +216,61 @@ impl State {
     }
 }
 
-/// All that is wrong with an app, an account and the service.
-fn faults(api: &Api, app: &str, account: Option<&AccountCard>) -> Vec<(&'static str, Shown)> {
-    let concerns = |subject: &Subject| match subject {
-        Subject::Service => true,
-        Subject::App(name) => name == app,
-        Subject::Account(id) => account.is_some_and(|card| card.id == id.to_string()),
+/// Whether a step mends a fault, by how its code begins.
+fn is_mended_at(step: &str, code: &str) -> bool {
+    let starts: &[&str] = match step {
+        "address" => &["PUBLIC_URL", "CERTIFICATE"],
+        "keys" => &["KEYS_", "APP_", "CLOCK"],
+        "permissions" => &["PERMISSION", "SCOPE"],
+        "delivery" => &["PRODUCT", "ENVIRONMENT"],
+        "webhook" => &["WEBHOOK", "SIGNATURES", "SUBSCRIPTION"],
+        "account" => &["TOKEN", "ACCOUNT"],
+        "test" => &["BROKER", "INBOX", "UNROUTED"],
+        _ => &[],
     };
-    let found = api.health.faults().into_iter();
-    let found = found.filter(|(subject, _)| concerns(subject));
-    let mut found: Vec<_> = found
-        .map(|(_, fault)| (fault.code, Shown::from(&fault)))
-        .collect();
+    starts.iter().any(|start| code.starts_with(start))
+}
+
+async fn arrived(api: &Api, account: Option<&AccountCard>) -> Result<bool, Refused> {
+    let Some(card) = account else {
+        return Ok(false);
+    };
+    let id = account_id(&card.id)?;
+    let at = api.store.read(move |tx| tx.tested_at(id)).await?;
+    Ok(at.is_some())
+}
+
+/// All that is wrong with an app, an account and the service. Of what a test of the keys decides,
+/// the test tells: the board may be older.
+fn faults(
+    api: &Api,
+    app: &str,
+    account: Option<&AccountCard>,
+    tested: bool,
+) -> Vec<(&'static str, Shown)> {
+    let (mut found, mut older) = (Vec::new(), Vec::new());
+    for (subject, fault) in api.health.faults() {
+        match subject {
+            Subject::App(name) if name != app => {}
+            Subject::App(_) if tested && CHECKED.contains(&fault.code) => {
+                older.push(fault.sentence);
+            }
+            Subject::Account(id) if account.is_none_or(|card| card.id != id.to_string()) => {}
+            _ => found.push((fault.code, Shown::from(&fault))),
+        }
+    }
     let health = api.health.accounts();
     let own = health.iter().filter(|it| {
         let id = it.account.id.map(|id| id.to_string());
         account.is_some_and(|card| Some(&card.id) == id.as_ref())
     });
     for fault in own.flat_map(|it| &it.health.faults) {
-        if found.iter().all(|(code, _)| *code != fault.code) {
+        let known = found.iter().any(|(code, _)| *code == fault.code);
+        if !known && !older.contains(&fault.sentence) {
             found.push((fault.code, Shown::from(fault)));
         }
     }
     found
-}
-
-/// Whether X can reach this address at all: by https, and without a port.
-fn address_faults(url: &str) -> Vec<&'static str> {
-    let Ok(url) = url::Url::parse(url) else {
-        return vec!["It is not set: public.url in the configuration."];
-    };
-    let wrong = [
-        (url.scheme() != "https", "X delivers by https only."),
-        (
-            url.port().is_some(),
-            "X does not take an address with a port.",
-        ),
-        (
-            url.host_str()
-                .is_some_and(|host| host == "localhost" || host.ends_with(".local")),
-            "The host is this machine's own name; X cannot find it.",
-        ),
-    ];
-    wrong
-        .into_iter()
-        .filter_map(|(is, words)| is.then_some(words))
-        .collect()
 }
 
 #[derive(Template)]
@@ -262,7 +290,7 @@ pub(super) async fn show(
     about: Query<About>,
 ) -> Result<HttpResponse, Refused> {
     let state = State::read(&api, about.into_inner()).await?;
-    let steps = state.steps(address_faults(&api.public_url).is_empty());
+    let steps = state.steps();
     let open = steps.iter().find(|step| step.standing != Standing::Done);
     let rules = api.rules.now();
     let page = SetupPage {
@@ -302,7 +330,14 @@ struct StepPage {
     /// What stands in the way of this step, as far as it was found out.
     faults: Vec<Shown>,
     public_url: String,
-    address_faults: Vec<&'static str>,
+    address: Option<Said>,
+    /// Only what runs on this machine reaches the address.
+    local: bool,
+    /// When the keys were tested, and what was found.
+    tested: Option<When>,
+    findings: Vec<Found>,
+    webhooks: List,
+    said: Option<Said>,
     webhook_url: String,
     callback_url: String,
     form: AppForm,
@@ -314,11 +349,20 @@ struct StepPage {
     here: String,
     filters: usize,
     past: Vec<Past>,
+    /// How posts with a term are looked for.
+    terms: String,
     test: Option<TestView>,
 }
 
+/// What a form of a step led to, shown there.
+pub(super) enum Outcome {
+    Nothing,
+    Said(Said),
+    Test(TestView),
+}
+
 /// What became of a test.
-struct TestView {
+pub(super) struct TestView {
     sentence: String,
     class: &'static str,
     event: String,
@@ -374,10 +418,8 @@ pub(super) async fn fetch_past(
     let account = account_id(fields.text("account"))?;
     let rules = api.rules.now();
     let linked = rules.registry.account(account.0);
-    let app = linked
-        .ok_or_else(|| Refused::not_found("account"))?
-        .app
-        .clone();
+    let linked = linked.ok_or_else(|| Refused::not_found("account"))?;
+    let (app, keywords) = (linked.app.clone(), linked.feeds.keywords);
     let next = format!("/setup/test?app={app}&account={account}");
     let days = match fields.text("days") {
         "1" => 1,
@@ -385,14 +427,20 @@ pub(super) async fn fetch_past(
         _ => return Ok(go(&next)),
     };
     let now = Timestamp::now();
+    let from = now - SignedDuration::from_hours(24 * days);
     let wanted = gaps::Wanted {
         app,
         account: Some(account),
-        from: now - SignedDuration::from_hours(24 * days),
+        from,
         until: now,
         reason: GapReason::Linking,
     };
     gaps::fill(&api.store, &rules.registry, wanted, visit.actor, now).await?;
+    // Gaps are filled by what names the account; posts with a term are found by search alone.
+    if keywords == Keywords::Search {
+        let begin = move |tx: &mut Tx<'_>| feeds::begin_at(tx, account, from);
+        api.store.write(begin).await?;
+    }
     Ok(go(&format!("{next}&done=past")))
 }
 
@@ -401,17 +449,34 @@ fn position(name: &str) -> Result<usize, Refused> {
     found.ok_or_else(|| Refused::not_found("step"))
 }
 
+/// Shows a step after one of its forms.
+pub(super) async fn answer(
+    api: &Api,
+    visit: &Visit,
+    step: &str,
+    about: About,
+    outcome: Outcome,
+    status: StatusCode,
+) -> Result<HttpResponse, Refused> {
+    let page = page(api, visit, position(step)?, about, outcome).await?;
+    Ok(html_with(status, &page))
+}
+
 async fn page(
     api: &Api,
     visit: &Visit,
     step: usize,
     about: About,
-    test: Option<TestView>,
-) -> Result<HttpResponse, Refused> {
+    outcome: Outcome,
+) -> Result<StepPage, Refused> {
     let (name, title) = STEPS.get(step).copied().unwrap_or_default();
-    let state = State::read(api, about).await?;
-    let wrong = address_faults(&api.public_url);
-    let steps = state.steps(wrong.is_empty());
+    let mut state = State::read(api, about).await?;
+    let mut webhooks = List::default();
+    if let Some(app) = state.app.as_ref().filter(|_| name == "webhook") {
+        webhooks = List::read(api, app).await?;
+        state.stands = webhooks.stand();
+    }
+    let steps = state.steps();
     let path = |place: usize| steps.get(place).map(|step| step.path.clone());
     let app = state.app.as_ref();
     // Another app is made by opening the step of the keys with a name that no app has: `new`.
@@ -419,32 +484,60 @@ async fn page(
         "keys" => "/setup/permissions?app={app}",
         _ => "/setup/webhook?app={app}",
     };
-    let page = StepPage {
+    let (said, test) = match outcome {
+        Outcome::Nothing => (None, None),
+        Outcome::Said(said) => (Some(said), None),
+        Outcome::Test(test) => (None, Some(test)),
+    };
+    let url = api.public_url.as_ref();
+    Ok(StepPage {
         name,
         number: step + 1,
         title,
         before: step.checked_sub(1).and_then(path),
         after: path(step + 1),
         faults: state.faults_at(name),
-        public_url: api.public_url.clone(),
-        address_faults: wrong,
+        public_url: url.map(ToString::to_string).unwrap_or_default(),
+        local: url.is_some_and(BaseUrl::is_loopback),
         webhook_url: app
             .map(|app| api.webhook_url(&app.name))
             .unwrap_or_default(),
-        callback_url: callback_url(api),
+        callback_url: api.callback_url(),
         form: AppForm::new(api, app, next),
         apps: app.map(|app| app.name.clone()).into_iter().collect(),
         app: app.map(|app| app.name.clone()).unwrap_or_default(),
         delivery: app.map_or("", |app| delivery_words(&app.delivery)),
         here: format!("/setup/account{}", state.query()),
-        filters: state.filters,
         past: past(api, name, state.account.as_ref()).await?,
+        terms: terms(api, state.account.as_ref()),
+        address: state.address,
+        tested: state.tested.map(When),
+        findings: state.findings.into_iter().map(Found::from).collect(),
+        filters: state.filters,
         account: state.account,
+        webhooks,
+        said,
         test,
         steps,
         shell: visit.shell("setup"),
+    })
+}
+
+/// How posts with a term are looked for; empty without an account.
+fn terms(api: &Api, account: Option<&AccountCard>) -> String {
+    let rules = api.rules.now();
+    let id = account.and_then(|card| account_id(&card.id).ok());
+    let Some(account) = id.and_then(|id| rules.registry.account(id.0)) else {
+        return String::new();
     };
-    Ok(html(&page))
+    match account.feeds.keywords {
+        Keywords::None => "are not looked for".to_owned(),
+        Keywords::Stream => "come by the filtered stream".to_owned(),
+        Keywords::Search => {
+            let every = account.feeds.search_every.as_secs();
+            format!("are searched for every {every} s")
+        }
+    }
 }
 
 fn delivery_words(delivery: &Delivery) -> &'static str {
@@ -462,7 +555,14 @@ pub(super) async fn step(
     name: Path<String>,
     about: Query<About>,
 ) -> Result<HttpResponse, Refused> {
-    page(&api, &visit, position(&name)?, about.into_inner(), None).await
+    let step = page(
+        &api,
+        &visit,
+        position(&name)?,
+        about.into_inner(),
+        Outcome::Nothing,
+    );
+    Ok(html(&step.await?))
 }
 
 /// Sends a test through the account's filters to the core.
@@ -490,14 +590,8 @@ pub(super) async fn test(
         account: account.to_string(),
         ..About::default()
     };
-    page(
-        &api,
-        &visit,
-        STEPS.len() - 1,
-        about,
-        Some(test_view(&sent, arrival)),
-    )
-    .await
+    let outcome = Outcome::Test(test_view(&sent, arrival));
+    answer(&api, &visit, "test", about, outcome, StatusCode::OK).await
 }
 
 fn test_view(sent: &Sent, arrival: Arrival) -> TestView {
@@ -548,23 +642,5 @@ fn test_view(sent: &Sent, arrival: Arrival) -> TestView {
         class,
         event: sent.event.to_string(),
         inboxes: inboxes.collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_x_cannot_reach_is_said() {
-        assert!(address_faults("https://channel.example").is_empty());
-        for bad in [
-            "",
-            "http://channel.example",
-            "https://channel.example:8443",
-            "https://localhost",
-        ] {
-            assert!(!address_faults(bad).is_empty(), "{bad}");
-        }
     }
 }

@@ -197,6 +197,9 @@ async fn pages(api: &Arc<Api>) -> Vec<String> {
         "/commands?state=%3Cscript%3E",
         "/quarantine",
         "/quarantine/1",
+        "/gaps",
+        "/gaps?state=open",
+        "/gaps?state=%3Cscript%3E",
         "/events",
         "/events?type=%3Cscript%3E",
         "/costs",
@@ -759,4 +762,184 @@ async fn what_came_before_is_offered_with_its_price_and_asked_for_once() {
     assert_eq!(asked.status, 303, "{}", asked.body);
     let gaps = api.store.read(|tx| tx.open_gaps()).await.unwrap();
     assert_eq!((gaps.len(), gaps[0].account), (1, Some(account())));
+}
+
+#[actix_web::test]
+async fn gaps_are_listed_filled_by_hand_and_acknowledged_where_lost() {
+    let api = set_up(Some(ADMIN)).await;
+    let browser = Browser::new(&api, ADMIN).await;
+    let hours = |ago: i64| (Timestamp::now() - jiff::SignedDuration::from_hours(ago)).to_string();
+    let bad = [
+        ("place", "acme/7"),
+        ("from", "soon"),
+        ("to", "2026-11-25T20:00"),
+    ];
+    let refused = browser.post("/gaps", &bad).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("`from` is no time") && refused.body.contains("value=\"soon\""));
+    let older = [
+        ("place", "acme"),
+        ("from", &*hours(24 * 8)),
+        ("to", &*hours(1)),
+    ];
+    assert!(
+        browser
+            .post("/gaps", &older)
+            .await
+            .body
+            .contains("seven days")
+    );
+    for place in ["none", "acme/8", "acme/x"] {
+        let fields = [("place", place), ("from", &*hours(2)), ("to", &*hours(1))];
+        assert_eq!(browser.post("/gaps", &fields).await.status, 400, "{place}");
+    }
+    let good = [
+        ("place", "acme/7"),
+        ("from", &*hours(2)),
+        ("to", &*hours(1)),
+    ];
+    assert_eq!(browser.post("/gaps", &good).await.status, 303);
+    let gaps = api.store.read(|tx| tx.open_gaps()).await.unwrap();
+    assert_eq!((gaps.len(), gaps[0].account), (1, Some(account())));
+    let listed = browser.get("/gaps?state=open").await.body;
+    assert!(
+        listed.contains("open, not begun") && listed.contains("@acme"),
+        "{listed}"
+    );
+    assert!(
+        browser
+            .get("/")
+            .await
+            .body
+            .contains("href=\"/gaps?state=open\"")
+    );
+
+    let id = gaps[0].id;
+    let lost = move |tx: &mut crate::store::Tx<'_>| {
+        tx.close_gap(id, crate::store::GapEnd::Lost, "too old", Timestamp::now())
+    };
+    api.store.write(lost).await.unwrap();
+    let listed = browser.get("/gaps").await.body;
+    assert!(listed.contains("lost, in part at least") && listed.contains("id=\"lost\""));
+    let seen = format!("/gaps/{id}/acknowledge");
+    assert_eq!(browser.post(&seen, &[]).await.status, 303);
+    assert!(!browser.get("/gaps").await.body.contains("id=\"lost\""));
+    let none = browser.post("/gaps/99/acknowledge", &[]).await;
+    assert_eq!(none.status, 404);
+}
+
+#[actix_web::test]
+async fn what_is_looked_for_beside_the_webhook_is_set_and_begins_with_what_came_before() {
+    let api = set_up(Some(ADMIN)).await;
+    let browser = Browser::new(&api, ADMIN).await;
+    let marks = || {
+        api.store
+            .read(|tx| tx.feed_marks(crate::store::Feed::Search, "7"))
+    };
+    let day = [("account", "7"), ("days", "1")];
+    assert_eq!(browser.post("/past", &day).await.status, 303);
+    assert!(marks().await.unwrap().is_empty(), "nothing is searched for");
+
+    let page = browser.get("/setup/filters").await.body;
+    assert!(page.contains("Posts with a term are not looked for"));
+    let bad = [
+        ("sending", "live"),
+        ("keywords", "search"),
+        ("search_every", "often"),
+    ];
+    let refused = browser.post("/accounts/7", &bad).await;
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.body.contains("href=\"#search_every\"") && refused.body.contains("value=\"often\"")
+    );
+    let good = [
+        ("sending", "live"),
+        ("keywords", "search"),
+        ("search_every", "90s"),
+        ("poll_mentions", "off"),
+        ("mentions_every", "5m"),
+    ];
+    assert_eq!(browser.post("/accounts/7", &good).await.status, 303);
+    let rules = api.rules.now();
+    let feeds = rules.registry.account(account().0).unwrap().feeds;
+    assert_eq!(
+        (feeds.search_every.as_secs(), feeds.mentions_every.as_secs()),
+        (90, 300)
+    );
+    assert_eq!(
+        feeds.poll_mentions,
+        crate::domain::account::PollMentions::Off
+    );
+    let page = browser.get("/accounts/7").await.body;
+    assert!(page.contains("value=\"search\" selected") && page.contains("value=\"90s\""));
+    assert!(
+        browser
+            .get("/setup/filters")
+            .await
+            .body
+            .contains("are searched for every 90 s")
+    );
+
+    assert_eq!(browser.post("/past", &day).await.status, 303);
+    let since = marks().await.unwrap()[0].complete_until;
+    let hours = Timestamp::now().duration_since(since).as_hours();
+    assert_eq!(hours, 24);
+}
+
+#[actix_web::test]
+async fn a_filter_keeps_its_storm() {
+    let api = set_up(Some(ADMIN)).await;
+    let storm = json!({"match": "mentions", "group": "support",
+                       "storm": {"messages": 200, "per": "1h"}});
+    let table = storm.as_object().unwrap().clone();
+    api.directory
+        .put_filters(Actor::CommandLine, account(), vec![table])
+        .await
+        .unwrap();
+    let browser = Browser::new(&api, ADMIN).await;
+    let page = browser.get("/accounts/7/filters/0").await.body;
+    assert!(
+        page.contains("value=\"200\"") && page.contains("name=\"storm_per\""),
+        "{page}"
+    );
+}
+
+#[actix_web::test]
+async fn what_x_cannot_be_asked_is_told_at_the_step_and_leaves_it_open() {
+    let api = set_up(Some(ADMIN)).await;
+    let browser = Browser::new(&api, ADMIN).await;
+    let page = browser.get("/setup/keys").await.body;
+    assert!(page.contains("were not tested since"));
+    let step = [("step", "permissions")];
+    let tested = browser.post("/apps/acme/check", &step).await;
+    assert_eq!(
+        tested.headers.get(LOCATION).unwrap(),
+        "/setup/permissions?app=acme"
+    );
+    let page = browser.get("/setup/permissions?app=acme").await.body;
+    assert!(
+        page.contains("UNCHECKED") && page.contains("Test again"),
+        "{page}"
+    );
+
+    let page = browser.get("/setup/address?app=acme").await.body;
+    assert!(page.contains("X cannot use it") && page.contains("public.url is not set"));
+    for path in [
+        "/apps/acme/address",
+        "/apps/acme/webhook",
+        "/apps/acme/webhooks/7/validate",
+        "/apps/acme/webhooks/7/delete",
+    ] {
+        let refused = browser.post(path, &[]).await;
+        assert_eq!(refused.status, 409, "{path}");
+        let told = refused.body.contains("role=\"alert\"") && refused.body.contains("Step ");
+        assert!(told, "{path}: {}", refused.body);
+    }
+    let step = "href=\"/setup/webhook?app=acme&amp;account=7\"";
+    let page = browser.get("/setup").await.body;
+    let (_, after) = page.split_once("/setup/webhook").expect(step);
+    assert!(
+        after.split("</li>").next().unwrap().contains("to do"),
+        "{page}"
+    );
 }

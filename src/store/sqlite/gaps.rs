@@ -655,3 +655,47 @@ fn account(key: i64) -> Result<AccountId, StoreError> {
         value: key.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::{Store, StoreSettings};
+
+    #[tokio::test]
+    async fn a_gap_of_each_reason_is_read_as_it_was_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(StoreSettings {
+            path: folder.path().join("store.db"),
+            max_bytes: 1 << 30,
+            retention: Duration::from_hours(24),
+        });
+        let store = store.unwrap();
+        let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+        let reasons = [
+            GapReason::Refused,
+            GapReason::Downtime,
+            GapReason::ByHand,
+            GapReason::Linking,
+            GapReason::Undelivered,
+        ];
+        let open = move |tx: &mut Tx<'_>| {
+            for (place, reason) in (0..).zip(reasons) {
+                tx.add_gap(&NewGap {
+                    app: "acme".to_owned(),
+                    account: None,
+                    from: at(3 * place),
+                    until: at(3 * place + 1),
+                    reason,
+                    at: at(30),
+                })?;
+            }
+            Ok(())
+        };
+        store.write(open).await.unwrap();
+        let gaps = store.read(|tx| tx.open_gaps()).await.unwrap();
+        let read: Vec<_> = gaps.iter().map(|gap| gap.reason).collect();
+        assert_eq!(read, reasons);
+    }
+}

@@ -21,6 +21,7 @@ mod schema;
 pub(super) mod sends;
 pub(super) mod sightings;
 pub(super) mod storms;
+mod tested;
 pub(super) mod threads;
 pub(super) mod traffic;
 pub(super) mod tx;

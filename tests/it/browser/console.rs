@@ -19,7 +19,7 @@ const FRIEND: (&str, &str) = ("Mallory Jones", "the new blue ones are great, tha
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Pages by their name; those of single things are found by [`paths`].
-const PAGES: [(&str, &str); 16] = [
+const PAGES: [(&str, &str); 17] = [
     ("overview", "/"),
     ("setup", "/setup"),
     ("keys", "/setup/keys"),
@@ -33,6 +33,7 @@ const PAGES: [(&str, &str); 16] = [
     ("conversations", "/conversations"),
     ("commands", "/commands"),
     ("quarantine", "/quarantine"),
+    ("gaps", "/gaps"),
     ("events", "/events"),
     ("costs", "/costs"),
     ("audit", "/audit"),
