@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use simulator::{Form, NewPost};
 
-use super::Place;
+use super::{Place, TOKEN};
 use crate::support::desk::Desk;
 use crate::support::service::{APP, secret_of};
 
