@@ -111,181 +111,262 @@ pub struct App {
     fallen: CancellationToken,
 }
 
+/// What all parts of the service are made of.
+struct Base {
+    settings: Settings,
+    store: Store,
+    sealer: Sealer,
+    directory: Arc<Directory>,
+    rules: LiveRules,
+    client: Arc<Client>,
+    broker: Arc<BrokerSettings>,
+    board: Board,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    fallen: CancellationToken,
+}
+
+impl Base {
+    /// Opens the store, and notes since when nobody has.
+    async fn open(settings: Settings) -> Result<Self, StartError> {
+        let store = Store::open_exclusive(settings.store.clone())?;
+        let sealer = key_file::sealer(&settings, &store).await?;
+        let directory = directory(&settings, &store, sealer.clone()).await?;
+        let directory = Arc::new(directory.serving());
+        let rules = directory.rules().clone();
+        upkeep::note_downtime(&store, &rules.now().registry, Timestamp::now()).await?;
+        let tasks = TaskTracker::new();
+        let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        Ok(Self {
+            broker: Arc::new(settings.broker.clone()),
+            settings,
+            store,
+            sealer,
+            directory,
+            rules,
+            client,
+            board: Board::default(),
+            tasks,
+            stop: CancellationToken::new(),
+            fallen: CancellationToken::new(),
+        })
+    }
+
+    /// Runs a part of the service, whose end ends the service.
+    fn spawn(&self, part: impl Future<Output = ()> + Send + 'static) {
+        let part = telling_of_its_end(part, self.fallen.clone());
+        self.tasks.spawn(part);
+    }
+
+    fn until(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    fn enricher(&self) -> Enricher {
+        let client = Arc::clone(&self.client);
+        Enricher::new(self.store.clone(), self.rules.clone(), client)
+    }
+
+    /// The way of deliveries into the journal, and that from there to the broker.
+    async fn incoming(&self, enricher: &Enricher) -> Result<(Arc<Ingest>, Relay), StartError> {
+        let links = media_links(&self.settings, &self.sealer);
+        let (store, rules) = (self.store.clone(), self.rules.clone());
+        let (ingest, typing) = Ingest::new(store, rules, links, enricher.enrichment());
+        let settings = RelaySettings {
+            window: self.broker.publish_window,
+            lane_retry: LANE_RETRY,
+        };
+        let publisher = Publisher::new(Arc::clone(&self.broker));
+        let relay = Relay::new(self.store.clone(), publisher, settings, typing);
+        Ok((Arc::new(ingest), relay.await?))
+    }
+
+    /// The way of commands to X.
+    async fn replies(&self, enricher: &Enricher) -> Result<Replies, StartError> {
+        let (client, sealer) = (Arc::clone(&self.client), self.sealer.clone());
+        let rules = self.rules.clone();
+        let replies = replies(&self.settings, &self.store, rules, client, sealer).await?;
+        Ok(replies.forgetting(enricher.enrichment()))
+    }
+
+    fn setup(&self) -> Result<Arc<Setup>, StartError> {
+        let client = Arc::clone(&self.client);
+        setup(&self.settings, &self.store, client).map(Arc::new)
+    }
+
+    fn linker(&self, setup: &Arc<Setup>) -> Arc<Linker> {
+        let linker = Linker::new(
+            self.store.clone(),
+            self.sealer.clone(),
+            Arc::clone(&self.directory),
+            Arc::clone(&self.client),
+            link_settings(&self.settings),
+            self.tasks.clone(),
+        );
+        Arc::new(match self.settings.x_api.manage_webhooks {
+            true => linker.unsubscribing(unsubscribing(Arc::clone(setup))),
+            false => linker,
+        })
+    }
+
+    fn watch(&self, replies: &Replies, ingest: &Ingest) -> Watch {
+        let watched = Watched {
+            inboxes: InboxMonitor::new(Arc::clone(&self.broker)),
+            paused: replies.paused(),
+            board: self.board.clone(),
+            traffic: ingest.traffic(),
+        };
+        Watch::new(self.store.clone(), self.rules.clone(), watched)
+    }
+
+    /// What keeps X's side of the set-up right, reads beside its webhooks and fills what they did
+    /// not bring.
+    fn spawn_reads(&self, ingest: &Arc<Ingest>, setup: &Arc<Setup>, signatures: &Signatures) {
+        let (store, rules) = (self.store.clone(), self.rules.clone());
+        let (client, board) = (Arc::clone(&self.client), self.board.clone());
+        let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
+        self.spawn(plans.run(self.until()));
+        let with = (setup, &board, signatures);
+        let keeper = keeper(&self.settings, &store, &rules, Arc::clone(&client), with);
+        if let Some(keeper) = keeper {
+            self.spawn(keeper.run(self.until()));
+        }
+        let gaps = Gaps::new(
+            store.clone(),
+            rules.clone(),
+            Arc::clone(&client),
+            Arc::clone(ingest),
+            board.clone(),
+            gap_settings(&self.settings),
+        );
+        self.spawn(gaps.run(self.until()));
+        let settings = CheckSettings {
+            auto: self.settings.compliance.check == ComplianceCheck::Auto,
+            look_up: self.settings.compliance.look_up,
+        };
+        let (reading, told) = (Arc::clone(&client), board.clone());
+        let checks = Checks::new(store.clone(), rules.clone(), reading, told, settings);
+        self.spawn(checks.run(self.until()));
+        let feeds = Feeds::new(FeedParts {
+            store,
+            rules,
+            client,
+            ingest: Arc::clone(ingest),
+            board,
+            search_lag: self.settings.x_api.search_lag,
+        });
+        self.spawn(feeds.run(self.until()));
+    }
+
+    /// What lets waiting deliveries go, and keeps store and registry in order.
+    fn spawn_upkeep(&self, ingest: &Arc<Ingest>) {
+        let (echoes, until) = (Arc::clone(ingest), self.until());
+        self.spawn(async move { echoes.release_echoes(until).await });
+        self.spawn(Arc::clone(&self.directory).run(self.until()));
+        let kept = (self.settings.retention.clone(), self.settings.unwanted);
+        let (store, ingest) = (self.store.clone(), Arc::clone(ingest));
+        self.spawn(upkeep::run(store, ingest, kept, self.until()));
+    }
+
+    /// API, console, files and probes.
+    fn serve_private(
+        &self,
+        api: Arc<Api>,
+        states: (RelayState, ConsumerState),
+        readiness: Readiness,
+    ) -> Result<Server, StartError> {
+        let media = Media::new(
+            media_links(&self.settings, &self.sealer),
+            self.store.clone(),
+            self.rules.clone(),
+            Arc::clone(&self.client),
+            self.settings.media_max_bytes,
+        );
+        let served = (api, Arc::new(media));
+        let rules = self.rules.clone();
+        serve_private(
+            &self.settings,
+            &self.store,
+            served,
+            states,
+            readiness,
+            rules,
+        )
+    }
+
+    /// Webhooks, for the apps in force, and the pages of those who link accounts.
+    async fn serve_public(
+        &self,
+        linker: Arc<Linker>,
+        ingest: &Arc<Ingest>,
+        signatures: Signatures,
+    ) -> Result<Server, StartError> {
+        let mut secrets = WebhookSecrets::new(self.store.clone(), self.tasks.clone());
+        let webhooks = secrets.of(&self.rules.now().registry).await?;
+        let webhooks = Webhooks::new(webhooks, self.settings.public.max_body_bytes);
+        let webhooks = Arc::new(webhooks.counting(signatures));
+        let linking = LinkPages::new(linker, self.settings.x_api.base_url.as_url());
+        let linking = public::link_routes(Arc::new(linking));
+        let receiving = public::routes(Arc::clone(&webhooks), Arc::clone(ingest));
+        let public = serve_public(&self.settings, move |config| {
+            receiving(config);
+            linking(config);
+        })?;
+        self.spawn(secrets.follow(self.rules.clone(), webhooks, self.until()));
+        Ok(public)
+    }
+}
+
 impl App {
     /// Starts everything. The broker may be away; the store may not.
     ///
     /// # Errors
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let store = Store::open_exclusive(settings.store.clone())?;
-        let sealer = key_file::sealer(&settings, &store).await?;
-        let directory = directory(&settings, &store, sealer.clone()).await?;
-        let directory = Arc::new(directory.serving());
-        let rules = directory.rules().clone();
-        let registry = Arc::clone(&rules.now().registry);
-        upkeep::note_downtime(&store, &registry, Timestamp::now()).await?;
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let links = media_links(&settings, &sealer);
-        let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
-        let media = Arc::new(Media::new(
-            media_links(&settings, &sealer),
-            store.clone(),
-            rules.clone(),
-            Arc::clone(&client),
-            settings.media_max_bytes,
-        ));
-        let enricher = Enricher::new(store.clone(), rules.clone(), Arc::clone(&client));
-        let (ingest, typing) =
-            Ingest::new(store.clone(), rules.clone(), links, enricher.enrichment());
-        let ingest = Arc::new(ingest);
-        let broker = Arc::new(settings.broker.clone());
-        let relay = Relay::new(
-            store.clone(),
-            Publisher::new(Arc::clone(&broker)),
-            RelaySettings {
-                window: broker.publish_window,
-                lane_retry: LANE_RETRY,
-            },
-            typing,
-        )
-        .await?;
-
+        let base = Base::open(settings).await?;
+        let enricher = base.enricher();
+        let (ingest, relay) = base.incoming(&enricher).await?;
+        let replies = base.replies(&enricher).await?;
+        let consumer = Consumer::new(Arc::clone(&base.broker));
+        let (setup, signatures) = (base.setup()?, Signatures::default());
+        let linker = base.linker(&setup);
+        let watch = base.watch(&replies, &ingest);
         let readiness = Readiness::default();
-        let setup = Arc::new(setup(&settings, &store, Arc::clone(&client))?);
-        let linker = Linker::new(
-            store.clone(),
-            sealer.clone(),
-            Arc::clone(&directory),
-            Arc::clone(&client),
-            link_settings(&settings),
-            tasks.clone(),
-        );
-        let linker = Arc::new(match settings.x_api.manage_webhooks {
-            true => linker.unsubscribing(unsubscribing(Arc::clone(&setup))),
-            false => linker,
-        });
-        let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
-        let (board, signatures) = (Board::default(), Signatures::default());
-        let keeper = keeper(
-            &settings,
-            &store,
-            &rules,
-            Arc::clone(&client),
-            (&setup, &board, &signatures),
-        );
-        let for_checks = Arc::clone(&client);
-        let gaps = Gaps::new(
-            store.clone(),
-            rules.clone(),
-            Arc::clone(&client),
-            Arc::clone(&ingest),
-            board.clone(),
-            gap_settings(&settings),
-        );
-        let reading = Arc::clone(&client);
-        let replies = replies(&settings, &store, rules.clone(), client, sealer).await?;
-        let replies = replies.forgetting(enricher.enrichment());
-        let consumer = Consumer::new(Arc::clone(&broker));
-        let states = (relay.state(), consumer.state());
-        let inboxes = InboxMonitor::new(Arc::clone(&broker));
-        let checks = Checks::new(
-            store.clone(),
-            rules.clone(),
-            for_checks,
-            board.clone(),
-            CheckSettings {
-                auto: settings.compliance.check == ComplianceCheck::Auto,
-                look_up: settings.compliance.look_up,
-            },
-        );
-        let watched = Watched {
-            inboxes,
-            paused: replies.paused(),
-            board: board.clone(),
-            traffic: ingest.traffic(),
-        };
-        let watch = Watch::new(store.clone(), rules.clone(), watched);
         let api = api(
-            &settings,
-            &store,
-            &broker,
-            Arc::clone(&directory),
-            (Arc::clone(&linker), setup),
+            &base.settings,
+            &base.store,
+            &base.broker,
+            Arc::clone(&base.directory),
+            (Arc::clone(&linker), Arc::clone(&setup)),
             (watch.view(), replies.persons()),
         );
-        let private = serve_private(
-            &settings,
-            &store,
-            (api, media),
-            states,
-            readiness.clone(),
-            rules.clone(),
-        )?;
-        let mut secrets = WebhookSecrets::new(store.clone(), tasks.clone());
-        let webhooks = secrets.of(&registry).await?;
-        let webhooks = Webhooks::new(webhooks, settings.public.max_body_bytes);
-        let webhooks = Arc::new(webhooks.counting(signatures));
-        let linking = LinkPages::new(linker, settings.x_api.base_url.as_url());
-        let linking = public::link_routes(Arc::new(linking));
-        let receiving = public::routes(Arc::clone(&webhooks), Arc::clone(&ingest));
-        let public = serve_public(&settings, move |config| {
-            receiving(config);
-            linking(config);
-        })?;
+        let states = (relay.state(), consumer.state());
+        let private = base.serve_private(api, states, readiness.clone())?;
+        let public = base.serve_public(linker, &ingest, signatures.clone());
+        let public = public.await?;
+
         let servers = TaskTracker::new();
-        let (public_handle, private_handle) = (public.handle, private.handle);
         servers.spawn(public.running);
         servers.spawn(private.running);
-        let fallen = CancellationToken::new();
-        tasks.spawn(telling_of_its_end(relay.run(stop.clone()), fallen.clone()));
-        let consuming = consumer.run(replies.intake(), stop.clone());
-        tasks.spawn(telling_of_its_end(consuming, fallen.clone()));
-        let replying = replies.run(stop.clone());
-        tasks.spawn(telling_of_its_end(replying, fallen.clone()));
-        tasks.spawn(telling_of_its_end(plans.run(stop.clone()), fallen.clone()));
-        let enriching = enricher.run(stop.clone());
-        tasks.spawn(telling_of_its_end(enriching, fallen.clone()));
-        let (echoes, until) = (Arc::clone(&ingest), stop.clone());
-        let releasing = async move { echoes.release_echoes(until).await };
-        tasks.spawn(telling_of_its_end(releasing, fallen.clone()));
-        tasks.spawn(telling_of_its_end(watch.run(stop.clone()), fallen.clone()));
-        if let Some(keeper) = keeper {
-            tasks.spawn(telling_of_its_end(keeper.run(stop.clone()), fallen.clone()));
-        }
-        let following = secrets.follow(rules.clone(), webhooks, stop.clone());
-        tasks.spawn(telling_of_its_end(following, fallen.clone()));
-        let noticing = directory.run(stop.clone());
-        tasks.spawn(telling_of_its_end(noticing, fallen.clone()));
-        let feeds = Feeds::new(FeedParts {
-            store: store.clone(),
-            rules: rules.clone(),
-            client: reading,
-            ingest: Arc::clone(&ingest),
-            board,
-            search_lag: settings.x_api.search_lag,
-        });
-        tasks.spawn(telling_of_its_end(feeds.run(stop.clone()), fallen.clone()));
-        tasks.spawn(telling_of_its_end(gaps.run(stop.clone()), fallen.clone()));
-        tasks.spawn(telling_of_its_end(checks.run(stop.clone()), fallen.clone()));
-        let upkeep = upkeep::run(
-            store.clone(),
-            ingest,
-            (settings.retention.clone(), settings.unwanted),
-            stop.clone(),
-        );
-        tasks.spawn(telling_of_its_end(upkeep, fallen.clone()));
+        base.spawn(relay.run(base.until()));
+        base.spawn(consumer.run(replies.intake(), base.until()));
+        base.spawn(replies.run(base.until()));
+        base.spawn(enricher.run(base.until()));
+        base.spawn(watch.run(base.until()));
+        base.spawn_reads(&ingest, &setup, &signatures);
+        base.spawn_upkeep(&ingest);
         readiness.set(true);
         Ok(Self {
             public_address: public.address,
             private_address: private.address,
-            store,
+            store: base.store,
             readiness,
-            public: public_handle,
-            private: private_handle,
+            public: public.handle,
+            private: private.handle,
             servers,
-            tasks,
-            stop,
-            fallen,
+            tasks: base.tasks,
+            stop: base.stop,
+            fallen: base.fallen,
         })
     }
 
