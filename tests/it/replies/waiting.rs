@@ -283,7 +283,14 @@ async fn without_credit_the_app_pauses_and_asks_less_and_less_often() {
             .next(2),
     );
     service.command(&alone("c1")).await;
-    let paused = async || (tries(&service, Endpoint::CreatePost) == 1).then_some(());
+    // Settled, not only sent: or the second would be refused beside it, not behind it.
+    let paused = async || {
+        if tries(&service, Endpoint::CreatePost) == 0 {
+            return None;
+        }
+        let state = row(&service, "c1").await.waiting.state;
+        (state == CommandState::Pending).then_some(())
+    };
     eventually("the first try", paused).await;
     service.command(&alone("c2")).await;
     core.deferred("c1", "CREDITS_DEPLETED").await;
