@@ -8,13 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::LOCATION;
 use reqwest::tls::TlsInfo;
-use reqwest::{Client, Response, redirect, retry};
-use rustls::crypto::{CryptoProvider, ring};
+use reqwest::{Client, Response};
 use serde::Deserialize;
 use tokio::time::timeout;
 use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::client::plain_builder;
 use super::signature::{CrcToken, WebhookSecret, crc_response};
 
 /// X's older pages give an answer 3 s, its present ones 10 s.
@@ -70,21 +70,7 @@ impl Challenger {
     /// # Errors
     /// When the address is https and this machine has no root certificates.
     pub fn new(base: &Url) -> Result<Self, NoChallenger> {
-        if CryptoProvider::get_default().is_none() {
-            // An error only says that another thread was faster.
-            let _ = ring::default_provider().install_default();
-        }
-        let builder = Client::builder()
-            .user_agent(concat!("twitter-channel/", env!("CARGO_PKG_VERSION")))
-            .retry(retry::never())
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .tls_info(true);
-        let builder = match base.scheme() {
-            "https" => builder.tls_backend_rustls().https_only(true),
-            _ => builder.tls_certs_only([]),
-        };
+        let builder = plain_builder(base).pool_max_idle_per_host(0).tls_info(true);
         Ok(Self {
             http: builder.build().map_err(NoChallenger)?,
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, redirect, retry};
+use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::crypto::{CryptoProvider, ring};
 use url::Url;
 
@@ -31,6 +31,21 @@ pub struct NoHttpClient {
 /// # Errors
 /// When the base URL is https and this machine has no root certificates.
 pub fn http_client(base_url: &Url, connect_timeout: Duration) -> Result<Client, NoHttpClient> {
+    let builder = plain_builder(base_url)
+        .http1_only()
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(MAX_IDLE);
+    builder.build().map_err(|source| NoHttpClient {
+        base_url: base_url.clone(),
+        source,
+    })
+}
+
+/// What all our clients have in common: each request goes out once, to `base_url` and nowhere else. No
+/// repeats, no redirects, no proxies; TLS by ring, which becomes the process's provider unless it
+/// has one.
+pub(in crate::x) fn plain_builder(base_url: &Url) -> ClientBuilder {
     if CryptoProvider::get_default().is_none() {
         // An error only says that another thread was faster.
         let _ = ring::default_provider().install_default();
@@ -39,20 +54,12 @@ pub fn http_client(base_url: &Url, connect_timeout: Duration) -> Result<Client, 
         .user_agent(concat!("twitter-channel/", env!("CARGO_PKG_VERSION")))
         .retry(retry::never())
         .redirect(redirect::Policy::none())
-        .no_proxy()
-        .http1_only()
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(MAX_IDLE);
-    let builder = match base_url.scheme() {
+        .no_proxy();
+    match base_url.scheme() {
         "https" => builder.tls_backend_rustls().https_only(true),
         // X on this machine: no root certificates are needed, and there may be none.
         _ => builder.tls_certs_only([]),
-    };
-    builder.build().map_err(|source| NoHttpClient {
-        base_url: base_url.clone(),
-        source,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ pub use error::{
     CallError, LimitScope, NotSent, Refusal, RefusalReason, UncertainBecause, Upstream,
 };
 pub use heard::{AccessLevel, Heard};
+pub(in crate::x) use http::plain_builder;
 pub use http::{NoHttpClient, http_client};
 pub use limits::{Limits, Window};
 pub use linking::{Linked, Pkce, RequestToken, SCOPES};
