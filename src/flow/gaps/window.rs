@@ -5,6 +5,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::{after, before};
+
 const LONGEST: SignedDuration = SignedDuration::from_hours(2);
 const YOUNGEST_FROM: SignedDuration = SignedDuration::from_mins(31);
 /// X's ten minutes, and one because times are asked for in whole minutes, outwards.
@@ -52,14 +54,6 @@ pub(super) fn next(
 /// Whether X may still have the end of a gap for a replay.
 pub(super) fn is_within_reach(until: Timestamp, now: Timestamp) -> bool {
     until > before(now, OLDEST)
-}
-
-fn before(at: Timestamp, span: SignedDuration) -> Timestamp {
-    at.saturating_sub(span).unwrap_or(Timestamp::MIN)
-}
-
-fn after(at: Timestamp, span: SignedDuration) -> Timestamp {
-    at.saturating_add(span).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
