@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::account::Account;
 use crate::domain::ids::AccountId;
-use crate::flow::registry::{ChangeError, Directory};
+use crate::flow::registry::{ChangeError, Directory, Linked};
 use crate::flow::tokens;
 use crate::sealing::Sealer;
 use crate::store::{AccountState, LinkRow, Store};
@@ -71,16 +71,13 @@ pub(super) async fn list(
     for account in declared.filter(|it| directory.declares_account(it.id)) {
         listed.push(one(store, sealer, account, LinkState::Declared).await?);
     }
-    for link in directory.links().await? {
+    for Linked { row: link, account } in directory.linked().await? {
         let state = match link.confirmed_at {
             Some(_) => LinkState::Linked,
             None => LinkState::Unconfirmed,
         };
-        let row = match directory.linked_account(link.account).await {
-            Ok(Some(account)) => one(store, sealer, &account, state).await?,
-            // Unlinked since.
-            Ok(None) => continue,
-            Err(ChangeError::Store(error)) => return Err(error.into()),
+        let row = match account {
+            Ok(account) => one(store, sealer, &account, state).await?,
             Err(_) => unreadable(&link),
         };
         listed.push(Listed {

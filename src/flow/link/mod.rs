@@ -380,13 +380,9 @@ impl Linker {
     async fn known_accounts(&self) -> Result<Vec<Account>, LinkError> {
         let rules = self.directory.rules().now();
         let mut known: Vec<_> = rules.registry.accounts().cloned().collect();
-        for link in self.directory.links().await? {
-            if link.confirmed_at.is_none()
-                && let Ok(Some(account)) = self.directory.linked_account(link.account).await
-            {
-                known.push(account);
-            }
-        }
+        let linked = self.directory.linked().await?.into_iter();
+        let unconfirmed = linked.filter(|link| link.row.confirmed_at.is_none());
+        known.extend(unconfirmed.filter_map(|link| link.account.ok()));
         Ok(known)
     }
 

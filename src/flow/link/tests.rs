@@ -161,7 +161,7 @@ impl Bench {
     }
 
     async fn links(&self) -> usize {
-        self.directory.links().await.unwrap().len()
+        self.directory.linked().await.unwrap().len()
     }
 
     /// Nothing is kept, here or at X.

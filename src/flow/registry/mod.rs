@@ -93,10 +93,11 @@ pub struct NewLink {
 }
 
 /// An account that its owner has linked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Linked {
     pub row: LinkRow,
-    pub account: Account,
+    /// What it is, or why that cannot be read any more.
+    pub account: Result<Account, ChangeError>,
 }
 
 /// Keeps apps, accounts and filters.
@@ -411,26 +412,19 @@ impl Directory {
         own.map_or(Ok(Vec::new()), |(_, list)| rows::tables(&list))
     }
 
-    /// The accounts that their owners have linked, confirmed or not.
+    /// The accounts that their owners have linked, confirmed or not, by id.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn links(&self) -> Result<Vec<LinkRow>, StoreError> {
-        self.store.read(|tx| tx.links()).await
-    }
-
-    /// The same, with what they are.
-    ///
-    /// # Errors
-    /// When the store or a row cannot be read.
-    pub async fn linked(&self) -> Result<Vec<Linked>, ChangeError> {
+    pub async fn linked(&self) -> Result<Vec<Linked>, StoreError> {
         let rules = self.rules.now();
-        let read = self.links().await?.into_iter().map(|row| {
+        let rows = self.store.read(|tx| tx.links()).await?.into_iter();
+        let linked = rows.map(|row| {
             let mut known = Known::of(rules.registry.apps(), []);
-            let account = rows::account_of(&row, &self.sealer, &mut known)?;
-            Ok(Linked { row, account })
+            let account = rows::account_of(&row, &self.sealer, &mut known);
+            Linked { row, account }
         });
-        read.collect()
+        Ok(linked.collect())
     }
 
     /// An account that is linked but not confirmed yet, readable for those who keep it in order.

@@ -11,7 +11,7 @@ use super::extract::{Body, Page, Segment};
 use super::problem::Problem;
 use crate::domain::account::Account;
 use crate::domain::ids::{AccountId, UserId};
-use crate::flow::registry::{Linked, Table};
+use crate::flow::registry::{ChangeError, Linked, Table};
 use crate::settings::written;
 
 /// The keys of `[[accounts]]`, credentials left out. Of a linked account `sending` and those below
@@ -84,16 +84,19 @@ impl AccountView {
     }
 }
 
-impl From<Linked> for AccountView {
-    fn from(linked: Linked) -> Self {
-        Self {
+impl TryFrom<Linked> for AccountView {
+    type Error = ChangeError;
+
+    fn try_from(linked: Linked) -> Result<Self, ChangeError> {
+        let account = linked.account?;
+        Ok(Self {
             name: linked.row.name,
             avatar_url: linked.row.avatar_url,
             declared: false,
             confirmed: linked.row.confirmed_at.is_some(),
             linked_at: Some(linked.row.linked_at.to_string()),
-            ..Self::declared(&linked.account)
-        }
+            ..Self::declared(&account)
+        })
     }
 }
 
@@ -105,7 +108,9 @@ pub(super) async fn list(api: Data<Api>) -> Result<HttpResponse, Problem> {
     let declared = api.directory.declared().accounts.iter();
     let mut items: Vec<_> = declared.map(AccountView::declared).collect();
     let linked = api.directory.linked().await?;
-    items.extend(linked.into_iter().map(AccountView::from));
+    for one in linked {
+        items.push(AccountView::try_from(one)?);
+    }
     Ok(HttpResponse::Ok().json(Page { items, next: None }))
 }
 
