@@ -21,6 +21,7 @@ use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
 use crate::flow::watch::HealthView;
 use crate::sealing::Sealer;
+use crate::settings::BaseUrl;
 use crate::settings::value::base_url;
 use crate::store::{Store, StoreSettings};
 use crate::x::client::{Client, ClientSettings, http_client};
@@ -39,15 +40,17 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     let broker = Arc::new(BrokerSettings::new("amqp://127.0.0.1:1".into()));
     let tests = TestEvents::new(store.clone(), rules.clone(), broker);
     let sealer = Sealer::new(Box::new([7; 32]).into());
-    let setup = setup(&store, sealer.clone());
+    let tasks = TaskTracker::new();
+    let client = client(&store, sealer.clone(), tasks.clone());
+    let setup = Setup::new(store.clone(), Arc::clone(&client), None, &nobody());
     let declared = Declared::default();
     let vault = Vault::at(&folder.join("files"), sealer.clone());
     let persons = Persons::new(store.clone(), rules.clone(), vault);
     let directory = Directory::new(store.clone(), sealer.clone(), declared, rules);
     let directory = Arc::new(directory);
     Arc::new(Api::new(ApiParts {
-        linker: linker(&store, sealer, &directory),
-        setup: Arc::new(setup),
+        linker: linker(&store, sealer, &directory, client, tasks),
+        setup: Arc::new(setup.unwrap()),
         store,
         directory,
         health: HealthView::of_nothing(),
@@ -59,49 +62,38 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     }))
 }
 
-fn linker(store: &Store, sealer: Sealer, directory: &Arc<Directory>) -> Arc<Linker> {
-    // Nothing listens there.
-    let base_url: url::Url = "http://127.0.0.1:1".parse().unwrap();
+/// Where nobody listens.
+fn nobody() -> BaseUrl {
+    base_url(&json!("http://127.0.0.1:1")).unwrap()
+}
+
+/// Of an X that is not there.
+fn client(store: &Store, sealer: Sealer, tasks: TaskTracker) -> Arc<Client> {
+    let base_url = nobody().as_url().clone();
     let wait = Duration::from_secs(1);
-    let http = http_client(&base_url, wait).unwrap();
+    let http = http_client(&base_url, wait / 2).unwrap();
     let settings = ClientSettings {
         base_url,
         call_timeout: wait,
         upload_timeout: wait,
     };
-    let (vault, tasks) = (
-        StoredTokens::new(store.clone(), sealer.clone()),
-        TaskTracker::new(),
-    );
-    let clock = Arc::new(jiff::Timestamp::now);
-    let client = Client::new(settings, http, Arc::new(vault), clock, tasks.clone()).unwrap();
-    Arc::new(Linker::new(
-        store.clone(),
-        sealer,
-        Arc::clone(directory),
-        Arc::new(client),
-        LinkSettings {
-            public_url: None,
-            private_url: None,
-        },
-        tasks,
-    ))
+    let vault = Arc::new(StoredTokens::new(store.clone(), sealer));
+    let clock = Arc::new(Timestamp::now);
+    Arc::new(Client::new(settings, http, vault, clock, tasks).unwrap())
 }
 
-/// Before which no X listens.
-fn setup(store: &Store, sealer: Sealer) -> Setup {
-    let nobody = base_url(&json!("http://127.0.0.1:1")).unwrap();
-    let settings = ClientSettings {
-        base_url: nobody.as_url().clone(),
-        call_timeout: Duration::from_secs(1),
-        upload_timeout: Duration::from_secs(1),
+fn linker(
+    store: &Store,
+    sealer: Sealer,
+    directory: &Arc<Directory>,
+    client: Arc<Client>,
+    tasks: TaskTracker,
+) -> Arc<Linker> {
+    let settings = LinkSettings {
+        public_url: None,
+        private_url: None,
     };
-    let client = Client::new(
-        settings,
-        http_client(nobody.as_url(), Duration::from_millis(500)).unwrap(),
-        Arc::new(StoredTokens::new(store.clone(), sealer)),
-        Arc::new(Timestamp::now),
-        TaskTracker::new(),
-    );
-    Setup::new(store.clone(), Arc::new(client.unwrap()), None, &nobody).unwrap()
+    let directory = Arc::clone(directory);
+    let linker = Linker::new(store.clone(), sealer, directory, client, settings, tasks);
+    Arc::new(linker)
 }
