@@ -1,7 +1,7 @@
 # Commands for people and for CI; `make help` lists them.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots chaos storm lint bench clean bootstrap
+.PHONY: help demo test screenshots chaos storm lint bench image clean bootstrap
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -36,6 +36,10 @@ lint: bootstrap ## Format, clippy, documentation and shell scripts, warnings ref
 bench: bootstrap ## Load on the service, release build
 	cargo build --release --locked --workspace
 	scripts/broker run .run/broker/bench -- target/release/load
+
+image: bootstrap ## The container image, built from stand-ins for its bases and tried with a read-only root
+	scripts/bootstrap image
+	scripts/broker run .run/broker/image -- scripts/image try release
 
 clean: ## Remove what was built and what demo, tests and benchmarks left
 	for dir in .run/broker/*/; do scripts/broker kill "$$dir"; done
