@@ -27,11 +27,14 @@ storm: bootstrap ## 20,000 replies to one post and a direct message in their mid
 	scripts/broker run .run/broker/storm -- cargo test --package twitter-channel --locked --test it -- \
 		--ignored --nocapture --test-threads 1 onslaught::
 
-lint: bootstrap ## Format, clippy, documentation and shell scripts, warnings refused
+lint: bootstrap ## Format, clippy, documentation, scripts, spelling and dependencies, warnings refused
+	scripts/bootstrap lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
-	shellcheck scripts/* .ci/run
+	shellcheck $(filter-out %.txt,$(wildcard scripts/*)) .ci/run
+	.run/tools/lint/bin/typos
+	scripts/supply-chain check
 
 bench: bootstrap ## Load on the service, release build
 	cargo build --release --locked --workspace
