@@ -1,7 +1,7 @@
 # Commands for people and for CI; `make help` lists them.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots chaos storm lint bench clean bootstrap
+.PHONY: help demo test screenshots chaos storm lint bench examples schemas clean bootstrap
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -27,11 +27,20 @@ storm: bootstrap ## 20,000 replies to one post and a direct message in their mid
 	scripts/broker run .run/broker/storm -- cargo test --package twitter-channel --locked --test it -- \
 		--ignored --nocapture --test-threads 1 onslaught::
 
-lint: bootstrap ## Format, clippy, documentation and shell scripts, warnings refused
+examples: bootstrap ## The example cores and helpdesks of examples/, against the service and the simulator
+	scripts/bootstrap examples
+	scripts/broker run .run/broker/test -- cargo test --package twitter-channel --locked --test it examples::
+
+schemas: bootstrap ## JSON Schemas and AsyncAPI document of proto/, written anew
+	cargo test --package twitter-channel --locked --test it -- --ignored schemas::are_written
+
+lint: bootstrap ## Format, clippy, documentation, shell scripts and the contract, warnings refused
+	scripts/bootstrap lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 	shellcheck scripts/* .ci/run
+	cd proto && ../.run/tools/bin/buf lint && ../.run/tools/bin/buf breaking --against released.binpb
 
 bench: bootstrap ## Load on the service, release build
 	cargo build --release --locked --workspace
