@@ -180,13 +180,14 @@ impl Writer {
     }
 }
 
-/// Whether every event has the field: all but the messages that their comment says may be unset.
+/// Whether every event has the field: all but the messages that their comment says may be unset,
+/// or that a command may leave out.
 fn is_always_there(field: &FieldDescriptor) -> bool {
+    let file = field.parent_file();
     let may_be_unset = || {
-        let comment = comment(&field.parent_file(), field.path()).to_lowercase();
-        comment
-            .split(|c: char| !c.is_alphabetic())
-            .any(|word| word == "unset")
+        let comment = comment(&file, field.path()).to_lowercase();
+        let mut words = comment.split(|c: char| !c.is_alphabetic());
+        file.name().ends_with("commands.proto") || words.any(|word| word == "unset")
     };
     let is_message =
         matches!(field.kind(), Kind::Message(_)) && !field.is_list() && !field.is_map();
