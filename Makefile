@@ -1,7 +1,14 @@
 # Commands for people and for CI; `make help` lists them.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots chaos storm lint bench image clean bootstrap
+# A private broker and database beside what follows.
+beside = scripts/postgres run .run/postgres/$(1) -- scripts/broker run .run/broker/$(1) --
+it = cargo test --package twitter-channel --locked --test it --
+by_hand = --ignored --nocapture --test-threads 1
+# Tests of the whole service that run on PostgreSQL too; those of the store itself run on both anyway.
+over_postgres = api:: compliance:: echoes:: faults:: feeds:: gaps:: linking:: personal:: registry:: replies:: \
+	routing:: storm:: threads::
+.PHONY: help demo test chart screenshots chaos storm examples schemas lint bench image clean bootstrap
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -10,35 +17,50 @@ demo: bootstrap ## The whole channel on this machine, X included (SMOKE=1: check
 	cargo build --locked --package twitter-channel --package simulator
 	scripts/demo
 
-test: bootstrap ## All tests, beside a private RabbitMQ and in a real Chromium
+test: bootstrap ## All tests, beside a private RabbitMQ and PostgreSQL, and in a real Chromium
 	scripts/bootstrap tests
-	scripts/broker run .run/broker/test -- cargo test --workspace --locked
+	$(call beside,test) sh -c 'cargo test --workspace --locked && \
+		TWITTER_CHANNEL_TEST_STORE=postgres $(it) $(over_postgres)'
+	$(MAKE) chart
 
-screenshots: bootstrap ## Pictures of the console's pages, into docs/images, and how long pages take
+chart: bootstrap ## Tests of the Helm chart: rendered over all options, checked, and its settings by the service
+	scripts/bootstrap chart
+	cargo build --locked --workspace
+	.run/tools/chart/bin/python -B -m pytest tests/chart
+
+screenshots: bootstrap ## Pictures of pages, into docs/images, and how long they take
 	scripts/bootstrap tests
-	scripts/broker run .run/broker/test -- cargo test --package twitter-channel --locked --test it -- \
-		--ignored --nocapture --test-threads 1 browser::console
+	$(call beside,test) $(it) $(by_hand) browser::console examples_django
 
 chaos: bootstrap ## Commands in a storm of faults, 20 seeds, and cuts at every byte; minutes long
-	scripts/broker run .run/broker/chaos -- cargo test --package twitter-channel --locked --test it -- \
-		--ignored --nocapture --test-threads 1 chaos:: cuts::
+	scripts/bootstrap tests
+	$(call beside,chaos) $(it) $(by_hand) chaos:: cuts::
 
 storm: bootstrap ## 20,000 replies to one post and a direct message in their midst; minutes long
-	scripts/broker run .run/broker/storm -- cargo test --package twitter-channel --locked --test it -- \
-		--ignored --nocapture --test-threads 1 onslaught::
+	scripts/bootstrap tests
+	$(call beside,storm) $(it) $(by_hand) onslaught::
 
-lint: bootstrap ## Format, clippy, documentation, scripts, spelling and dependencies, warnings refused
+examples: bootstrap ## The example cores and helpdesks of examples/, against the service and the simulator
+	scripts/bootstrap examples
+	scripts/broker run .run/broker/test -- $(it) examples
+
+schemas: bootstrap ## JSON Schemas and AsyncAPI document of proto/, written anew
+	$(it) --ignored schemas::are_written
+
+lint: bootstrap ## Format, clippy, documentation, scripts, contract, spelling, dependencies; warnings refused
 	scripts/bootstrap lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
-	shellcheck $(filter-out %.txt,$(wildcard scripts/*)) .ci/run
+	shellcheck $(filter-out %.txt %.py,$(wildcard scripts/*)) .ci/run
+	cd proto && ../.run/tools/bin/buf lint && ../.run/tools/bin/buf breaking --against released.binpb
 	.run/tools/lint/bin/typos
 	scripts/supply-chain check
 
 bench: bootstrap ## Load on the service, release build
+	scripts/bootstrap tests
 	cargo build --release --locked --workspace
-	scripts/broker run .run/broker/bench -- target/release/load
+	POSTGRES_FSYNC=on $(call beside,bench) target/release/load
 
 image: bootstrap ## The container image, built from stand-ins for its bases and tried with a read-only root
 	scripts/bootstrap image
@@ -46,6 +68,7 @@ image: bootstrap ## The container image, built from stand-ins for its bases and 
 
 clean: ## Remove what was built and what demo, tests and benchmarks left
 	for dir in .run/broker/*/; do scripts/broker kill "$$dir"; done
+	for dir in .run/postgres/*/; do scripts/postgres kill "$$dir"; done
 	rm -rf .run
 	cargo clean
 

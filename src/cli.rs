@@ -37,6 +37,9 @@ use twitter_channel::telemetry;
 /// Bad configuration, as sysexits.h has it for bad input (contract 7).
 const EXIT_CONFIGURATION: u8 = 64;
 
+/// Made from `proto/` by `make schemas`.
+const ASYNCAPI: &str = include_str!("../proto/asyncapi.json");
+
 /// X (Twitter) as a channel of a helpdesk.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -79,6 +82,8 @@ enum Command {
     Token(token::Command),
     /// Print the description of the API: OpenAPI 3.1.
     Openapi,
+    /// Print the description of what goes over the broker: AsyncAPI 3.
+    Asyncapi,
     /// Published posts that X wants out of all copies.
     #[command(subcommand)]
     Compliance(compliance::Command),
@@ -119,13 +124,15 @@ impl Failure {
 
 /// Does what the arguments ask for.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    if matches!(arguments.command, Command::Openapi) {
-        // Of this program, whatever its settings.
-        return Ok(print(&(document() + "\n"))?);
+    // Of this program, whatever its settings.
+    match arguments.command {
+        Command::Openapi => return Ok(print(&(document() + "\n"))?),
+        Command::Asyncapi => return Ok(print(ASYNCAPI)?),
+        _ => {}
     }
     let settings = Settings::load(arguments.config.as_deref(), environment())?;
     match arguments.command {
-        Command::Openapi => {}
+        Command::Openapi | Command::Asyncapi => {}
         Command::Serve => serve(settings).await?,
         Command::Check => print("the configuration is good\n")?,
         Command::Probe => probe::ready(settings.private.listen).await?,

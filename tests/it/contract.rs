@@ -17,6 +17,8 @@ use twitter_channel::domain::command::{
     Action, AttachmentSource, Command, Failure, FailureCode, OutgoingAttachment, Recipient,
 };
 
+use crate::schemas::check_schema;
+
 type Check = fn(&[u8]) -> Result<(), String>;
 
 const EVENTS: [(&str, Check); 14] = [
@@ -51,6 +53,7 @@ pub(crate) fn check_event(event_type: &str, body: &[u8]) -> Result<(), String> {
         .ok_or_else(|| format!("no event type `{event_type}`"))?;
     check(body).map_err(|error| format!("{event_type}: {error}"))?;
     let value = parse(body)?;
+    check_schema(event_type, &value)?;
     if type_of(&value) == Some(event_type) && value.get("account").is_some() {
         Ok(())
     } else {
@@ -58,7 +61,7 @@ pub(crate) fn check_event(event_type: &str, body: &[u8]) -> Result<(), String> {
     }
 }
 
-fn parse(body: &[u8]) -> Result<Value, String> {
+pub(crate) fn parse(body: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(body).map_err(|error| error.to_string())
 }
 
@@ -77,7 +80,7 @@ fn round_trip<M: DeserializeOwned + Serialize>(body: &[u8]) -> Result<(), String
     }
 }
 
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("proto")
 }
 
@@ -97,24 +100,24 @@ fn messages() -> impl Iterator<Item = MessageDescriptor> {
     messages.filter(|message| !message.is_map_entry())
 }
 
-fn event_messages() -> Vec<MessageDescriptor> {
+pub(crate) fn event_messages() -> Vec<MessageDescriptor> {
     let file = DESCRIPTORS.get_file_by_name(&proto_file("events"));
     file.unwrap().messages().collect()
 }
 
-fn command_message() -> MessageDescriptor {
+pub(crate) fn command_message() -> MessageDescriptor {
     let message = DESCRIPTORS.get_message_by_name("helpdesk.twitter.v1.Command");
     message.unwrap()
 }
 
-struct Sample {
+pub(crate) struct Sample {
     /// File name without `.json`.
-    name: String,
+    pub(crate) name: String,
     body: Vec<u8>,
 }
 
 impl Sample {
-    fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         parse(&self.body).unwrap()
     }
 
@@ -126,7 +129,7 @@ impl Sample {
     }
 }
 
-fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let entries = fs::read_dir(directory().join("helpdesk/twitter/v1/samples")).unwrap();
     entries
         .map(|entry| {
@@ -140,12 +143,12 @@ fn samples() -> Vec<Sample> {
         .collect()
 }
 
-fn sample(name: &str) -> Value {
+pub(crate) fn sample(name: &str) -> Value {
     let sample = samples().into_iter().find(|sample| sample.name == name);
     sample.unwrap().value()
 }
 
-fn command_names() -> Vec<String> {
+pub(crate) fn command_names() -> Vec<String> {
     let action = command_message().oneofs().next().unwrap();
     action
         .fields()
@@ -154,7 +157,7 @@ fn command_names() -> Vec<String> {
 }
 
 /// `message.received` for `MessageReceived`.
-fn event_type(message: &MessageDescriptor) -> String {
+pub(crate) fn event_type(message: &MessageDescriptor) -> String {
     let mut name = String::new();
     for letter in message.name().chars() {
         if letter.is_uppercase() && !name.is_empty() {
@@ -564,4 +567,37 @@ fn a_body_that_lacks_a_field_or_has_one_more_is_no_event() {
         assert!(check_event("message.received", value.to_string().as_bytes()).is_err());
     }
     assert!(check_event("message.liked", b"{}").is_err());
+}
+
+/// The blocks of JSON in the page that tells of the contract.
+fn documented() -> Vec<Value> {
+    let page = fs::read_to_string(directory().join("../docs/contract.md")).unwrap();
+    let blocks = page.split("```json\n").skip(1);
+    let block = |text: &str| parse(text.split("```").next().unwrap().as_bytes()).unwrap();
+    blocks.map(block).collect()
+}
+
+#[test]
+fn what_the_documentation_shows_is_the_contract() {
+    let (events, commands): (Vec<_>, Vec<_>) = documented()
+        .into_iter()
+        .partition(|body| type_of(body).is_some());
+    assert_eq!((events.len(), commands.len()), (2, 1));
+    for event in &events {
+        check_event(type_of(event).unwrap(), event.to_string().as_bytes()).unwrap();
+    }
+    for command in &commands {
+        accepted(command);
+        check_schema("command", command).unwrap();
+        // The answer to the one is what the other tells of.
+        let [received, outcome] = events.as_slice() else {
+            unreachable!("counted above")
+        };
+        assert_eq!(
+            command["send_post"]["in_reply_to"],
+            received["message"]["id"]
+        );
+        assert_eq!(command["command_id"], outcome["command_id"]);
+        assert_eq!(command["metadata"], outcome["metadata"]);
+    }
 }

@@ -257,6 +257,13 @@ impl TestBroker {
         }
     }
 
+    /// What the broker says of one of the `queues` or `exchanges`.
+    pub(crate) async fn look_up(&self, kind: &str, name: &str) -> Value {
+        let path = format!("{kind}/{}/{name}", self.vhost);
+        let asked = self.management.send(reqwest::Method::GET, &path, None);
+        asked.await
+    }
+
     /// Waits until no connection shows this name.
     pub(crate) async fn wait_for_no_connection(&self, name: &str) {
         let absent = async || self.connections(name).await.is_empty().then_some(());

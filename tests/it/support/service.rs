@@ -20,6 +20,7 @@ use twitter_channel::store::{Quarantined, Store, Tx};
 
 use super::broker::{TestBroker, client, eventually};
 use crate::contract::check_event;
+use crate::schemas::check_envelope;
 
 /// The inbox that the service declares by default.
 pub(crate) const INBOX: &str = "twitter.tickets";
@@ -318,6 +319,8 @@ impl Event {
         if let Err(fault) = check_event(event.event_type(), &message.delivery.data) {
             panic!("not the contract's: {fault}");
         }
+        let envelope = check_envelope(event.event_type(), &event.routing_key, &event.properties);
+        assert_eq!(envelope, Ok(()), "{event:?}");
         event
     }
 
