@@ -17,6 +17,7 @@ mod cuts;
 mod dry_run;
 mod echoes;
 mod enrichment;
+mod examples_django;
 mod faults;
 mod feeds;
 mod gaps;
