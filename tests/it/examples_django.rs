@@ -67,7 +67,9 @@ impl Helpdesk {
     async fn ticket_with(&self, title: &str) -> Value {
         let has = async || {
             let mut tickets = self.tickets().await;
-            let found = tickets.first().is_some_and(|it| titled(it, title).is_some());
+            let found = tickets
+                .first()
+                .is_some_and(|it| titled(it, title).is_some());
             found.then(|| {
                 assert_eq!(tickets.len(), 1, "{tickets:#?}");
                 tickets.remove(0)
@@ -94,7 +96,10 @@ impl Helpdesk {
         let url = format!("{}/tickets/{}/", self.url, ticket["id"]);
         let page = http.get(&url).header(COOKIE, &cookies).send().await;
         let token = csrf(&page.unwrap().text().await.unwrap());
-        let (queue, title) = (ticket["queue"].to_string(), ticket["title"].as_str().unwrap());
+        let (queue, title) = (
+            ticket["queue"].to_string(),
+            ticket["title"].as_str().unwrap(),
+        );
         let mut fields = vec![
             ("csrfmiddlewaretoken", &*token),
             ("comment", comment),
@@ -182,15 +187,20 @@ async fn a_mention_becomes_a_ticket_and_the_public_answer_of_an_agent_a_post() {
     let link = format!("https://x.com/i/status/{question}");
     assert!(comment(first).contains(&link), "{first}");
 
-    desk.respond(&ticket, "She is a regular, be kind", false, "1").await;
-    desk.respond(&ticket, "It leaves today & arrives tomorrow.", true, "3").await;
+    desk.respond(&ticket, "She is a regular, be kind", false, "1")
+        .await;
+    desk.respond(&ticket, "It leaves today & arrives tomorrow.", true, "3")
+        .await;
     let ticket = desk.ticket_with("Posted at X").await;
     let posts = service.simulator.posts_by(ACME);
     assert_eq!(answers(&service), ["It leaves today & arrives tomorrow."]);
     assert_eq!(posts[0].parent, Some(question));
     let outcome = titled(&ticket, "Posted at X").unwrap();
     assert_eq!(outcome["public"], false);
-    assert!(comment(outcome).contains(&posts[0].id.to_string()), "{outcome}");
+    assert!(
+        comment(outcome).contains(&posts[0].id.to_string()),
+        "{outcome}"
+    );
 
     // More of the conversation is of the same ticket, and opens it again.
     service.post(NewPost::by(ann, "@acme thank you *so* much").replying_to(posts[0].id));
@@ -209,7 +219,10 @@ async fn a_mention_becomes_a_ticket_and_the_public_answer_of_an_agent_a_post() {
 async fn an_event_that_comes_twice_makes_one_ticket() {
     let (mut service, mut desk, ann) = start().await;
     desk.bridge = None;
-    service.broker.wait_for_no_connection("django-helpdesk").await;
+    service
+        .broker
+        .wait_for_no_connection("django-helpdesk")
+        .await;
     let question = ask(&service, ann);
     let event = service.next_event().await;
     let body = event.body.to_string();
@@ -221,7 +234,10 @@ async fn an_event_that_comes_twice_makes_one_ticket() {
     desk.start_bridge();
     desk.ticket_with("Ann").await;
     service.deliver_post(question, Form::AccountActivity).await;
-    service.broker.wait_for_depth("twitter.tickets.dead", 1).await;
+    service
+        .broker
+        .wait_for_depth("twitter.tickets.dead", 1)
+        .await;
     let ticket = desk.ticket_with("Ann").await;
     assert_eq!(count(&ticket, "Ann"), 1);
     service.stop().await;
@@ -246,10 +262,14 @@ async fn a_failed_command_says_so_in_its_ticket() {
     assert_eq!(outcome["public"], false);
     let fix = comment(outcome);
     assert!(fix.starts_with("**") && fix.len() > 20, "{fix}");
-    assert_eq!(ticket["status"], 2, "it was closed, and needs an agent again");
+    assert_eq!(
+        ticket["status"], 2,
+        "it was closed, and needs an agent again"
+    );
     assert!(answers(&service).is_empty());
 
-    desk.respond(&ticket, &"too long ".repeat(40), true, "2").await;
+    desk.respond(&ticket, &"too long ".repeat(40), true, "2")
+        .await;
     let ticket = desk.ticket_with("Not posted at X: TEXT_TOO_LONG").await;
     let told = titled(&ticket, "Not posted at X: TEXT_TOO_LONG").unwrap();
     assert!(comment(told).contains("280"), "{told}");
@@ -270,13 +290,18 @@ async fn an_answer_is_posted_once_though_the_bridge_dies() {
 
     // As if it had died between the broker's confirmation and its own note of it.
     desk.bridge = None;
-    service.broker.wait_for_no_connection("django-helpdesk").await;
+    service
+        .broker
+        .wait_for_no_connection("django-helpdesk")
+        .await;
     let forgotten = "UPDATE xchannel_command SET sent_at = NULL, heard = 0";
     desk.database().execute(forgotten, []).unwrap();
     desk.start_bridge();
     let heard = async || {
         let sql = "SELECT count(*) FROM xchannel_command WHERE sent_at IS NOT NULL";
-        let sent = desk.database().query_row(sql, [], |row| row.get::<_, i64>(0));
+        let sent = desk
+            .database()
+            .query_row(sql, [], |row| row.get::<_, i64>(0));
         (sent.ok()? == 1).then_some(())
     };
     eventually("the command went out again", heard).await;
@@ -315,7 +340,9 @@ async fn the_page_of_a_ticket_shows_what_was_written_and_what_became_of_the_answ
     browser.fill("Password", AGENT.1).await;
     browser.press("Login").await;
     browser.open(&page).await;
-    browser.sees("my *parcel* 4711 is late, #again <b>why</b>?").await;
+    browser
+        .sees("my *parcel* 4711 is late, #again <b>why</b>?")
+        .await;
     browser.press("Respond").await;
     let script = "document.getElementById('commentBox').value = arguments[0]";
     let words = "Sorry, Ann! It leaves today & arrives tomorrow.";

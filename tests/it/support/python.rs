@@ -74,7 +74,11 @@ impl Example {
     pub(crate) fn start(&self, arguments: &[&str]) -> Program {
         let log = self.folder.path().join(arguments.join("-") + ".log");
         let log = log.with_file_name(log.file_name().unwrap().to_str().unwrap().replace('/', "-"));
-        let output = File::options().create(true).append(true).open(&log).unwrap();
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let errors = output.try_clone().unwrap();
         let child = self
             .command(arguments)
