@@ -330,7 +330,7 @@ async fn what_is_deleted_at_x_goes_from_the_ticket_too() {
 #[ignore = "make examples"]
 async fn the_page_of_a_ticket_shows_what_was_written_and_what_became_of_the_answer() {
     let (mut service, desk, ann) = start().await;
-    let text = "@acme my *parcel* 4711 is late, #again <b>why</b>? https://example.com/track_4711_";
+    let text = "@acme my parcel is *late*, see https://example.com/track_4711_";
     service.post(NewPost::by(ann, text));
     let ticket = desk.ticket_with("Ann").await;
     let browser = Browser::start().await;
@@ -341,13 +341,13 @@ async fn the_page_of_a_ticket_shows_what_was_written_and_what_became_of_the_answ
     browser.press("Login").await;
     browser.open(&page).await;
     browser
-        .sees("my *parcel* 4711 is late, #again <b>why</b>?")
+        .sees("my parcel is *late*, see https://example.com/track_4711_")
         .await;
     browser.press("Respond").await;
     let script = "document.getElementById('commentBox').value = arguments[0]";
     let words = "Sorry, Ann! It leaves today & arrives tomorrow.";
     browser.run(script, [words.into()]).await;
-    browser.press("Update").await;
+    browser.press("Save").await;
     desk.ticket_with("Posted at X").await;
     browser.open(&page).await;
     browser.sees("Posted at X").await;

@@ -75,6 +75,7 @@ MEDIA_ROOT = os.environ.get("DESK_MEDIA", HERE / "media")
 EMAIL_BACKEND = "xchannel.mail.NotToX"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+TIME_ZONE = "UTC"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -152,6 +152,7 @@ def new_case(event):
     related = Case.objects.filter(account=event["account"]["id"], conversation__in=conversation["related"])
     tickets = sorted({f"#{case.ticket_id}" for case in related if case.case_id.endswith(f":{customer['id']}")})
     about = f"[@{author['username']}](https://x.com/i/user/{author['id']}) to @{event['account']['username']} at X."
+    about += f" [The conversation]({message['url']})" if message["url"] else ""
     ticket = Ticket.objects.create(
         queue=queue,
         title=message["summary"],
