@@ -22,6 +22,8 @@ from desk import article, is_there, note, person, state, zammad
 log = logging.getLogger("zammad-bridge")
 # A command of which nothing was heard for so many seconds goes out again, under its id: that has no second effect.
 PATIENCE = 600
+
+
 # --- events
 
 
@@ -118,6 +120,7 @@ def run(database):
         channel.basic_qos(prefetch_count=20)
         inbox = os.environ.get("AMQP_INBOX", "twitter.tickets")
         channel.basic_consume(inbox, lambda channel, delivery, _, body: on_event(database, channel, delivery, body))
+        log.info("the bridge reads %s", inbox)
         while True:
             connection.process_data_events(time_limit=0.5)
             send_commands(database, channel)
@@ -141,6 +144,7 @@ def adopt(database, file):
 
 def main():
     logging.basicConfig(level=logging.INFO)
+    logging.getLogger("pika").setLevel(logging.WARNING)
     database = state()
     if sys.argv[1:2] == ["adopt"]:
         adopt(database, sys.argv[2])
