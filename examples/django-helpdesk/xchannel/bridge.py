@@ -151,13 +151,14 @@ def new_case(event):
     queue = Queue.objects.get_or_create(slug=slugify(group)[:50] or "x", defaults={"title": group[:100]})[0]
     related = Case.objects.filter(account=event["account"]["id"], conversation__in=conversation["related"])
     tickets = sorted({f"#{case.ticket_id}" for case in related if case.case_id.endswith(f":{customer['id']}")})
-    about = f"[@{author['username']}](https://x.com/i/user/{author['id']}) to @{event['account']['username']} at X."
-    about += f" [The conversation]({message['url']})" if message["url"] else ""
+    about = [f"[@{author['username']}](https://x.com/i/user/{author['id']}) to @{event['account']['username']} at X"]
+    about += [f"[the conversation]({message['url']})"] if message["url"] else []
+    about += ["other tickets of this customer: " + ", ".join(tickets)] if tickets else []
     ticket = Ticket.objects.create(
         queue=queue,
         title=message["summary"],
         submitter_email=f"{customer['id']}@x.invalid",
-        description=" ".join([about] + (["Other tickets of this customer: " + ", ".join(tickets)] if tickets else [])),
+        description=" · ".join(about),
     )
     return Case(
         account=event["account"]["id"], conversation=conversation["id"], case_id=conversation["case_id"], ticket=ticket
