@@ -17,7 +17,7 @@ test: bootstrap ## All tests, beside a private RabbitMQ and in a real Chromium
 screenshots: bootstrap ## Pictures of the console's pages, into docs/images, and how long pages take
 	scripts/bootstrap tests
 	scripts/broker run .run/broker/test -- cargo test --package twitter-channel --locked --test it -- \
-		--ignored --nocapture --test-threads 1 browser::console
+		--ignored --nocapture --test-threads 1 browser::console examples_django
 
 chaos: bootstrap ## Commands in a storm of faults, 20 seeds, and cuts at every byte; minutes long
 	scripts/broker run .run/broker/chaos -- cargo test --package twitter-channel --locked --test it -- \

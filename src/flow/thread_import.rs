@@ -361,7 +361,9 @@ fn contradictions(messages: &[OldMessage]) -> Vec<Fault> {
         let OldMessage { line, account, .. } = *message;
         if let Some(post) = message.post {
             match posts.entry((account, post)) {
-                Entry::Vacant(place) => drop(place.insert((line, &message.conversation))),
+                Entry::Vacant(place) => {
+                    place.insert((line, &message.conversation));
+                }
                 Entry::Occupied(first) => {
                     let (before, known) = *first.get();
                     if known != &message.conversation {
@@ -372,7 +374,9 @@ fn contradictions(messages: &[OldMessage]) -> Vec<Fault> {
             }
         }
         match groups.entry((account, &message.conversation)) {
-            Entry::Vacant(place) => drop(place.insert((line, &message.group))),
+            Entry::Vacant(place) => {
+                place.insert((line, &message.group));
+            }
             Entry::Occupied(first) => {
                 let (before, known) = *first.get();
                 if known != &message.group {

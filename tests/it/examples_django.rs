@@ -175,7 +175,6 @@ fn ask(service: &TestService, ann: UserId) -> PostId {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
 async fn a_mention_becomes_a_ticket_and_the_public_answer_of_an_agent_a_post() {
     let (mut service, desk, ann) = start().await;
     let question = ask(&service, ann);
@@ -215,7 +214,6 @@ async fn a_mention_becomes_a_ticket_and_the_public_answer_of_an_agent_a_post() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
 async fn an_event_that_comes_twice_makes_one_ticket() {
     let (mut service, mut desk, ann) = start().await;
     desk.bridge = None;
@@ -244,7 +242,6 @@ async fn an_event_that_comes_twice_makes_one_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
 async fn a_failed_command_says_so_in_its_ticket() {
     let (mut service, desk, ann) = start().await;
     ask(&service, ann);
@@ -277,7 +274,6 @@ async fn a_failed_command_says_so_in_its_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
 async fn an_answer_is_posted_once_though_the_bridge_dies() {
     let (mut service, mut desk, ann) = start().await;
     ask(&service, ann);
@@ -315,7 +311,6 @@ async fn an_answer_is_posted_once_though_the_bridge_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
 async fn what_is_deleted_at_x_goes_from_the_ticket_too() {
     let (mut service, desk, ann) = start().await;
     let question = ask(&service, ann);
@@ -327,7 +322,7 @@ async fn what_is_deleted_at_x_goes_from_the_ticket_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
+#[ignore = "makes a picture: make screenshots"]
 async fn the_page_of_a_ticket_shows_what_was_written_and_what_became_of_the_answer() {
     let (mut service, desk, ann) = start().await;
     let text = "@acme my parcel is *late*, see https://example.com/track_4711_";

@@ -97,7 +97,6 @@ fn count(seen: &Value, kind: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
 async fn a_mention_becomes_a_ticket_and_the_public_article_of_an_agent_a_post() {
     let (mut service, zammad, ann) = start().await;
     let question = service.post(NewPost::by(ann, "@acme my parcel 4711 is late"));
@@ -138,7 +137,6 @@ async fn a_mention_becomes_a_ticket_and_the_public_article_of_an_agent_a_post() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
 async fn a_failed_command_is_noted_in_its_ticket() {
     let (mut service, zammad, ann) = start().await;
     service.post(NewPost::by(ann, "@acme my parcel 4711 is late"));
@@ -162,7 +160,6 @@ async fn a_failed_command_is_noted_in_its_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
 async fn an_event_that_comes_twice_or_was_half_done_makes_one_ticket() {
     let (mut service, mut zammad, ann) = start().await;
     zammad.bridge = None;
@@ -197,7 +194,6 @@ async fn an_event_that_comes_twice_or_was_half_done_makes_one_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "make examples"]
 async fn tickets_of_the_old_channel_go_on() {
     let (mut service, mut zammad, ann) = start().await;
     // A ticket of the old channel, as it is in Zammad.
