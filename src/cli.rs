@@ -11,6 +11,7 @@ mod person;
 mod probe;
 mod quarantine;
 mod secrets;
+mod threads;
 mod token;
 mod webhook;
 
@@ -77,6 +78,9 @@ enum Command {
     /// Times for which X may have messages that are not here.
     #[command(subcommand)]
     Gaps(gaps::Command),
+    /// Conversations that began with another channel.
+    #[command(subcommand)]
+    Threads(threads::Command),
     /// Tokens of the API, beside the one of the settings (private.token).
     #[command(subcommand)]
     Token(token::Command),
@@ -168,6 +172,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let store = open_store(&settings)?;
             let directory = open_directory(&settings, &store).await?;
             print(&command.run(&store, directory.rules().now()).await?)?;
+        }
+        Command::Threads(command) => {
+            let store = open_store(&settings)?;
+            let rules = open_directory(&settings, &store).await?.rules().now();
+            print(&command.run(&store, &rules.registry).await?)?;
         }
         Command::Webhook(command) => {
             let store = open_store(&settings)?;

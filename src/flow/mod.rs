@@ -5,7 +5,7 @@
 //! what came (`dry_run`, from what is kept as a `sighting`). What has to go: `deletion`, `person`,
 //! and what X says of posts when it is asked (`compliance`). Files of direct messages are passed on
 //! (`media`). Beside that, what people do by API, console and command line (`admin`), how accounts
-//! come and go (`link`), X's side of the set-up, tested and kept right (`setup`), who may (`access`), and a try of the way to the core (`test_event`).
+//! come and go (`link`), X's side of the set-up, tested and kept right (`setup`), who may (`access`), a try of the way to the core (`test_event`), and conversations that another channel began (`thread_import`).
 
 pub mod access;
 pub mod admin;
@@ -32,6 +32,7 @@ pub mod setup;
 mod sighting;
 pub mod storm;
 pub mod test_event;
+pub mod thread_import;
 pub mod tokens;
 pub mod upkeep;
 pub mod watch;

@@ -9,5 +9,6 @@ pub(crate) mod disk;
 pub(crate) mod load;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod python;
 pub(crate) mod service;
 pub(crate) mod stage;
