@@ -1,7 +1,7 @@
 # Commands for people and for CI; `make help` lists them.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots chaos storm lint bench clean bootstrap
+.PHONY: help demo test chart screenshots chaos storm lint bench clean bootstrap
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -13,6 +13,12 @@ demo: bootstrap ## The whole channel on this machine, X included (SMOKE=1: check
 test: bootstrap ## All tests, beside a private RabbitMQ and in a real Chromium
 	scripts/bootstrap tests
 	scripts/broker run .run/broker/test -- cargo test --workspace --locked
+	$(MAKE) chart
+
+chart: bootstrap ## Tests of the Helm chart: rendered over all options, checked, and its settings by the service
+	scripts/bootstrap chart
+	cargo build --locked --workspace
+	.run/tools/chart/bin/python -B -m pytest tests/chart
 
 screenshots: bootstrap ## Pictures of the console's pages, into docs/images, and how long pages take
 	scripts/bootstrap tests

@@ -55,6 +55,11 @@ def pods(objects: list[dict]) -> list[tuple[dict, dict]]:
     return [(it, templates[it["kind"]](it)) for it in objects if it["kind"] in templates]
 
 
+def is_own(container: dict) -> bool:
+    """Whether the chart made it, not the values of a case."""
+    return re.search(r"twitter-channel[:@]", container["image"]) is not None
+
+
 def with_value(values: dict, path: str, value: object) -> dict:
     """A copy of the values with another one at a dotted path."""
     key, _, rest = path.partition(".")

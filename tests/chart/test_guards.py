@@ -82,9 +82,9 @@ REFUSED = [
     ),
     (POSTGRESQL, {"pdb.minAvailable": 1}, "pdb: expected minAvailable or maxUnavailable, not both"),
     ("everything-postgresql", {"pdb.minAvailable": 3}, "pdb.minAvailable: expected less than the replicas"),
-    (POSTGRESQL, {"pdb.minAvailable": 2, "pdb.maxUnavailable": ""}, "pdb.minAvailable: expected less than the replicas"),
+    (POSTGRESQL, {"pdb.minAvailable": 3, "pdb.maxUnavailable": ""}, "pdb.minAvailable: expected less than the replicas"),
     (SQLITE, {"terminationGracePeriodSeconds": 34}, "terminationGracePeriodSeconds: expected at least 30 more"),
-    ("everything-sqlite", {"metrics.prometheusRule.runbookUrl": ""}, "metrics.prometheusRule.runbookUrl: missing"),
+    ("everything-sqlite", {"metrics.prometheusRule.runbookBaseUrl": ""}, "metrics.prometheusRule.runbookBaseUrl: missing"),
     (POSTGRESQL, {"backup.enabled": True}, "backup.enabled: for SQLite only"),
     ("claims", {"store.sqlite.accessMode": "ReadWriteOncePod"}, "store.sqlite.accessMode: expected ReadWriteOnce"),
 ]
