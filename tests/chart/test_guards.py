@@ -32,6 +32,7 @@ REFUSED = [
     (SQLITE, {"config": "[log]\n", "existingConfigMap": "mine"}, "config: two settings files"),
     (SQLITE, {"config": '[[apps]]\nconsumer_secret = "x"\n'}, "config: consumer_secret is a secret"),
     (SQLITE, {"config": "[[accounts]]\n  access_token_secret='x'\n"}, "config: access_token_secret is a secret"),
+    (SQLITE, {"config": 'apps = [{ name = "a", client_secret = "x" }]\n'}, "config: client_secret is a secret"),
     (
         SQLITE,
         {"extraEnvVars": [{"name": "TWITTER_CHANNEL__PRIVATE__TOKEN", "value": "x"}]},
@@ -114,7 +115,7 @@ def test_all_faults_are_told_at_once():
 
 
 def test_files_of_secrets_are_no_secrets():
-    config = '[[apps]]\nconsumer_secret_file = "/run/secrets/x"\nclient_secret = ""\n# token = "x"\n'
+    config = '[[apps]]\nconsumer_secret_file = "/run/secrets/x"\nclient_secret = ""\n  # token = "x"\n'
     assert render(case(SQLITE) | {"config": config})
 
 

@@ -71,4 +71,4 @@ def test_each_value_is_read_by_a_template():
 
 def test_the_readme_shows_the_values():
     written = (PATH / "README.md").read_text()
-    assert readme.with_table(written) == written, "run: make chart-readme"
+    assert readme.with_table(written) == written, "run: .run/tools/chart/bin/python tests/chart/readme.py"

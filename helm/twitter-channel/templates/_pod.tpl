@@ -13,6 +13,10 @@
   "broker-client.crt" "BROKER__TLS__CERT_FILE"
   "broker-client.key" "BROKER__TLS__KEY_FILE"
   "store-url" "STORE__URL_FILE" }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
 - name: TWITTER_CHANNEL__PUBLIC__LISTEN
   value: 0.0.0.0:8080
 - name: TWITTER_CHANNEL__PUBLIC__URL
@@ -61,6 +65,26 @@
 {{- end }}
 {{- end }}
 
+{{/* That and what values add, for each container that reads the settings. */}}
+{{- define "twitter-channel.environment" -}}
+env:
+  {{- include "twitter-channel.env" . | trim | nindent 2 }}
+  {{- with .Values.extraEnvVars }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- if or .Values.extraEnvVarsCM .Values.extraEnvVarsSecret }}
+envFrom:
+  {{- with .Values.extraEnvVarsCM }}
+  - configMapRef:
+      name: {{ . }}
+  {{- end }}
+  {{- with .Values.extraEnvVarsSecret }}
+  - secretRef:
+      name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Inboxes as a list in TOML; JSON strings are TOML strings. */}}
 {{- define "twitter-channel.inboxes" -}}
 {{- $tables := list }}
@@ -70,7 +94,7 @@
 {{- printf "[%s]" (join ", " $tables) }}
 {{- end }}
 
-{{/* Settings file and credentials in one volume: a folder within a read-only volume could not be mounted upon. */}}
+{{/* Settings file and credentials in one volume, and what values add: a folder within a read-only volume could not be mounted upon. */}}
 {{- define "twitter-channel.configVolume" -}}
 - name: config
   projected:
@@ -97,6 +121,9 @@
     secretName: {{ .existingSecret }}
     defaultMode: 0440
 {{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "twitter-channel.configMounts" -}}
@@ -107,6 +134,9 @@
 - name: secret-{{ .name }}
   mountPath: /run/secrets/{{ .name }}
   readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -201,22 +231,7 @@ spec:
       {{- include "twitter-channel.containerBase" . | nindent 6 }}
       args:
         {{- include "twitter-channel.args" (list . "serve") | nindent 8 }}
-      env:
-        {{- include "twitter-channel.env" . | nindent 8 }}
-        {{- with .Values.extraEnvVars }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
-      {{- if or .Values.extraEnvVarsCM .Values.extraEnvVarsSecret }}
-      envFrom:
-        {{- with .Values.extraEnvVarsCM }}
-        - configMapRef:
-            name: {{ . }}
-        {{- end }}
-        {{- with .Values.extraEnvVarsSecret }}
-        - secretRef:
-            name: {{ . }}
-        {{- end }}
-      {{- end }}
+      {{- include "twitter-channel.environment" . | nindent 6 }}
       ports:
         - name: public
           containerPort: 8080
@@ -245,9 +260,6 @@ spec:
           mountPath: /var/lib/twitter-channel
         - name: tmp
           mountPath: /tmp
-        {{- with .Values.extraVolumeMounts }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
     {{- with .Values.sidecars }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -264,8 +276,5 @@ spec:
     - name: data
       persistentVolumeClaim:
         claimName: {{ .Values.store.sqlite.existingClaim }}
-    {{- end }}
-    {{- with .Values.extraVolumes }}
-    {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end }}
