@@ -23,7 +23,16 @@ CREDENTIALS = {
 
 # What the chart sets and the service of this commit does not know yet. Empty once all parts are here: each key that
 # has come fails a test until it is taken off the list.
-NOT_YET = ["broker.auth", "broker.hosts", "broker.password", "broker.tls", "broker.username", "broker.vhost", "private.advertise"]
+NOT_YET = [
+    "broker.auth",
+    "broker.hosts",
+    "broker.password",
+    "broker.tls",
+    "broker.username",
+    "broker.vhost",
+    "private.advertise",
+    "telemetry",
+]
 POSTGRESQL_IS_NOT_YET = True
 
 
@@ -81,7 +90,7 @@ def test_each_setting_has_a_default_in_the_reference():
 def check(values: dict, folder: Path, credentials: dict[str, str]) -> subprocess.CompletedProcess:
     """`twitter-channel check` with environment, settings file and Secrets of the pod below `folder`."""
     container = serving(values)
-    moved = {"/etc/twitter-channel": str(folder), "/run/secrets": str(folder), "$(POD_IP)": "10.1.2.3"}
+    moved = {"/etc/twitter-channel": str(folder), "/run/secrets": str(folder), "$(POD_IP)": "10.1.2.3", "$(POD_NAME)": "x-0"}
     env = {}
     for it in container["env"]:
         env[it["name"]] = replaced(it.get("value", ""), moved)

@@ -17,6 +17,9 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+# Which replica a trace is of.
+- name: TWITTER_CHANNEL__TELEMETRY__INSTANCE
+  value: $(POD_NAME)
 - name: TWITTER_CHANNEL__PUBLIC__LISTEN
   value: 0.0.0.0:8080
 - name: TWITTER_CHANNEL__PUBLIC__URL
