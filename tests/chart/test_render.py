@@ -174,6 +174,17 @@ def test_replicas_tell_each_other_where_they_are():
     assert private["from"][0] == {"podSelector": {"matchLabels": own}}
 
 
+def test_replicas_share_files_where_they_can():
+    volumes = {}
+    for name in ["everything-postgresql", "autoscaling"]:
+        spec = find(render(case(name)), "Deployment")["spec"]["template"]["spec"]
+        volumes[name] = next(volume for volume in spec["volumes"] if volume["name"] == "data")
+        folder = {"name": "TWITTER_CHANNEL__ATTACHMENTS__FOLDER", "value": "/var/lib/twitter-channel/files"}
+        assert folder in spec["containers"][0]["env"]
+    assert volumes["everything-postgresql"]["persistentVolumeClaim"] == {"claimName": "acme-files"}
+    assert volumes["autoscaling"]["emptyDir"] == {"sizeLimit": "1Gi"}
+
+
 def test_an_autoscaled_deployment_leaves_its_replicas_alone():
     objects = render(case("autoscaling"))
     assert "replicas" not in find(objects, "Deployment")["spec"]
@@ -290,6 +301,12 @@ def test_the_backup_runs_where_the_volume_is():
     claims = {volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in spec["volumes"] if "persistentVolumeClaim" in volume}
     assert claims == {"data": "data-acme-twitter-channel-0", "backup": "acme-twitter-channel-backup"}
     assert find(objects, "PersistentVolumeClaim")["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_further_arguments_are_those_of_serve():
+    assert serving(case("claims"))["args"] == ["serve", "--restored"]
+    config = ["--config", "/etc/twitter-channel/config.toml"]
+    assert serving(case("everything-sqlite"))["args"] == ["serve", *config]
 
 
 def test_claims_of_ones_own_are_used():

@@ -24,6 +24,7 @@ CREDENTIALS = {
 # What the chart sets and the service of this commit does not know yet. Empty once all parts are here: each key that
 # has come fails a test until it is taken off the list.
 NOT_YET = [
+    "attachments.folder",
     "broker.auth",
     "broker.hosts",
     "broker.password",
@@ -44,7 +45,7 @@ def certificate(tmp_path_factory) -> dict[str, str]:
     kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=x"]
     subprocess.run(["openssl", "req", *kind, "-keyout", key, "-out", crt], check=True, capture_output=True)
     text = crt.read_text()
-    return {"broker-ca.crt": text, "broker-client.crt": text, "broker-client.key": key.read_text()}
+    return {"store-ca.crt": text, "broker-ca.crt": text, "broker-client.crt": text, "broker-client.key": key.read_text()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -95,7 +96,9 @@ def check(values: dict, folder: Path, credentials: dict[str, str]) -> subprocess
     for it in container["env"]:
         env[it["name"]] = replaced(it.get("value", ""), moved)
     write_mounts(values, container, folder, credentials, moved)
-    args = ["check", *(replaced(word, moved) for word in container["args"][1:])]
+    words = container["args"]
+    config = words[words.index("--config") :] if "--config" in words else []
+    args = ["check", *(replaced(word, moved) for word in config)]
     return subprocess.run([BINARY, *args], env=env, capture_output=True, text=True, timeout=60)
 
 

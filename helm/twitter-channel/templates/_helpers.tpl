@@ -122,6 +122,7 @@ directly lie in the Secret of the release under the name of the file.
   (dict "file" "broker-client.key" "value" "" "secret" $b.clientCertificate.existingSecret "key" $b.clientCertificate.privateKeyKey)) }}
 {{- if include "twitter-channel.isPostgresql" . }}
 {{- $list = append $list (dict "file" "store-url" "value" $pg.url "secret" $pg.existingSecret "key" $pg.existingSecretKey) }}
+{{- $list = append $list (dict "file" "store-ca.crt" "value" "" "secret" $pg.ca.existingSecret "key" $pg.ca.existingSecretKey) }}
 {{- end }}
 {{- range $list }}
 {{- if .value }}

@@ -29,8 +29,11 @@
 - name: TWITTER_CHANNEL__PRIVATE__URL
   value: {{ include "twitter-channel.privateUrl" . }}
 {{- range include "twitter-channel.credentials" . | fromYamlArray }}
+{{- /* The database's authority has no setting: its URL names it. */}}
+{{- if hasKey $files .file }}
 - name: TWITTER_CHANNEL__{{ get $files .file }}
   value: /etc/twitter-channel/credentials/{{ .file }}
+{{- end }}
 {{- end }}
 {{- if $b.hosts }}
 - name: TWITTER_CHANNEL__BROKER__URL
@@ -62,6 +65,8 @@
 # Replicas that do not lead forward what is asked of the API to the one that does.
 - name: TWITTER_CHANNEL__PRIVATE__ADVERTISE
   value: http://$(POD_IP):8081
+- name: TWITTER_CHANNEL__ATTACHMENTS__FOLDER
+  value: /var/lib/twitter-channel/files
 {{- else }}
 - name: TWITTER_CHANNEL__STORE__URL
   value: sqlite:///var/lib/twitter-channel/channel.db
@@ -233,7 +238,7 @@ spec:
     - name: twitter-channel
       {{- include "twitter-channel.containerBase" . | nindent 6 }}
       args:
-        {{- include "twitter-channel.args" (list . "serve") | nindent 8 }}
+        {{- include "twitter-channel.args" (concat (list . "serve") .Values.extraArgs) | nindent 8 }}
       {{- include "twitter-channel.environment" . | nindent 6 }}
       ports:
         - name: public
@@ -271,13 +276,16 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: {{ .Values.store.ephemeralSize }}
-    {{- if include "twitter-channel.isPostgresql" . }}
+    {{- $postgresql := include "twitter-channel.isPostgresql" . }}
+    {{- with ternary .Values.store.postgresql.filesClaim .Values.store.sqlite.existingClaim (ne $postgresql "") }}
+    - name: data
+      persistentVolumeClaim:
+        claimName: {{ . }}
+    {{- else }}
+    {{- if $postgresql }}
     - name: data
       emptyDir:
         sizeLimit: {{ .Values.store.ephemeralSize }}
-    {{- else if .Values.store.sqlite.existingClaim }}
-    - name: data
-      persistentVolumeClaim:
-        claimName: {{ .Values.store.sqlite.existingClaim }}
+    {{- end }}
     {{- end }}
 {{- end }}
