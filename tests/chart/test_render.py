@@ -23,9 +23,11 @@ def test_objects_are_what_kubernetes_takes(objects, kubernetes):
         validate(it, kubernetes)
 
 
-def test_an_older_kubernetes_takes_what_is_rendered_for_it():
-    for it in render(case("claims")):
-        validate(it, "1.28")
+@pytest.mark.parametrize("name", CASES)
+def test_the_oldest_kubernetes_takes_what_is_rendered_for_it(name):
+    oldest = re.search(r"1\.\d+", chart().metadata["kubeVersion"])[0]
+    for it in render(case(name) | {"kubeVersion": oldest}):
+        validate(it, oldest)
 
 
 @pytest.mark.parametrize(
