@@ -59,7 +59,11 @@ enum Command {
     /// Say what is wrong with the configuration, without starting.
     Check,
     /// Ask the running service whether it is ready (for a container's health check).
-    Probe,
+    Probe {
+        /// Ask there instead of at private.listen: a name or an address of its private listener.
+        #[arg(long, value_name = "HOST:PORT")]
+        address: Option<String>,
+    },
     /// Accounts of X, and how they are linked.
     #[command(subcommand)]
     Account(accounts::Command),
@@ -139,7 +143,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Openapi | Command::Asyncapi => {}
         Command::Serve => serve(settings).await?,
         Command::Check => print("the configuration is good\n")?,
-        Command::Probe => probe::ready(settings.private.listen).await?,
+        Command::Probe { address } => {
+            probe::ready(address, settings.private.listen).await?;
+        }
         Command::Account(command) => {
             let store = open_store(&settings)?;
             print(&command.run(&settings, &store).await?)?;

@@ -9,10 +9,11 @@ use tokio::net::TcpStream;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Fails unless the private listener of this machine answers `/readyz` with 200.
-pub(super) async fn ready(listen: SocketAddr) -> anyhow::Result<()> {
-    let address = reachable(listen);
-    let status = tokio::time::timeout(TIMEOUT, ask(address))
+/// Fails unless the private listener at `address`, `HOST:PORT`, answers `/readyz` with 200; without
+/// one it is that of this machine.
+pub(super) async fn ready(address: Option<String>, listen: SocketAddr) -> anyhow::Result<()> {
+    let address = address.unwrap_or_else(|| reachable(listen).to_string());
+    let status = tokio::time::timeout(TIMEOUT, ask(&address))
         .await
         .with_context(|| format!("{address} did not answer within {TIMEOUT:?}"))?
         .with_context(|| format!("{address} cannot be asked"))?;
@@ -24,7 +25,7 @@ pub(super) async fn ready(listen: SocketAddr) -> anyhow::Result<()> {
 }
 
 /// The first line of the answer. By hand: no proxy of the environment may come in between.
-async fn ask(address: SocketAddr) -> std::io::Result<String> {
+async fn ask(address: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
@@ -49,9 +50,15 @@ mod tests {
 
     use super::*;
 
-    async fn probe_of(answer: &'static str) -> anyhow::Result<()> {
+    /// Probes a server that gives this answer, at its address or by this name of its host.
+    async fn probe_of(answer: &'static str, host: Option<&str>) -> anyhow::Result<()> {
         let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listen = listener.local_addr().unwrap();
+        let address = host.map(|host| format!("{host}:{}", listen.port()));
+        // With an address, that of the settings is not asked: nobody listens on this one.
+        let listen = address
+            .as_ref()
+            .map_or(listen, |_| ([127, 0, 0, 1], 1).into());
         let serve = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
@@ -59,15 +66,26 @@ mod tests {
             assert!(request[..read].starts_with(b"GET /readyz HTTP/1.1\r\n"));
             stream.write_all(answer.as_bytes()).await.unwrap();
         };
-        tokio::join!(ready(address), serve).0
+        tokio::select! {
+            probed = ready(address, listen) => probed,
+            () = async { serve.await; std::future::pending().await } => unreachable!(),
+        }
     }
 
     #[tokio::test]
     async fn only_200_is_ready() {
-        probe_of("HTTP/1.1 200 OK\r\n\r\nready\n").await.unwrap();
+        probe_of("HTTP/1.1 200 OK\r\n\r\nready\n", None)
+            .await
+            .unwrap();
         let stopping = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
-        let error = probe_of(stopping).await.unwrap_err().to_string();
+        let error = probe_of(stopping, None).await.unwrap_err().to_string();
         assert!(error.contains("503 Service Unavailable"), "{error}");
-        probe_of("").await.unwrap_err();
+        probe_of("", None).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn another_address_is_asked_by_name() {
+        let answer = "HTTP/1.1 200 OK\r\n\r\nready\n";
+        probe_of(answer, Some("localhost")).await.unwrap();
     }
 }
