@@ -4,6 +4,7 @@
 mod accounts;
 mod commands;
 mod compliance;
+mod dead_letters;
 mod events;
 mod filters;
 mod gaps;
@@ -74,6 +75,9 @@ enum Command {
     /// Times for which X may have messages that are not here.
     #[command(subcommand)]
     Gaps(gaps::Command),
+    /// Events that the core gave back or let expire, and commands that could not be read.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Tokens of the API, beside the one of the settings (private.token).
     #[command(subcommand)]
     Token(token::Command),
@@ -176,6 +180,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
                 return Err(anyhow!("not all of it is right").into());
             }
         }
+        Command::DeadLetters(command) => print(&command.run(settings.broker).await?)?,
         Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
         // The first token may be made before the service has ever run.
@@ -203,6 +208,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     telemetry::start_logs(&settings.log)?;
+    let traces = telemetry::traces::start(&settings.telemetry)?;
     // Before the first start-up step: from here on a signal ends the service in order.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -219,6 +225,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
     tracing::info!("the service stops");
     app.stop().await;
+    if let Some(traces) = traces {
+        traces.close().await;
+    }
     ensure!(!fallen, "a part of the service ended by itself");
     Ok(())
 }

@@ -177,7 +177,8 @@ impl Held {
             message_id: text(properties.message_id()),
             content_type: text(properties.content_type()),
             redelivered: message.redelivered,
-            traceparent: traceparent(&properties),
+            traceparent: header(&properties, "traceparent"),
+            tracestate: header(&properties, "tracestate"),
         };
         Self {
             delivery,
@@ -200,8 +201,8 @@ impl Held {
     }
 }
 
-fn traceparent(properties: &BasicProperties) -> Option<String> {
-    match properties.headers().as_ref()?.inner().get("traceparent")? {
+fn header(properties: &BasicProperties, name: &str) -> Option<String> {
+    match properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::LongString(text) => String::from_utf8(text.as_bytes().to_vec()).ok(),
         _ => None,
     }
