@@ -767,7 +767,7 @@ async fn refresh(store: Store, rules: Arc<Rules>) {
         .await;
     metrics::set_store_up(read.is_ok());
     if let Err(error) = read {
-        tracing::warn!(%error, "the store's gauges are old");
+        tracing::warn!(%error, "the store cannot be read: its metrics are old");
     }
 }
 

@@ -338,6 +338,27 @@ mod tests {
     }
 
     #[test]
+    fn every_command_that_the_runbook_names_is_one() {
+        let runbook = include_str!("../docs/runbook.md");
+        let runbook = runbook.split_whitespace().collect::<Vec<_>>().join(" ");
+        let named: Vec<_> = runbook
+            .split('`')
+            .filter(|code| code.starts_with("twitter-channel "))
+            .collect();
+        assert!(named.len() > 40, "{named:#?}");
+        for command in named {
+            // Words in capitals stand for ids: those of events are checked by their parsers.
+            let words = command.split(' ').map(|word| match word {
+                "ID" => "2975699229",
+                word => word,
+            });
+            if let Err(error) = Arguments::try_parse_from(words) {
+                panic!("{command}: {error}");
+            }
+        }
+    }
+
+    #[test]
     fn the_settings_file_may_be_named_after_the_command() {
         let arguments = ["twitter-channel", "events", "list", "--config", "x.toml"];
         let arguments = Arguments::try_parse_from(arguments).unwrap();

@@ -133,10 +133,13 @@ impl Relay {
         if matches!(error, RelayError::Publish(_)) {
             self.set_connected(false);
         }
-        tracing::warn!(error = %chain(error), "the relay pauses");
+        tracing::warn!(error = %chain(error), "events wait in the journal, and are tried again");
     }
 
     fn set_connected(&self, connected: bool) {
+        if connected && !self.state.connected.swap(true, Ordering::Relaxed) {
+            tracing::info!("events go out to RabbitMQ");
+        }
         self.state.connected.store(connected, Ordering::Relaxed);
         metrics::set_broker_connected(connected);
     }

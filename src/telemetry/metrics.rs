@@ -465,6 +465,18 @@ mod tests {
         }
     }
 
+    /// `TWITTER_CHANNEL_WRITE_DOCS=1 cargo test --lib metrics` writes it anew.
+    #[test]
+    fn the_reference_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+        let reference = super::super::reference::metrics();
+        if std::env::var_os("TWITTER_CHANNEL_WRITE_DOCS").is_some() {
+            std::fs::write(path, &reference).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        assert!(written == reference, "docs/metrics.md is old: see this test");
+    }
+
     #[test]
     fn counters_alone_end_in_total() {
         for metric in ALL {
