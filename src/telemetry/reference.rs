@@ -12,7 +12,9 @@ const HEAD: &str = "# Metrics
 Names end in their unit (`_seconds`, `_bytes`, `_usd`; `_timestamp_seconds` are seconds since 1970), counters in
 `_total`. Labels hold names out of the configuration and words of closed lists; what X or strangers choose is counted as
 `other` or `unknown` once it becomes too much. Gauges of the store are read for each scrape and are the same in each
-replica: take their `max`. Counters and histograms are of one process and begin anew with it: take their `sum`.
+replica: take their `max`. Counters and histograms are of one process and begin anew with it: take their `sum`. What
+only the leader measures (RabbitMQ, inboxes, dead letters, faults of accounts, the certificate) keeps its last figure in a
+replica that led before: ask for it `and on (instance) twitter_channel_leader == 1`, as alerts and dashboard do.
 
 ";
 
