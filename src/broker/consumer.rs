@@ -378,9 +378,18 @@ impl<'a, H: Handler> Desk<'a, H> {
             }
             metrics::count_dead_command(doomed.reason);
             // Without the detail: it may quote what an agent wrote.
-            let message_id = doomed.held.delivery.message_id.as_deref().unwrap_or_default();
+            let message_id = doomed
+                .held
+                .delivery
+                .message_id
+                .as_deref()
+                .unwrap_or_default();
             let reason = doomed.reason;
-            tracing::warn!(command.id = message_id, reason, "a command was put on the dead-letter queue");
+            tracing::warn!(
+                command.id = message_id,
+                reason,
+                "a command was put on the dead-letter queue"
+            );
             self.burial_pause = Pause::default();
             doomed.held.ack().await?;
             self.doomed.pop_front();

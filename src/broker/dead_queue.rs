@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
-};
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::protocol::AMQPSoftError;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
@@ -95,7 +93,10 @@ impl DeadLetter {
             reason: string(headers, "x-reason").or(reason).unwrap_or_default(),
             detail: string(headers, "x-detail").unwrap_or_default(),
             died_at: death.and_then(|it| time(it, "time")),
-            deaths: death.and_then(|it| number(it, "count")).unwrap_or(0).unsigned_abs(),
+            deaths: death
+                .and_then(|it| number(it, "count"))
+                .unwrap_or(0)
+                .unsigned_abs(),
             delivery,
         }
     }
@@ -250,7 +251,9 @@ impl DeadQueue {
 
     async fn forget(&self, letter: &DeadLetter) -> Result<(), DeadQueueError> {
         let acking = letter.delivery.acker.ack(BasicAckOptions::default());
-        within(self.settings.confirm_timeout, acking).await.map(drop)
+        within(self.settings.confirm_timeout, acking)
+            .await
+            .map(drop)
     }
 
     /// Gives back what is in hand.

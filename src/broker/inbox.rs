@@ -71,10 +71,7 @@ impl InboxMonitor {
         self.observe_queues(queues).await
     }
 
-    async fn observe_queues(
-        &mut self,
-        queues: Vec<String>,
-    ) -> Result<Vec<InboxState>, InboxError> {
+    async fn observe_queues(&mut self, queues: Vec<String>) -> Result<Vec<InboxState>, InboxError> {
         // Held here until the look has gone well: every other way out drops it.
         let session = match self.session.take() {
             Some(session) if session.is_connected() => session,

@@ -48,7 +48,9 @@ impl BrokerSettings {
 impl BrokerSettings {
     /// Queues with what was dead-lettered from the inboxes.
     pub fn dead_inboxes(&self) -> impl Iterator<Item = String> {
-        self.inboxes.iter().map(|inbox| format!("{}.dead", inbox.queue))
+        self.inboxes
+            .iter()
+            .map(|inbox| format!("{}.dead", inbox.queue))
     }
 }
 

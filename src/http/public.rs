@@ -189,7 +189,12 @@ fn note_refusal(app: &str, refusal: &Refusal) {
     metrics::count_refusal(app, refusal.name());
     let reason = refusal.name();
     match refusal {
-        Refusal::Unavailable(detail) => tracing::warn!(app, reason, detail, "a delivery was answered 503: X has to send it again"),
+        Refusal::Unavailable(detail) => tracing::warn!(
+            app,
+            reason,
+            detail,
+            "a delivery was answered 503: X has to send it again"
+        ),
         // Anybody scanning for open doors makes these.
         Refusal::UnknownApp => tracing::debug!(reason, "refused"),
         _ => tracing::info!(app, reason, detail = %refusal, "refused"),

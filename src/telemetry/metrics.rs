@@ -474,7 +474,10 @@ mod tests {
             std::fs::write(path, &reference).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap();
-        assert!(written == reference, "docs/metrics.md is old: see this test");
+        assert!(
+            written == reference,
+            "docs/metrics.md is old: see this test"
+        );
     }
 
     #[test]

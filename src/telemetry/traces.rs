@@ -15,7 +15,9 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanProcessor};
 use secrecy::SecretString;
@@ -275,7 +277,12 @@ pub fn published(it: &Publishing<'_>) {
 }
 
 /// A command was taken from the queue into the ledger.
-pub fn took_command(queue: &str, id: &CommandId, name: &'static str, from: (&CommandTrace, SystemTime)) {
+pub fn took_command(
+    queue: &str,
+    id: &CommandId,
+    name: &'static str,
+    from: (&CommandTrace, SystemTime),
+) {
     let (trace, began) = from;
     Done {
         began,
@@ -288,11 +295,7 @@ pub fn took_command(queue: &str, id: &CommandId, name: &'static str, from: (&Com
             KeyValue::new("messaging.message.id", id.as_str().to_owned()),
             KeyValue::new("twitter_channel.command.name", name),
         ],
-        ..Done::new(
-            format!("process {queue}"),
-            SpanKind::Consumer,
-            trace.own,
-        )
+        ..Done::new(format!("process {queue}"), SpanKind::Consumer, trace.own)
     }
     .record();
 }
@@ -373,7 +376,10 @@ mod tests {
         for (path, expected) in [
             ("/2/tweets", "/2/tweets"),
             ("/2/users/2975699229/hidden", "/2/users/{id}/hidden"),
-            ("/2/dm_conversations/12-34/messages", "/2/dm_conversations/{id}/messages"),
+            (
+                "/2/dm_conversations/12-34/messages",
+                "/2/dm_conversations/{id}/messages",
+            ),
             ("/1.1/statuses/update.json", "/1.1/statuses/update.json"),
         ] {
             assert_eq!(template(path), expected);

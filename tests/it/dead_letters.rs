@@ -45,7 +45,13 @@ fn id(message: &BasicGetMessage) -> String {
 }
 
 fn header<'a>(message: &'a BasicGetMessage, name: &str) -> Option<&'a AMQPValue> {
-    message.delivery.properties.headers().as_ref()?.inner().get(name)
+    message
+        .delivery
+        .properties
+        .headers()
+        .as_ref()?
+        .inner()
+        .get(name)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,14 +62,20 @@ async fn the_list_tells_of_dead_letters_without_what_people_wrote() {
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(lines.len(), 2, "{said}");
     for (line, id) in lines.iter().zip(&ids) {
-        for word in [id, "message.received", "2975699229", "rejected", DEAD] {
+        for word in [
+            id.as_str(),
+            "message.received",
+            "2975699229",
+            "rejected",
+            DEAD,
+        ] {
             assert!(line.contains(word), "{word} is not in {line}");
         }
     }
     assert!(!said.contains("secret"), "{said}");
     let (_, said) = service.run(&["dead-letters", "list", "--json"]).await;
     let first: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
-    assert_eq!(first["id"], *ids[0]);
+    assert_eq!(first["id"], ids[0].as_str());
     assert_eq!(first["died_in"], INBOX);
     assert_eq!(first["deaths"], 1);
 
@@ -123,7 +135,13 @@ async fn a_letter_whose_queue_is_gone_or_full_or_unknown_stays() {
     let refuses = async || {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let published = channel.basic_publish("".into(), INBOX.into(), options, b"{}", properties);
-        published.await.unwrap().await.unwrap().is_nack().then_some(())
+        published
+            .await
+            .unwrap()
+            .await
+            .unwrap()
+            .is_nack()
+            .then_some(())
     };
     eventually("the queue is full", refuses).await;
     let (status, said) = service.run(&["dead-letters", "retry", &ids[0]]).await;
@@ -141,7 +159,10 @@ async fn a_letter_whose_queue_is_gone_or_full_or_unknown_stays() {
     service.broker.publish("", DEAD, b"from nowhere").await;
     let (status, said) = service.run(&["dead-letters", "retry", "--all"]).await;
     assert_eq!(status, 1);
-    assert!(said.contains("2 stay dead letters, 0 were brought back"), "{said}");
+    assert!(
+        said.contains("2 stay dead letters, 0 were brought back"),
+        "{said}"
+    );
     service.broker.wait_for_depth(DEAD, 2).await;
     let (status, said) = service
         .run(&["dead-letters", "list", "--queue", "no.such.queue"])

@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Value, json};
-use simulator::{Form, NewPost, PostId, RawSignature, Simulator};
+use simulator::{Form, NewPost, PostId, RawSignature, Simulator, UserId};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 use twitter_channel::telemetry::metrics;
@@ -132,11 +132,11 @@ struct Traced {
     service: ServiceProcess,
 }
 
-async fn start() -> Traced {
+async fn start(setup: Setup) -> Traced {
     let (broker, collector) = (TestBroker::vhost().await, Collector::start().await);
     let simulator = simulator::Settings::default();
     let simulator = Simulator::start(simulator).await.unwrap();
-    let setup = Setup::new()
+    let setup = setup
         .set("X_API__BASE_URL", simulator.url())
         .set("TELEMETRY__OTLP_ENDPOINT", &collector.url)
         .set("TELEMETRY__OTLP_AUTHORIZATION", AUTHORIZATION)
@@ -202,7 +202,11 @@ impl Traced {
 /// Names of the spans on the way from the root to this one.
 fn way<'a>(spans: &[&'a Span], mut span: &'a Span) -> Vec<&'a str> {
     let mut names = vec![&*span.name];
-    while let Some(parent) = spans.iter().find(|it| it.span_id == span.parent_span_id) {
+    while let Some(parent) = spans
+        .iter()
+        .copied()
+        .find(|it| it.span_id == span.parent_span_id)
+    {
         names.insert(0, &parent.name);
         span = parent;
     }
@@ -216,7 +220,7 @@ fn of_trace<'a>(spans: &'a [Span], trace: &str) -> Vec<&'a Span> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trace_leads_from_xs_request_to_the_core_and_another_from_a_command_to_its_post() {
-    let mut traced = start().await;
+    let mut traced = start(Setup::new()).await;
     let zebulon = simulator::NewUser::named("zebulon");
     let zebulon = traced.simulator.add_user(zebulon).unwrap();
     let post = NewPost::by(zebulon, format!("@acme where is {WORDS}?"));
@@ -248,7 +252,14 @@ async fn a_trace_leads_from_xs_request_to_the_core_and_another_from_a_command_to
     assert_eq!(of_webhook["http.response.status_code"], "200");
 
     let outgoing = of_trace(&spans, "0af7651916cd43dd8448eb211c80319c");
-    println!("{}", tree(&outgoing, &[0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31], 0));
+    println!(
+        "{}",
+        tree(
+            &outgoing,
+            &[0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31],
+            0
+        )
+    );
     let parts: Vec<_> = outcome.traceparent.split('-').collect();
     assert_eq!(parts[1], "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(outcome.tracestate.as_deref(), Some("vendor=1"));
@@ -259,19 +270,28 @@ async fn a_trace_leads_from_xs_request_to_the_core_and_another_from_a_command_to
         vec![process, "POST /2/tweets"],
         vec![process, "publish twitter.events"],
     ];
-    assert_eq!(ways, expected.into());
+    assert_eq!(ways, BTreeSet::from(expected));
     let taken = outgoing.iter().find(|span| span.name == process).unwrap();
     assert_eq!(hex(&taken.parent_span_id), "b7ad6b7169203331");
 
     let sent = traced.collector.bodies().concat();
     let sent = String::from_utf8_lossy(&sent);
-    for word in [WORDS, "zebulon", "token-of-acme", "secret of acme", "Bearer"] {
+    for word in [
+        WORDS,
+        "zebulon",
+        "token-of-acme",
+        "secret of acme",
+        "Bearer",
+    ] {
         assert!(!sent.contains(word), "{word} is in the spans");
     }
 }
 
 fn incoming_root<'a>(spans: &[&'a Span]) -> &'a Span {
-    let mut roots = spans.iter().filter(|span| span.parent_span_id.is_empty());
+    let mut roots = spans
+        .iter()
+        .copied()
+        .filter(|span| span.parent_span_id.is_empty());
     let root = roots.next().unwrap();
     assert!(roots.next().is_none(), "a trace has one root");
     root
@@ -379,11 +399,12 @@ fn asked_for(query: &str) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
     for (at, _) in query.match_indices("twitter_channel_") {
         let rest = &query[at..];
-        let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let end = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
         let (name, rest) = rest.split_at(end);
         let selector = rest.strip_prefix('{').and_then(|it| it.split_once('}'));
         let labels = selector.map_or("", |(labels, _)| labels).split(',');
         let labels = labels.filter_map(|label| label.split(['=', '!']).next());
+        let labels = labels.map(str::trim);
         let labels = labels.filter(|label| !label.is_empty() && !TARGET.contains(label));
         found.push((name.to_owned(), labels.map(str::to_owned).collect()));
     }
@@ -403,7 +424,10 @@ const NOT_SHOWN: [&str; 2] = [
 /// Labels of each metric that is scraped.
 fn scraped(page: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in page.lines().filter(|line| !line.starts_with('#')) {
+    for line in page
+        .lines()
+        .filter(|line| line.starts_with("twitter_channel_"))
+    {
         let name = line.split(['{', ' ']).next().unwrap();
         let labels = line.split_once('{').and_then(|(_, it)| it.rsplit_once('}'));
         let labels = labels.map_or("", |(labels, _)| labels);
@@ -416,30 +440,21 @@ fn scraped(page: &str) -> BTreeMap<String, BTreeSet<String>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_alerts_and_dashboard_ask_for_is_what_a_running_service_shows() {
-    let mut traced = start().await;
+    // The one wants nothing, the other has spent its budget with a single answer.
+    let setup = Setup::new()
+        .account(APP, UserId(42), "other", "")
+        .account_keys("monthly_budget_usd = \"0.001\"");
+    let traced = start(setup).await;
     let ann = simulator::NewUser::named("ann");
     let ann = traced.simulator.add_user(ann).unwrap();
-    // Down for a while: a gap, and so a fault of the account.
-    assert!(traced.service.terminate().await.success());
-    traced.service.start_again().await;
-    traced.service.wait_for_part("broker: connected").await;
-    let post = NewPost::by(ann, "@acme help");
-    let post = traced.simulator.post(post).unwrap();
+    let post = |text: &str| traced.simulator.post(NewPost::by(ann, text)).unwrap();
+    let (help, _unwanted) = (post("@acme help"), post("@other hello"));
     let received = traced.event("message.received").await;
     traced.answer(&received, "c1").await;
     traced.event("command.succeeded").await;
-    // Once more, what nobody wants, and what is not X's.
-    for body in bodies(&traced, post) {
+    for body in bodies(&traced, help) {
         let again = traced.simulator.deliver(APP, body, RawSignature::Correct);
         again.await.unwrap();
-    }
-    let bob = simulator::NewUser::named("bob");
-    let bob = traced.simulator.add_user(bob).unwrap();
-    let unwanted = NewPost::by(bob, "lost luggage").replying_to(post);
-    let unwanted = traced.simulator.post(unwanted).unwrap();
-    for body in bodies(&traced, unwanted) {
-        let unwanted = traced.simulator.deliver(APP, body, RawSignature::Correct);
-        unwanted.await.unwrap();
     }
     let webhook = traced.service.webhook();
     let unsigned = client().post(&webhook).body("{}").send().await.unwrap();
@@ -452,7 +467,10 @@ async fn what_alerts_and_dashboard_ask_for_is_what_a_running_service_shows() {
         .flat_map(|query| asked_for(query))
         .collect();
     let shown = async || {
-        let page = client().get(traced.service.private("/metrics")).send().await;
+        let page = client()
+            .get(traced.service.private("/metrics"))
+            .send()
+            .await;
         let page = page.unwrap().text().await.unwrap();
         let shown = scraped(&page);
         let missing: Vec<_> = wanted
@@ -478,15 +496,22 @@ async fn what_alerts_and_dashboard_ask_for_is_what_a_running_service_shows() {
     for name in shown.keys() {
         let parts = ["_bucket", "_sum", "_count"];
         let base = parts.iter().find_map(|part| name.strip_suffix(part));
-        let base = base.filter(|base| known.contains(base)).unwrap_or(name);
+        let base = base
+            .filter(|base| known.contains(base))
+            .unwrap_or(name.as_str());
         assert!(known.contains(base), "{name} is not described");
     }
 }
 
 /// What X tells of a post.
 fn bodies(traced: &Traced, post: PostId) -> Vec<Bytes> {
-    let told = traced.simulator.bodies_of(post, APP, ACME, Form::AccountActivity);
-    told.unwrap().into_iter().map(|signed| signed.body).collect()
+    let told = traced
+        .simulator
+        .bodies_of(post, APP, ACME, Form::AccountActivity);
+    told.unwrap()
+        .into_iter()
+        .map(|signed| signed.body)
+        .collect()
 }
 
 #[test]
@@ -510,7 +535,10 @@ fn each_alert_has_its_section_in_the_runbook() {
         .map(str::to_lowercase)
         .collect();
     assert_eq!(links, names);
-    for (_, link) in runbook.match_indices("](#").map(|(at, _)| (at, &runbook[at + 3..])) {
+    for (_, link) in runbook
+        .match_indices("](#")
+        .map(|(at, _)| (at, &runbook[at + 3..]))
+    {
         let anchor = link.split(')').next().unwrap();
         assert!(sections.contains(anchor), "no section #{anchor}");
     }

@@ -137,7 +137,10 @@ fn take(tx: &mut Tx<'_>, rules: &Rules, ready: Ready, at: Timestamp) -> Result<T
         }
         Ready::Invalid(invalid, trace) => {
             let name = invalid.name;
-            (name, accept::accept_invalid(tx, rules, *invalid, trace, at)?)
+            (
+                name,
+                accept::accept_invalid(tx, rules, *invalid, trace, at)?,
+            )
         }
         Ready::Dead(verdict) => {
             return Ok(Taken {

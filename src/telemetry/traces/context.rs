@@ -192,7 +192,10 @@ mod tests {
     fn an_event_is_the_trace_of_its_id() {
         let id: EventId = "1092a1b2c3d4e5f60718293a4b5c6d7e".parse().unwrap();
         let header = TraceContext::of_event(id).traceparent();
-        assert_eq!(header, "00-1092a1b2c3d4e5f60718293a4b5c6d7e-0718293a4b5c6d7e-00");
+        assert_eq!(
+            header,
+            "00-1092a1b2c3d4e5f60718293a4b5c6d7e-0718293a4b5c6d7e-00"
+        );
     }
 
     #[test]

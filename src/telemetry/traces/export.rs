@@ -44,7 +44,8 @@ pub(super) fn processor(
         runtime: Handle::current(),
     };
     let authorization = settings.otlp_authorization.as_ref();
-    let headers = authorization.map(|it| ("authorization".to_owned(), it.expose_secret().to_owned()));
+    let headers =
+        authorization.map(|it| ("authorization".to_owned(), it.expose_secret().to_owned()));
     let base = endpoint.as_str().trim_end_matches('/');
     let exporter = SpanExporter::builder()
         .with_http()
