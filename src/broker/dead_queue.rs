@@ -211,8 +211,8 @@ impl DeadQueue {
             return Ok(());
         }
         let properties = letter.delivery.properties.clone();
-        let mut headers = properties.headers().clone().unwrap_or_default();
-        headers = without(&headers, |name| is_count(name));
+        let headers = properties.headers().clone().unwrap_or_default();
+        let headers = without(&headers, is_count);
         let properties = properties.with_headers(headers);
         let queue = self.queue.clone();
         match self.publish(&queue, letter.body(), properties).await? {
