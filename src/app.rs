@@ -349,7 +349,7 @@ impl App {
         servers.spawn(public.running);
         servers.spawn(private.running);
         base.spawn(relay.run(base.until()));
-        base.spawn(consumer.run(replies.intake(), base.until()));
+        base.spawn(consumer.run(replies.intake(&base.broker.names.commands), base.until()));
         base.spawn(replies.run(base.until()));
         base.spawn(enricher.run(base.until()));
         base.spawn(watch.run(base.until()));
@@ -765,8 +765,9 @@ async fn refresh(store: Store, rules: Arc<Rules>) {
     let read = store
         .read(move |tx| set_gauges(tx, limit, &rules.registry))
         .await;
+    metrics::set_store_up(read.is_ok());
     if let Err(error) = read {
-        tracing::warn!(%error, "the store's gauges are old");
+        tracing::warn!(%error, "the store cannot be read: its metrics are old");
     }
 }
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod commands;
 mod compliance;
+mod dead_letters;
 mod events;
 mod filters;
 mod gaps;
@@ -85,6 +86,9 @@ enum Command {
     /// Conversations that began with another channel.
     #[command(subcommand)]
     Threads(threads::Command),
+    /// Events that the core gave back or let expire, and commands that could not be read.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Tokens of the API, beside the one of the settings (private.token).
     #[command(subcommand)]
     Token(token::Command),
@@ -198,6 +202,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
                 return Err(anyhow!("not all of it is right").into());
             }
         }
+        Command::DeadLetters(command) => print(&command.run(settings.broker).await?)?,
         Command::Secrets(command) => print(&command.run(&settings).await?)?,
         Command::Quarantine(command) => print(&command.run(&open_store(&settings)?).await?)?,
         // The first token may be made before the service has ever run.
@@ -225,6 +230,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     telemetry::start_logs(&settings.log)?;
+    let traces = telemetry::traces::start(&settings.telemetry)?;
     // Before the first start-up step: from here on a signal ends the service in order.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -241,6 +247,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
     tracing::info!("the service stops");
     app.stop().await;
+    if let Some(traces) = traces {
+        traces.close().await;
+    }
     ensure!(!fallen, "a part of the service ended by itself");
     Ok(())
 }
@@ -348,6 +357,27 @@ mod tests {
     fn arguments_are_consistent() {
         use clap::CommandFactory;
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_the_runbook_names_is_one() {
+        let runbook = include_str!("../docs/runbook.md");
+        let runbook = runbook.split_whitespace().collect::<Vec<_>>().join(" ");
+        let named: Vec<_> = runbook
+            .split('`')
+            .filter(|code| code.starts_with("twitter-channel "))
+            .collect();
+        assert!(named.len() > 40, "{named:#?}");
+        for command in named {
+            // Words in capitals stand for ids: those of events are checked by their parsers.
+            let words = command.split(' ').map(|word| match word {
+                "ID" => "2975699229",
+                word => word,
+            });
+            if let Err(error) = Arguments::try_parse_from(words) {
+                panic!("{command}: {error}");
+            }
+        }
     }
 
     #[test]

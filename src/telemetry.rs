@@ -1,6 +1,8 @@
-//! What the service tells ops: logs on stdout, and metrics.
+//! What the service tells ops: logs on stdout, metrics, and traces.
 
 pub mod metrics;
+pub mod reference;
+pub mod traces;
 
 use std::error::Error;
 

@@ -100,7 +100,7 @@ impl Consumer {
             if begun.elapsed() > BACKOFF.1 {
                 pause = Pause::default();
             }
-            tracing::warn!(error = %chain(&error), "no commands are taken");
+            tracing::warn!(error = %chain(&error), "commands wait in the queue: they cannot be taken, and are tried again");
             tokio::select! {
                 () = sleep(pause.next()) => {}
                 () = stop.cancelled() => {}
@@ -124,6 +124,7 @@ impl Consumer {
             .map_err(|_elapsed| ConsumerError::Late)?
             .map_err(ConsumerError::Refused)?;
         self.state.set(true);
+        tracing::info!("commands are taken from RabbitMQ");
         Desk::new(handler, dead).work(deliveries, stop).await?;
         // No `basic.cancel` before: it would let the next replica in while the last batch is not
         // answered yet. Closing gives back what is left, in its order.
@@ -177,7 +178,8 @@ impl Held {
             message_id: text(properties.message_id()),
             content_type: text(properties.content_type()),
             redelivered: message.redelivered,
-            traceparent: traceparent(&properties),
+            traceparent: header(&properties, "traceparent"),
+            tracestate: header(&properties, "tracestate"),
         };
         Self {
             delivery,
@@ -200,8 +202,8 @@ impl Held {
     }
 }
 
-fn traceparent(properties: &BasicProperties) -> Option<String> {
-    match properties.headers().as_ref()?.inner().get("traceparent")? {
+fn header(properties: &BasicProperties, name: &str) -> Option<String> {
+    match properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::LongString(text) => String::from_utf8(text.as_bytes().to_vec()).ok(),
         _ => None,
     }
@@ -375,6 +377,19 @@ impl<'a, H: Handler> Desk<'a, H> {
                 return Ok(());
             }
             metrics::count_dead_command(doomed.reason);
+            // Without the detail: it may quote what an agent wrote.
+            let message_id = doomed
+                .held
+                .delivery
+                .message_id
+                .as_deref()
+                .unwrap_or_default();
+            let reason = doomed.reason;
+            tracing::warn!(
+                command.id = message_id,
+                reason,
+                "a command was put on the dead-letter queue"
+            );
             self.burial_pause = Pause::default();
             doomed.held.ack().await?;
             self.doomed.pop_front();

@@ -107,6 +107,11 @@ fn properties(letter: Letter<'_>) -> BasicProperties {
     let to = BasicProperties::default()
         .with_headers(headers)
         .with_delivery_mode(PERSISTENT);
+    keep_sent(to, from)
+}
+
+/// What its sender said of a message, but for its expiration, its user id and its headers.
+pub(super) fn keep_sent(to: BasicProperties, from: &BasicProperties) -> BasicProperties {
     let to = keep(to, from.content_type(), BasicProperties::with_content_type);
     let to = keep(
         to,

@@ -15,6 +15,8 @@ pub struct Delivery {
     pub redelivered: bool,
     /// W3C trace context of the sender: the header `traceparent`.
     pub traceparent: Option<String>,
+    /// What goes with it: the header `tracestate`.
+    pub tracestate: Option<String>,
 }
 
 /// What becomes of one delivery.

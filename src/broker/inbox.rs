@@ -59,35 +59,45 @@ impl InboxMonitor {
 
     /// The state of each inbox of the settings, in their order.
     pub async fn observe(&mut self) -> Result<Vec<InboxState>, InboxError> {
+        let inboxes = self.settings.inboxes.iter();
+        let queues = inboxes.map(|inbox| inbox.queue.clone()).collect();
+        self.observe_queues(queues).await
+    }
+
+    /// The same of the queues of dead letters: those of the inboxes, then that of commands.
+    pub async fn observe_dead_letters(&mut self) -> Result<Vec<InboxState>, InboxError> {
+        let queues = self.settings.dead_inboxes();
+        let queues = queues.chain([self.settings.names.dead.clone()]).collect();
+        self.observe_queues(queues).await
+    }
+
+    async fn observe_queues(&mut self, queues: Vec<String>) -> Result<Vec<InboxState>, InboxError> {
         // Held here until the look has gone well: every other way out drops it.
         let session = match self.session.take() {
             Some(session) if session.is_connected() => session,
             _ => Session::connect(&self.settings, "monitor").await?,
         };
-        let seen = timeout(self.settings.connect_timeout, self.look(&session))
+        let seen = timeout(self.settings.connect_timeout, look(&session, queues))
             .await
             .map_err(|_elapsed| InboxError::Late)?
             .map_err(InboxError::Lost)?;
         self.session = Some(session);
         Ok(seen)
     }
+}
 
-    async fn look(&self, session: &Session) -> lapin::Result<Vec<InboxState>> {
-        let mut channel = session.channel().await?;
-        let mut states = Vec::with_capacity(self.settings.inboxes.len());
-        for inbox in &self.settings.inboxes {
-            let seen = depth(&channel, &inbox.queue).await?;
-            if seen.is_none() {
-                // The broker closed the channel along with its answer.
-                channel = session.channel().await?;
-            }
-            states.push(InboxState {
-                queue: inbox.queue.clone(),
-                seen,
-            });
+async fn look(session: &Session, queues: Vec<String>) -> lapin::Result<Vec<InboxState>> {
+    let mut channel = session.channel().await?;
+    let mut states = Vec::with_capacity(queues.len());
+    for queue in queues {
+        let seen = depth(&channel, &queue).await?;
+        if seen.is_none() {
+            // The broker closed the channel along with its answer.
+            channel = session.channel().await?;
         }
-        Ok(states)
+        states.push(InboxState { queue, seen });
     }
+    Ok(states)
 }
 
 async fn depth(channel: &Channel, queue: &str) -> lapin::Result<Option<InboxDepth>> {

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod connection;
 pub mod consumer;
 pub mod dead;
+pub mod dead_queue;
 pub mod delivery;
 pub mod inbox;
 pub mod messages;

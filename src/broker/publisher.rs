@@ -33,6 +33,8 @@ pub struct Outgoing {
     pub attributes: Attributes,
     /// W3C trace context of what caused the event.
     pub traceparent: Option<String>,
+    /// What its sender wants handed on with it.
+    pub tracestate: Option<String>,
     /// The event as JSON.
     pub body: Bytes,
     /// Whether an event that no queue takes is returned, instead of dropped.
@@ -92,6 +94,11 @@ impl Publisher {
             exchange: settings.names.events.as_str().into(),
             outlet: Outlet::new(settings, "publisher"),
         }
+    }
+
+    /// Name of the exchange that it publishes to.
+    pub fn exchange(&self) -> &str {
+        self.exchange.as_str()
     }
 
     /// Publishes the messages and waits for all their confirms; the fates are in their order.
@@ -245,6 +252,9 @@ fn headers(message: &Outgoing) -> FieldTable {
     set("cloudEvents_dataschema", dataschema);
     if let Some(traceparent) = &message.traceparent {
         set("traceparent", traceparent);
+    }
+    if let Some(tracestate) = &message.tracestate {
+        set("tracestate", tracestate);
     }
     if message.republished {
         headers.insert("x-republished".into(), AMQPValue::Boolean(true));

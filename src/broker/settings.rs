@@ -45,6 +45,15 @@ impl BrokerSettings {
     }
 }
 
+impl BrokerSettings {
+    /// Queues with what was dead-lettered from the inboxes.
+    pub fn dead_inboxes(&self) -> impl Iterator<Item = String> {
+        self.inboxes
+            .iter()
+            .map(|inbox| format!("{}.dead", inbox.queue))
+    }
+}
+
 /// Who makes the exchanges and queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopologyMode {

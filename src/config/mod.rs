@@ -29,6 +29,7 @@ use crate::settings::declared;
 use crate::settings::reader::Reader;
 use crate::store::StoreSettings;
 use crate::telemetry::LogSettings;
+use crate::telemetry::traces::TraceSettings;
 
 /// Everything that can be set. Its `Debug` shows no secret.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ pub struct Settings {
     pub media_max_bytes: u64,
     pub compliance: Compliance,
     pub log: LogSettings,
+    pub telemetry: TraceSettings,
     pub prices: Prices,
 }
 
@@ -90,6 +92,7 @@ impl Settings {
         let media_max_bytes = r.section("media", adapters::media);
         let compliance = r.section("compliance", service::compliance);
         let log = r.section("log", service::log);
+        let telemetry = r.section("telemetry", service::telemetry);
         let prices = r.section("prices", prices::prices);
         if let (Some(public), Some(private)) = (&public, &private) {
             check_listeners(r, public, private);
@@ -116,6 +119,7 @@ impl Settings {
             media_max_bytes: media_max_bytes?,
             compliance: compliance?,
             log: log?,
+            telemetry: telemetry?,
             prices: prices?,
         })
     }

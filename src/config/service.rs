@@ -7,6 +7,7 @@ use crate::flow::upkeep::Retention;
 use crate::settings::declared::sending;
 use crate::settings::reader::Reader;
 use crate::settings::value::{self, BaseUrl, SecretKey};
+use crate::telemetry::traces::TraceSettings;
 use crate::telemetry::{LogFormat, LogSettings};
 
 /// Keys of our own.
@@ -140,6 +141,23 @@ pub(super) fn retention(r: &mut Reader<'_>) -> Option<(Duration, Retention)> {
         audit: audit?,
     };
     Some((bodies?, retention))
+}
+
+pub(super) fn telemetry(r: &mut Reader<'_>) -> Option<TraceSettings> {
+    let endpoint = r.optional("otlp_endpoint", value::base_url);
+    let authorization = r.secret_as("otlp_authorization", value::header);
+    let timeout = r.required("otlp_timeout", value::duration);
+    let ratio = r.required("sample_ratio", value::ratio);
+    let name = r.required("service_name", value::text);
+    let instance = r.optional("instance", value::text);
+    Some(TraceSettings {
+        otlp_endpoint: endpoint.map(|url| url.as_url().clone()),
+        otlp_authorization: authorization,
+        otlp_timeout: timeout?,
+        sample_ratio: ratio?,
+        service_name: name?,
+        instance,
+    })
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogSettings> {

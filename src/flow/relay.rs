@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::messages;
 use crate::broker::publisher::{Attributes, Fate, Outgoing, PublishError, Publisher};
 use crate::domain::event::Event;
-use crate::domain::ids::EventId;
+use crate::domain::ids::{CommandId, EventId};
 use crate::domain::text::written;
+use crate::flow::reply::trace_of;
 use crate::store::{JournalRow, Lane, Store, StoreError, Tx};
+use crate::telemetry::traces::{self, CommandTrace, SenderTrace, TraceContext};
 use crate::telemetry::{chain, metrics};
 
 /// Most bodies of a window, bytes.
@@ -131,10 +133,13 @@ impl Relay {
         if matches!(error, RelayError::Publish(_)) {
             self.set_connected(false);
         }
-        tracing::warn!(error = %chain(error), "the relay pauses");
+        tracing::warn!(error = %chain(error), "events wait in the journal, and are tried again");
     }
 
     fn set_connected(&self, connected: bool) {
+        if connected && !self.state.connected.swap(true, Ordering::Relaxed) {
+            tracing::info!("events go out to RabbitMQ");
+        }
         self.state.connected.store(connected, Ordering::Relaxed);
         metrics::set_broker_connected(connected);
     }
@@ -201,10 +206,58 @@ impl Relay {
         rows: &[JournalRow],
         republished: bool,
     ) -> Result<Vec<Fate>, RelayError> {
-        let outgoing: Vec<_> = rows.iter().map(|row| outgoing(row, republished)).collect();
+        let (places, began) = (self.places(rows).await?, SystemTime::now());
+        let placed = rows.iter().zip(&places);
+        let outgoing: Vec<_> = placed
+            .map(|(row, place)| outgoing(row, place, republished))
+            .collect();
         let fates = self.publisher.publish_window(&outgoing).await?;
         self.set_connected(true);
+        if traces::is_on() {
+            let published = rows.iter().zip(&places).zip(&fates);
+            published.for_each(|((row, place), fate)| self.trace(row, place, fate, began));
+        }
         Ok(fates)
+    }
+
+    /// Where messages stand in their traces: outcomes in that of their command, as the core told of
+    /// it; all others in one of their own.
+    async fn places(&self, rows: &[JournalRow]) -> Result<Vec<Place>, RelayError> {
+        let commands = rows.iter().map(command_of).collect::<Vec<_>>();
+        if commands.iter().all(Option::is_none) {
+            return Ok(rows.iter().map(|row| Place::of_event(row.id)).collect());
+        }
+        let read = move |tx: &Tx<'_>| {
+            let told = commands.into_iter().map(|id| {
+                let sender = id.as_ref().map(|id| trace_of(tx, id)).transpose()?;
+                Ok(id.zip(sender))
+            });
+            told.collect::<Result<Vec<_>, StoreError>>()
+        };
+        let told = self.store.read(read).await?;
+        let places = rows.iter().zip(told).map(|(row, told)| match told {
+            Some((command, sender)) => Place::of_outcome(row.id, &command, sender),
+            None => Place::of_event(row.id),
+        });
+        Ok(places.collect())
+    }
+
+    fn trace(&self, row: &JournalRow, place: &Place, fate: &Fate, began: SystemTime) {
+        traces::published(&traces::Publishing {
+            context: place.own,
+            parent: place.parent,
+            exchange: self.publisher.exchange(),
+            routing_key: &row.routing_key,
+            event: row.id,
+            bytes: row.body.len(),
+            began,
+            error: match fate {
+                Fate::Confirmed => None,
+                Fate::Returned { .. } => Some("returned"),
+                Fate::Nacked => Some("nacked"),
+                Fate::Unsendable { .. } => Some("unsendable"),
+            },
+        });
     }
 
     /// Tells the store how far the broker has confirmed, unless it knows.
@@ -334,7 +387,44 @@ fn lane_for(row: &JournalRow, fate: &Fate) -> Option<Lane> {
     }
 }
 
-fn outgoing(row: &JournalRow, republished: bool) -> Outgoing {
+/// Where a message stands in its trace.
+struct Place {
+    parent: TraceContext,
+    own: TraceContext,
+    tracestate: Option<String>,
+}
+
+impl Place {
+    /// The event's id is the trace, so that any repeat continues the same one.
+    fn of_event(id: EventId) -> Self {
+        let parent = TraceContext::of_event(id);
+        Self {
+            own: parent.child(),
+            parent,
+            tracestate: None,
+        }
+    }
+
+    fn of_outcome(id: EventId, command: &CommandId, upstream: Option<SenderTrace>) -> Self {
+        let trace = CommandTrace::of(command, upstream.as_ref()).of_outcome();
+        let parent = trace.unwrap_or_else(|| TraceContext::of_event(id));
+        let tracestate = upstream.map(|upstream| upstream.tracestate);
+        Self {
+            own: parent.child(),
+            parent,
+            tracestate: tracestate.filter(|state| !state.is_empty()),
+        }
+    }
+}
+
+/// Whose outcome, or wait, an event tells of.
+fn command_of(row: &JournalRow) -> Option<CommandId> {
+    let is_outcome = row.event_type.starts_with("command.");
+    let id = is_outcome.then(|| row.correlation_id.parse().ok());
+    id.flatten()
+}
+
+fn outgoing(row: &JournalRow, place: &Place, republished: bool) -> Outgoing {
     let account = row.routing_key.rsplit('.').next().unwrap_or("unknown");
     Outgoing {
         message_id: written(32, row.id),
@@ -343,7 +433,8 @@ fn outgoing(row: &JournalRow, republished: bool) -> Outgoing {
         correlation_id: row.correlation_id.clone(),
         timestamp: seconds(row.time),
         attributes: attributes(account, &row.event_type, &row.subject, row.time),
-        traceparent: Some(traceparent(row.id)),
+        traceparent: Some(place.own.traceparent()),
+        tracestate: place.tracestate.clone(),
         body: row.body.clone(),
         mandatory: row.mandatory,
         expiration_ms: None,
@@ -362,7 +453,8 @@ fn typing_notice(event: Event) -> Outgoing {
         correlation_id: event.correlation_id(),
         timestamp: seconds(event.time),
         attributes: attributes(&account, event_type, &event.subject(), event.time),
-        traceparent: Some(traceparent(id)),
+        traceparent: Some(TraceContext::of_event(id).traceparent()),
+        tracestate: None,
         mandatory: false,
         expiration_ms: u32::try_from(TYPING_EXPIRES.as_millis()).ok(),
         republished: false,
@@ -382,11 +474,4 @@ fn attributes(account: &str, event_type: &str, subject: &str, time: Timestamp) -
 /// AMQP knows no time before 1970.
 fn seconds(at: Timestamp) -> u64 {
     u64::try_from(at.as_second()).unwrap_or(0)
-}
-
-/// W3C trace context; the event's id is the trace, so that any repeat continues the same one.
-fn traceparent(id: EventId) -> String {
-    let id = written(32, id);
-    let span = id.get(16..).unwrap_or(&id);
-    written(55, format_args!("00-{id}-{span}-00"))
 }

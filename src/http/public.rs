@@ -11,7 +11,7 @@ mod secrets;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
@@ -20,9 +20,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tracing::Instrument;
 
+use crate::domain::ids::EventId;
 use crate::flow::ingest::Ingest;
 use crate::flow::setup::Signatures;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, traces};
 use crate::x::signature::{self, CrcToken};
 use delivery::SignedDelivery;
 pub use link::{LinkPages, link_routes};
@@ -127,16 +128,19 @@ async fn take_delivery(
     webhooks: Data<Webhooks>,
     ingest: Data<Ingest>,
 ) -> HttpResponse {
-    let began = Instant::now();
+    let (began, began_at) = (Instant::now(), SystemTime::now());
     let app = webhooks.label(&name);
     let span = tracing::debug_span!("delivery", app);
     async {
         let taken = take(&name, &request, payload, &webhooks, &ingest).await;
         let response = match &taken {
-            Ok(()) => HttpResponse::Ok().finish(),
+            Ok(_) => HttpResponse::Ok().finish(),
             Err(refusal) => refusal.error_response(),
         };
-        report(app, &taken, response.status().as_u16(), began.elapsed());
+        let status = response.status().as_u16();
+        let events = taken.as_ref().map_or(&[][..], |events| events);
+        traces::delivered(app, status, began_at, events);
+        report(app, taken.err().as_ref(), status, began.elapsed());
         response
     }
     .instrument(span)
@@ -149,7 +153,7 @@ async fn take(
     payload: Payload,
     webhooks: &Webhooks,
     ingest: &Ingest,
-) -> Result<(), Refusal> {
+) -> Result<Vec<EventId>, Refusal> {
     let secrets = webhooks.app(name)?;
     let received_at = Timestamp::now();
     let received =
@@ -167,15 +171,15 @@ async fn take(
     if accepted.new {
         secrets.answer_with(signer);
     }
-    Ok(())
+    Ok(accepted.events)
 }
 
-fn report(app: &str, taken: &Result<(), Refusal>, status: u16, took: Duration) {
+fn report(app: &str, refusal: Option<&Refusal>, status: u16, took: Duration) {
     metrics::count_delivery(app, status, took);
     // Not fields of the span: a span's fields are written out whether or not anybody logs them.
     let duration_ms = took.as_secs_f64() * 1000.0;
     tracing::debug!(http.status = status, duration_ms, "delivery answered");
-    if let Err(refusal) = taken {
+    if let Some(refusal) = refusal {
         note_refusal(app, refusal);
     }
 }
@@ -185,7 +189,12 @@ fn note_refusal(app: &str, refusal: &Refusal) {
     metrics::count_refusal(app, refusal.name());
     let reason = refusal.name();
     match refusal {
-        Refusal::Unavailable(detail) => tracing::warn!(app, reason, detail, "refused for now"),
+        Refusal::Unavailable(detail) => tracing::warn!(
+            app,
+            reason,
+            detail,
+            "a delivery was answered 503: X has to send it again"
+        ),
         // Anybody scanning for open doors makes these.
         Refusal::UnknownApp => tracing::debug!(reason, "refused"),
         _ => tracing::info!(app, reason, detail = %refusal, "refused"),

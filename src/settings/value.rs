@@ -127,6 +127,13 @@ pub(crate) fn post_length(value: &Value) -> Parsed<u32> {
     }
 }
 
+/// A share, 0 to 1.
+pub(crate) fn ratio(value: &Value) -> Parsed<f64> {
+    let read = value.as_f64().or_else(|| value.as_str()?.parse().ok());
+    read.filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
 /// `None` for 0.
 pub(crate) fn count_or_zero(value: &Value) -> Parsed<Option<NonZeroUsize>> {
     count(value).map(|n| NonZeroUsize::new(n as usize))

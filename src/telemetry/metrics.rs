@@ -22,10 +22,30 @@ enum Kind {
     Histogram(&'static [f64]),
 }
 
-struct Metric {
-    name: &'static str,
+/// A metric, as its reference describes it.
+#[derive(Clone, Copy)]
+pub struct Metric {
+    /// As scraped; of a histogram without `_bucket`, `_sum` and `_count`.
+    pub name: &'static str,
     kind: Kind,
-    help: &'static str,
+    /// With its labels.
+    pub help: &'static str,
+}
+
+impl Metric {
+    /// `counter`, `gauge` or `histogram`.
+    pub fn kind(&self) -> &'static str {
+        match self.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// Every metric, in the order of their reference.
+pub fn all() -> &'static [Metric] {
+    ALL
 }
 
 /// Defines the metrics and the list of all of them, so that none can miss its help.
@@ -70,6 +90,7 @@ metrics! {
     LEDGER_RUNNING: Kind::Gauge, "ledger_running_steps", "Calls to X under way.";
     LEDGER: Kind::Gauge, "ledger_commands", "Commands without an outcome, by state and by what holds them (`none`, `files`, `stopped`, `revoked`, `person`).";
     LEDGER_AGE: Kind::Gauge, "ledger_oldest_open_age_seconds", "Age of the oldest command without an outcome; 0 when there is none.";
+    STORE_UP: Kind::Gauge, "store_up", "1 if the store could be read for this scrape; else the figures taken from it are old.";
     STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
     STORE_LIMIT: Kind::Gauge, "store_limit_bytes", "Most bytes the store may use; ingest ends at 90 %.";
     MEDIA_REQUESTS: Kind::Counter, "media_requests_total", "Requests for files of direct messages, by HTTP status of the answer.";
@@ -79,6 +100,9 @@ metrics! {
     FAULTS: Kind::Gauge, "account_faults", "1 for each fault that an account has now, by account id and code; see account.health.";
     FEED_UNTIL: Kind::Gauge, "feed_complete_timestamp_seconds", "Until when all that a read of X beside its webhooks has to bring is here, by feed (`stream`, `search`, `mentions`) and by app or account id.";
     FEED_POSTS: Kind::Counter, "feed_posts_total", "Posts that reads of X beside its webhooks brought, those known already included, by feed.";
+    DEAD_LETTERS: Kind::Gauge, "dead_letters", "Messages in a queue of dead letters, by queue: `<inbox>.dead` has what the core gave back or let expire, `twitter.dead` commands that could not be read.";
+    CERTIFICATE_ENDS: Kind::Gauge, "certificate_expiry_timestamp_seconds", "When the certificate of public.url ends, as seen at the webhook of an app, by app.";
+    TRACE_SPANS: Kind::Counter, "trace_spans_total", "Spans handed to the collector of traces, by result (`sent`, `lost`).";
     GAPS_OPEN: Kind::Gauge, "gaps_open", "Times not yet filled for which X may have events that we have not, by app.";
 }
 
@@ -158,6 +182,21 @@ pub fn set_inbox(queue: &str, messages: u32, consumers: u32) {
     gauge!(INBOX_CONSUMERS, "queue" => queue.to_owned()).set(consumers);
 }
 
+/// What lies in a queue of dead letters.
+pub fn set_dead_letters(queue: &str, messages: u32) {
+    gauge!(DEAD_LETTERS, "queue" => queue.to_owned()).set(messages);
+}
+
+/// The certificate that an app's webhook shows holds until then.
+pub fn set_certificate_ends(app: &str, at: Timestamp) {
+    gauge!(CERTIFICATE_ENDS, "app" => app.to_owned()).set(at.as_second() as f64);
+}
+
+/// Spans went to the collector, or were lost.
+pub fn count_trace_spans(result: &'static str, spans: usize) {
+    counter!(TRACE_SPANS, "result" => result).increment(spans as u64);
+}
+
 /// A command of the core was taken in; `command` where it has no name.
 pub fn count_command(name: &'static str) {
     counter!(COMMANDS, "name" => name).increment(1);
@@ -223,6 +262,11 @@ pub fn set_ledger(state: &'static str, hold: &'static str, commands: u64) {
 /// How long the oldest command without an outcome has waited.
 pub fn set_ledger_age(oldest: Duration) {
     gauge!(LEDGER_AGE).set(oldest);
+}
+
+/// Whether the store could be read.
+pub fn set_store_up(up: bool) {
+    gauge!(STORE_UP).set(f64::from(u8::from(up)));
 }
 
 /// How full the store is.
@@ -357,6 +401,9 @@ mod tests {
         observe_publish(Duration::from_millis(4));
         set_broker_connected(true);
         set_inbox("twitter.tickets", 5, 1);
+        set_dead_letters("twitter.tickets.dead", 1);
+        set_certificate_ends("acme", Timestamp::from_second(1_577_836_800).unwrap());
+        count_trace_spans("sent", 3);
         count_command("send_post");
         count_dead_command("no-command-id");
         set_consumer_connected(true);
@@ -369,6 +416,7 @@ mod tests {
         set_ledger("pending", "person", 2);
         set_ledger_age(Duration::from_secs(90));
         set_cost("2975699229", "post", 15_000);
+        set_store_up(true);
         set_store(6, 7);
         set_gaps("acme", 1);
         set_feed(
@@ -415,6 +463,21 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
+    }
+
+    /// `TWITTER_CHANNEL_WRITE_DOCS=1 cargo test --lib metrics` writes it anew.
+    #[test]
+    fn the_reference_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+        let reference = super::super::reference::metrics();
+        if std::env::var_os("TWITTER_CHANNEL_WRITE_DOCS").is_some() {
+            std::fs::write(path, &reference).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        assert!(
+            written == reference,
+            "docs/metrics.md is old: see this test"
+        );
     }
 
     #[test]

@@ -35,6 +35,7 @@ fn event(id: impl Into<String>, routing_key: &str) -> Outgoing {
             dataschema: "helpdesk.twitter.v1.MessageReceived".to_owned(),
         },
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        tracestate: None,
         body: Bytes::from_static(b"{}"),
         mandatory: true,
         expiration_ms: None,

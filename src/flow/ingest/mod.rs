@@ -19,12 +19,13 @@ use tokio::sync::mpsc;
 
 use crate::domain::activity::{Normalized, Via};
 use crate::domain::event::Event;
+use crate::domain::ids::EventId;
 use crate::flow::enrich::Enrichment;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::rules::LiveRules;
 use crate::flow::watch::TrafficCounts;
 use crate::store::{Store, StoreError};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, traces};
 use crate::x::normalize::{NotADelivery, normalize};
 use refusals::{Refusals, Spans};
 use work::Context;
@@ -38,10 +39,12 @@ const COMMIT_WITHIN: Duration = Duration::from_millis(2500);
 const TYPING_QUEUE: usize = 256;
 
 /// A delivery is on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     /// It held something that was not known before and is not old.
     pub new: bool,
+    /// What it brought, while traces are on.
+    pub events: Vec<EventId>,
 }
 
 /// Why a delivery was not taken.
@@ -127,11 +130,12 @@ impl Ingest {
             metrics::count_ignored(kind);
         }
         if delivery.activities.is_empty() && delivery.rejected.is_empty() {
-            return Ok(Accepted { new: false });
+            return Ok(Accepted::default());
         }
         match self.store(app, delivery, body, received_at).await {
             Ok((report, gaps)) => {
                 self.refusals.written(&gaps);
+                trace(&report, received_at, is_read);
                 Ok(self.note(report))
             }
             Err(error) => {
@@ -232,6 +236,20 @@ impl Ingest {
                 tracing::debug!("a typing notice was dropped: the relay is busy");
             }
         }
-        Accepted { new: report.new }
+        let events = match traces::is_on() {
+            true => report.published.iter().map(|(id, ..)| *id).collect(),
+            false => Vec::new(),
+        };
+        Accepted {
+            new: report.new,
+            events,
+        }
+    }
+}
+
+fn trace(report: &Report, received_at: Timestamp, is_read: bool) {
+    let took = Timestamp::now().duration_since(received_at).unsigned_abs();
+    for (id, event_type, _) in &report.published {
+        traces::journaled(*id, event_type, took, is_read);
     }
 }

@@ -24,6 +24,7 @@ use crate::flow::rules::Rules;
 use crate::store::{
     CommandRow, CommandState, Hold, NewCommand, SendKind, SendState, StoreError, Tx,
 };
+use crate::telemetry::traces::SenderTrace;
 use crate::x::client::Call;
 
 /// What became of a command that came in.
@@ -46,6 +47,8 @@ pub(super) struct Prepared {
     pub failure: Option<Failure>,
     /// What was done of a command that X is not asked for.
     pub done: String,
+    /// The trace it came in.
+    pub trace: Option<SenderTrace>,
 }
 
 /// What a command is written with, before it is known whether it goes.
@@ -101,6 +104,7 @@ pub(super) fn accept(
     let mut draft = Draft::new(command);
     let has_files = !prepared.kept.is_empty();
     let decision = decide(tx, rules, &mut draft, &prepared, at)?;
+    draft.plan.trace = prepared.trace;
     let sequence = tx.insert_command(&new_command(rules, &draft, fingerprint, at))?;
     if has_files {
         tx.set_has_files(sequence, true)?;
@@ -126,6 +130,7 @@ pub(super) fn accept_invalid(
     tx: &mut Tx<'_>,
     rules: &Rules,
     invalid: InvalidCommand,
+    trace: Option<SenderTrace>,
     at: Timestamp,
 ) -> Result<Accepted, StoreError> {
     if let Some(row) = tx.command_by_id(&invalid.id)? {
@@ -142,7 +147,11 @@ pub(super) fn accept_invalid(
         received_at: at,
         expires_at: at,
         content: String::new(),
-        plan: Plan::default().to_json(),
+        plan: Plan {
+            trace,
+            ..Plan::default()
+        }
+        .to_json(),
     })?;
     let name = Some(invalid.name).filter(|name| *name != Action::NONE);
     let failed = Failed {

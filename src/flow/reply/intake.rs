@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -13,9 +14,11 @@ use crate::attachments::{Attachments, Kept, TakeError};
 use crate::broker::commands::{Reading, read};
 use crate::broker::delivery::{Delivery, Handler, Verdict};
 use crate::domain::command::{AttachmentSource, Command, InvalidCommand};
+use crate::domain::ids::CommandId;
 use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
+use crate::telemetry::traces::{self, CommandTrace, SenderTrace};
 
 /// Takes commands in.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub struct Intake {
     pub(super) store: Store,
     pub(super) rules: LiveRules,
     pub(super) attachments: Attachments,
+    /// Where they come from, for traces.
+    pub(super) queue: String,
     /// Hears of people to be erased.
     pub(super) to_erase: Arc<Notify>,
 }
@@ -30,7 +35,7 @@ pub struct Intake {
 /// A delivery, as far as it goes without the ledger.
 enum Ready {
     Command(Box<Command>, Prepared),
-    Invalid(Box<InvalidCommand>),
+    Invalid(Box<InvalidCommand>, Option<SenderTrace>),
     Dead(Verdict),
 }
 
@@ -66,6 +71,8 @@ impl Handler for Intake {
                 }
             }
         }
+        let began = SystemTime::now();
+        let traced: Vec<_> = ready.iter().map(Ready::traced).collect();
         let files: Vec<_> = ready.iter().map(Ready::files).collect();
         let rules = self.rules.now();
         let taken = self
@@ -85,6 +92,11 @@ impl Handler for Intake {
                 self.discard(files).await;
             }
         }
+        for (taken, traced) in taken.iter().zip(traced) {
+            if let (Some(name), Some((id, trace))) = (taken.new, traced) {
+                traces::took_command(&self.queue, &id, name, (&trace, began));
+            }
+        }
         for name in taken.iter().filter_map(|taken| taken.new) {
             metrics::count_command(name);
             if name == FORGET_PERSON {
@@ -101,8 +113,19 @@ impl Ready {
     fn files(&self) -> Vec<Kept> {
         match self {
             Self::Command(_, prepared) => prepared.kept.values().cloned().collect(),
-            Self::Invalid(_) | Self::Dead(_) => Vec::new(),
+            Self::Invalid(..) | Self::Dead(_) => Vec::new(),
         }
+    }
+
+    /// Its id and place in its trace, while traces are on.
+    fn traced(&self) -> Option<(CommandId, CommandTrace)> {
+        let (id, upstream) = match self {
+            _ if !traces::is_on() => return None,
+            Self::Command(command, prepared) => (&command.id, prepared.trace.as_ref()),
+            Self::Invalid(invalid, upstream) => (&invalid.id, upstream.as_ref()),
+            Self::Dead(_) => return None,
+        };
+        Some((id.clone(), CommandTrace::of(id, upstream)))
     }
 }
 
@@ -112,9 +135,12 @@ fn take(tx: &mut Tx<'_>, rules: &Rules, ready: Ready, at: Timestamp) -> Result<T
             let name = command.action.name();
             (name, accept::accept(tx, rules, *command, prepared, at)?)
         }
-        Ready::Invalid(invalid) => {
+        Ready::Invalid(invalid, trace) => {
             let name = invalid.name;
-            (name, accept::accept_invalid(tx, rules, *invalid, at)?)
+            (
+                name,
+                accept::accept_invalid(tx, rules, *invalid, trace, at)?,
+            )
         }
         Ready::Dead(verdict) => {
             return Ok(Taken {
@@ -142,12 +168,15 @@ impl Intake {
     async fn prepare(&self, delivery: &Delivery, at: Timestamp) -> Result<Ready, Wait> {
         let message_id = delivery.message_id.as_deref();
         let content_type = delivery.content_type.as_deref();
+        let state = delivery.tracestate.as_deref();
+        let upstream = SenderTrace::read(delivery.traceparent.as_deref(), state);
         match read(&delivery.body, message_id, content_type) {
             Reading::Command(command) => {
-                let prepared = self.beforehand(&command, at).await?;
+                let mut prepared = self.beforehand(&command, at).await?;
+                prepared.trace = upstream;
                 Ok(Ready::Command(command, prepared))
             }
-            Reading::Invalid(invalid) => Ok(Ready::Invalid(invalid)),
+            Reading::Invalid(invalid) => Ok(Ready::Invalid(invalid, upstream)),
             Reading::Unreadable { reason, detail } => {
                 Ok(Ready::Dead(Verdict::Dead { reason, detail }))
             }

@@ -39,6 +39,6 @@ pub use check::{Checked, CheckedText, check};
 pub(crate) use errors::rules as rules_of_tests;
 pub use immediate::republish;
 pub use intake::Intake;
-pub(crate) use outcome::command_ref;
+pub(crate) use outcome::{command_ref, trace_of};
 pub use scheduler::{Paused, Replies};
 pub(crate) use step::result_name;

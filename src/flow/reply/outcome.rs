@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::planner::Notice;
 use crate::domain::command::{Action, Command, Failure, FailureCode};
 use crate::domain::event::{Conversation, Customer, Event, Payload};
-use crate::domain::ids::{AccountId, ConversationId};
+use crate::domain::ids::{AccountId, CommandId, ConversationId};
 use crate::domain::message::MessageKind;
 use crate::domain::outcome::{
     CommandRef, Deferred, Failed, Outcome, OutcomeMessage, Succeeded, Upstream,
@@ -16,6 +16,7 @@ use crate::domain::outcome::{
 use crate::flow::ingest::append;
 use crate::flow::rules::{Rules, parse_conversation, recent};
 use crate::store::{CommandRow, CommandState, Lane, OutcomeRow, SendKind, StoreError, Told, Tx};
+use crate::telemetry::traces::{CommandTrace, SenderTrace, TraceContext};
 
 /// A command of the ledger, read back.
 pub(super) struct Case {
@@ -81,6 +82,11 @@ impl Case {
         let command = serde_json::from_str(&row.content).map_err(corrupt)?;
         let plan = serde_json::from_str(&row.plan).map_err(corrupt)?;
         Ok(Self { row, command, plan })
+    }
+
+    /// Where its spans hang.
+    pub(super) fn trace(&self) -> TraceContext {
+        CommandTrace::of(&self.row.id, self.plan.trace.as_ref()).own
     }
 
     pub(super) fn sequence(&self) -> u64 {
@@ -220,6 +226,13 @@ impl Case {
         };
         finish_with(tx, self.sequence(), state, event, at)
     }
+}
+
+/// The trace of the core that a command came in; `None` where there was none, or it is forgotten.
+pub(crate) fn trace_of(tx: &Tx<'_>, id: &CommandId) -> Result<Option<SenderTrace>, StoreError> {
+    let row = tx.command_by_id(id)?;
+    let plan = row.and_then(|row| serde_json::from_str::<Plan>(&row.plan).ok());
+    Ok(plan.and_then(|plan| plan.trace))
 }
 
 /// What events give back of a command of the ledger. Of one whose content is no longer kept that is

@@ -7,6 +7,7 @@ use crate::attachments::Kept;
 use crate::domain::command::FailureCode;
 use crate::domain::ids::{CommandId, TweetId, UserId};
 use crate::domain::money::Usd;
+use crate::telemetry::traces::SenderTrace;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     pub unauthorized_at: Option<i64>,
     /// The command that repeats this one, and has taken over what this one has at X.
     pub retried_by: Option<CommandId>,
+    /// The trace of the core that the command came in.
+    pub trace: Option<SenderTrace>,
 }
 
 /// The person on the other side.

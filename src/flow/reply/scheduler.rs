@@ -117,9 +117,10 @@ impl Replies {
         Ok(replies)
     }
 
-    /// Takes commands in; for the broker's consumer.
-    pub fn intake(&self) -> Intake {
+    /// Takes commands in; for the broker's consumer of this queue.
+    pub fn intake(&self, queue: &str) -> Intake {
         Intake {
+            queue: queue.to_owned(),
             store: self.store.clone(),
             rules: self.rules.clone(),
             attachments: self.attachments.clone(),

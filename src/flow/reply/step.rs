@@ -20,6 +20,7 @@ use crate::flow::reconcile::{self, Found};
 use crate::flow::rules::{LiveRules, Rules};
 use crate::store::{CommandState, Hold, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait};
 use crate::telemetry::metrics;
+use crate::telemetry::traces::{self, TraceContext};
 use crate::x::client::{
     Auth, CallError, Client, Detail, DirectMessageContent, DirectMessageTarget,
     DirectMessagesFound, Limits, NewPost, NotSent, PostsFound, Reply, Resources, Since, Upload,
@@ -52,6 +53,18 @@ enum Next {
     Look(Box<Case>, SendRow),
 }
 
+impl Next {
+    /// What its calls are recorded for, while traces are on.
+    fn trace(&self) -> Option<TraceContext> {
+        match self {
+            _ if !traces::is_on() => None,
+            Self::Nothing => None,
+            Self::Upload(case) | Self::Change(case) => Some(case.trace()),
+            Self::Send(case, _) | Self::Look(case, _) => Some(case.trace()),
+        }
+    }
+}
+
 impl Stepper {
     /// Takes the next step of a command. A store that fails leaves it as it is.
     pub(super) async fn step(&self, sequence: u64) -> Ended {
@@ -82,13 +95,18 @@ impl Stepper {
     }
 
     async fn take(&self, sequence: u64) -> Result<(Option<Limits>, Settled), StoreError> {
-        match self.begin(sequence, false).await? {
-            Next::Nothing => self.nothing(sequence).await,
-            Next::Upload(case) => self.upload_and_send(*case).await,
-            Next::Send(case, send) => self.send(&case, send, &[]).await,
-            Next::Change(case) => self.change(&case).await,
-            Next::Look(case, send) => self.look(&case, send).await,
-        }
+        let next = self.begin(sequence, false).await?;
+        let trace = next.trace();
+        let taking = async {
+            match next {
+                Next::Nothing => self.nothing(sequence).await,
+                Next::Upload(case) => self.upload_and_send(*case).await,
+                Next::Send(case, send) => self.send(&case, send, &[]).await,
+                Next::Change(case) => self.change(&case).await,
+                Next::Look(case, send) => self.look(&case, send).await,
+            }
+        };
+        traces::within(trace, Box::pin(taking)).await
     }
 
     async fn nothing(&self, sequence: u64) -> Result<(Option<Limits>, Settled), StoreError> {

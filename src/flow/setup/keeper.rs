@@ -245,6 +245,9 @@ impl Keeper {
         let found = match self.parts.setup.challenge(app).await {
             Ok((_, passed)) => {
                 let ends = passed.certificate_ends;
+                if let Some(ends) = ends {
+                    metrics::set_certificate_ends(&app.name, ends);
+                }
                 ends.and_then(|ends| troubles::certificate_ends(app, ends, at))
             }
             Err(error) => Some(troubles::unreachable(&error)),

@@ -197,7 +197,19 @@ impl Watch {
                 self.faults.observe_inboxes(&inboxes, now);
             }
             // The relay says so, and goes on trying.
-            Err(error) => tracing::debug!(%error, "the inboxes cannot be seen"),
+            Err(error) => {
+                tracing::debug!(%error, "the inboxes cannot be seen");
+                return;
+            }
+        }
+        match self.watched.inboxes.observe_dead_letters().await {
+            Ok(queues) => {
+                for queue in queues {
+                    let messages = queue.seen.map_or(0, |seen| seen.messages);
+                    metrics::set_dead_letters(&queue.queue, messages);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the dead letters cannot be seen"),
         }
     }
 

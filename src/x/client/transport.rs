@@ -20,6 +20,7 @@ use super::heard::Heard;
 use super::limits::Limits;
 use super::refusals::RefusalTexts;
 use crate::telemetry::chain;
+use crate::telemetry::traces::CallSpan;
 use crate::x::wire::answer::Problem;
 
 /// Longest answer that is read; 100 whole posts have about 1 MB.
@@ -97,6 +98,7 @@ impl Transport {
         body: &Body,
         authorization: &SecretString,
     ) -> Result<Answer, CallError> {
+        let span = CallSpan::begin(method.as_str(), &url);
         let request = self.http.request(method.clone(), url);
         let request = match body {
             Body::None => request.timeout(self.call_timeout),
@@ -106,7 +108,11 @@ impl Transport {
                 .timeout(self.upload_timeout)
                 .multipart(form(texts, media)),
         };
-        send(request.header(AUTHORIZATION, secret_header(authorization)?)).await
+        let answer = send(request.header(AUTHORIZATION, secret_header(authorization)?)).await;
+        if let Some(span) = span {
+            span.end(answer.as_ref().ok().map(|answer| answer.status));
+        }
+        answer
     }
 
     /// Asks an OAuth endpoint. Without `basic` the form has to name the client.

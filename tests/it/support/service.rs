@@ -515,6 +515,7 @@ impl TestService {
             .arg("--config")
             .arg(self.folder.path().join(SETTINGS))
             .env("TWITTER_CHANNEL__STORE__URL", store_url(&self.folder))
+            .env("TWITTER_CHANNEL__BROKER__URL", self.broker.url())
             .envs(self.setup.variables.clone());
         let output = command.output().await.unwrap();
         let said = match output.status.success() {
