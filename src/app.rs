@@ -343,10 +343,7 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`], with nothing left running.
-    pub async fn start_restored(
-        settings: Settings,
-        restore: Restore,
-    ) -> Result<Self, StartError> {
+    pub async fn start_restored(settings: Settings, restore: Restore) -> Result<Self, StartError> {
         let base = Base::open(settings, restore).await?;
         let enricher = base.enricher();
         let (ingest, relay) = base.incoming(&enricher).await?;
@@ -835,6 +832,8 @@ mod tests {
             async { panic!("a bug") },
             fallen.clone(),
         ));
-        timeout(Duration::from_secs(10), fallen.cancelled()).await.unwrap();
+        timeout(Duration::from_secs(10), fallen.cancelled())
+            .await
+            .unwrap();
     }
 }

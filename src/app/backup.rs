@@ -52,7 +52,12 @@ pub fn backup(settings: &Settings, to: &Path, now: Timestamp) -> Result<Backup, 
         }
     }
     let draft = beside(to, &format!(".draft-{}", std::process::id()));
-    let made = make(store, &attachments_folder(settings), (to, &draft, &files), now);
+    let made = make(
+        store,
+        &attachments_folder(settings),
+        (to, &draft, &files),
+        now,
+    );
     if made.is_err() {
         // What is not there cannot be removed; the error that counts is the first.
         let _ = (fs::remove_file(&draft), fs::remove_dir_all(&files));

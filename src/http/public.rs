@@ -29,12 +29,12 @@ use crate::telemetry::metrics;
 use crate::x::signature::{self, CrcToken};
 use delivery::{SignedDelivery, is_signed};
 pub use link::{LinkPages, link_routes};
+pub use mirror::Mirror;
 use mirror::Original;
 use refusal::Refusal;
-use sources::Sources;
-pub use mirror::Mirror;
 pub use secrets::AppSecrets;
 pub use sources::SourceLimits;
+use sources::Sources;
 
 /// How X reaches the webhook of an app.
 const WEBHOOK: &str = "/webhooks/twitter/{app}";

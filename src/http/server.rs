@@ -66,13 +66,19 @@ impl Server {
 /// For each worker. Beyond, connections wait to be accepted: the idle ones are closed meanwhile.
 fn connections(settings: &ServerSettings) -> usize {
     let files = open_files().map_or(usize::MAX, |files| files / 4 * 3);
-    settings.max_connections.min(files).div_ceil(settings.workers.max(1)).max(1)
+    settings
+        .max_connections
+        .min(files)
+        .div_ceil(settings.workers.max(1))
+        .max(1)
 }
 
 /// How many files the process may have open; `None` where that is not told.
 fn open_files() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
 use jiff::civil::Date;
 use reqwest::Url;
-use ipnet::IpNet;
 use secrecy::{SecretBox, SecretString};
 use serde_json::Value;
 use tracing_subscriber::filter::Targets;
@@ -513,10 +513,17 @@ mod tests {
 
     #[test]
     fn a_mirror_is_encrypted_or_on_this_machine() {
-        for raw in ["https://staging.example/webhooks/twitter/acme", "http://127.0.0.1:9/x"] {
+        for raw in [
+            "https://staging.example/webhooks/twitter/acme",
+            "http://127.0.0.1:9/x",
+        ] {
             assert_eq!(mirror_url(&json!(raw)).unwrap().as_str(), raw);
         }
-        for raw in ["http://staging.example/x", "https://u:p@staging.example", "staging"] {
+        for raw in [
+            "http://staging.example/x",
+            "https://u:p@staging.example",
+            "staging",
+        ] {
             assert!(mirror_url(&json!(raw)).is_err(), "{raw}");
         }
     }

@@ -214,7 +214,10 @@ pub(super) fn compare(
         return Ok(());
     }
     if claim(tx, rules, sequence, restored.since(), at)? {
-        tracing::info!(command.sequence = sequence, "a command was at X before the restore");
+        tracing::info!(
+            command.sequence = sequence,
+            "a command was at X before the restore"
+        );
     }
     Ok(())
 }

@@ -265,7 +265,9 @@ impl Replies {
                     cut_off,
                     "calls to X were cut off; they are looked up after the next start"
                 ),
-                Err(error) => tracing::warn!(%error, "calls to X that were cut off stay as they are"),
+                Err(error) => {
+                    tracing::warn!(%error, "calls to X that were cut off stay as they are")
+                }
             }
         }
     }

@@ -85,40 +85,44 @@ impl Look {
 
     async fn work(&mut self) {
         loop {
-            match self.round().await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "what X has since the backup waits"),
-            }
-            sleep(TICK).await;
+            let pause = match self.round().await {
+                Ok(None) => return,
+                Ok(Some(pause)) => pause,
+                Err(error) => {
+                    tracing::warn!(%error, "what X has since the backup waits");
+                    AGAIN
+                }
+            };
+            sleep(pause).await;
         }
     }
 
-    /// Whether nothing is left to do.
-    async fn round(&mut self) -> Result<bool, StoreError> {
-        let restored = self.store.read(Restored::read).await?;
+    /// What is due; how long until the next round, `None` where nothing is left to do.
+    async fn round(&mut self) -> Result<Option<Duration>, StoreError> {
+        let restored = self.store.read(|tx| Restored::read(tx)).await?;
         let Some(restored) = restored else {
-            return Ok(true);
+            return Ok(None);
         };
         let now = Timestamp::now();
         self.show(&restored, now);
         if restored.open.is_empty() {
-            let over = now >= restored.watched_until();
-            if over {
-                let forget = |tx: &mut crate::store::Tx<'_>| tx.forget_metas(found::PREFIX);
-                self.store.write(forget).await?;
+            if now < restored.watched_until() {
+                return Ok(Some(AGAIN));
             }
-            return Ok(over);
+            self.store
+                .write(|tx| tx.forget_metas(found::PREFIX))
+                .await?;
+            return Ok(None);
         }
         // What was on its way to X when the backup's successor ended may show late.
         let first = SignedDuration::try_from(self.rules.now().first_read).unwrap_or_default();
         if now < time(restored.began).saturating_add(first).unwrap_or(now) {
-            return Ok(false);
+            return Ok(Some(TICK));
         }
         for account in &restored.open {
             self.step(*account, &restored).await?;
         }
-        Ok(false)
+        Ok(Some(TICK))
     }
 
     fn show(&self, restored: &Restored, now: Timestamp) {
@@ -210,12 +214,7 @@ impl Look {
     }
 
     /// All that the account has written since the backup.
-    async fn read(
-        &self,
-        app: &App,
-        account: &Account,
-        since: Timestamp,
-    ) -> Result<Found, Unread> {
+    async fn read(&self, app: &App, account: &Account, since: Timestamp) -> Result<Found, Unread> {
         let since = since.saturating_sub(EARLIER).unwrap_or(since);
         let mut found = Found::new();
         let mut next = None;
@@ -236,7 +235,9 @@ impl Look {
         }
         loop {
             let (page, detail) = (next.as_ref(), Detail::Plain);
-            let asked = self.client.direct_message_events(app, account, page, PAGE, detail);
+            let asked = self
+                .client
+                .direct_message_events(app, account, page, PAGE, detail);
             match self.take(account, asked.await, since, &mut found).await {
                 // Who may not read them cannot send any.
                 Err(Unread::Call(CallError::Refused(refusal))) => {

@@ -166,3 +166,60 @@ fn since(tx: &Tx<'_>, asked: Restore) -> Result<Option<Timestamp>, StoreError> {
 fn time(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::flow::rules::testing::rules_of;
+    use crate::store::StoreSettings;
+
+    fn store(folder: &TempDir) -> Store {
+        Store::open(StoreSettings {
+            path: folder.path().join("store.db"),
+            max_bytes: 1 << 30,
+            retention: Duration::from_hours(24),
+        })
+        .unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Starts on the store; since when it is taken for restored.
+    async fn start(store: &Store, asked: Restore, second: i64) -> Option<Timestamp> {
+        let rules = Arc::new(rules_of(Default::default()));
+        begin(store, rules, asked, at(second)).await.unwrap();
+        let alive = move |tx: &mut Tx<'_>| tx.note_alive(at(second));
+        store.write(alive).await.unwrap();
+        let restored = store.read(|tx| Restored::read(tx)).await.unwrap();
+        restored.map(|restored| restored.since())
+    }
+
+    #[tokio::test]
+    async fn a_marked_backup_is_taken_for_one_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        assert_eq!(start(&store, Restore::Marked, 1).await, None);
+        let mark = |tx: &mut Tx<'_>| tx.set_meta(BACKUP_MARK, "2000");
+        store.write(mark).await.unwrap();
+        assert_eq!(start(&store, Restore::Marked, 9).await, Some(at(2)));
+        assert_eq!(start(&store, Restore::Once, 10).await, Some(at(2)));
+        let marked = store.read(|tx| tx.meta(BACKUP_MARK)).await.unwrap();
+        assert_eq!(marked, None);
+    }
+
+    #[tokio::test]
+    async fn a_copy_without_a_mark_is_restored_when_somebody_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        assert_eq!(start(&store, Restore::Once, 1).await, None);
+        assert_eq!(start(&store, Restore::Once, 5).await, Some(at(1)));
+        assert_eq!(start(&store, Restore::Once, 9).await, Some(at(1)));
+        assert_eq!(start(&store, Restore::Again, 20).await, Some(at(9)));
+    }
+}

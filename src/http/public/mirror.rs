@@ -114,7 +114,9 @@ impl Mirror {
         ];
         let headers = headers.into_iter();
         let given = headers.filter_map(|(name, value)| Some((name, value.clone()?)));
-        let request = given.fold(request, |request, (name, value)| request.header(name, value));
+        let request = given.fold(request, |request, (name, value)| {
+            request.header(name, value)
+        });
         Some(request.body(original.body.clone()))
     }
 }

@@ -90,7 +90,9 @@ impl ResponseError for Refusal {
                 response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             Self::Flooding => {
-                response.insert_header((RETRY_AFTER, FLOODING_SECONDS)).force_close();
+                response
+                    .insert_header((RETRY_AFTER, FLOODING_SECONDS))
+                    .force_close();
             }
             // Whoever is refused keeps no connection open.
             _ => {

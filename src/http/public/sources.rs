@@ -30,7 +30,7 @@ pub struct SourceLimits {
 impl Default for SourceLimits {
     fn default() -> Self {
         Self {
-            unsigned_per_minute: 60,
+            unsigned_per_minute: 600,
             trusted_proxies: Vec::new(),
         }
     }

@@ -41,7 +41,9 @@ pub struct Copied {
 /// [`StoreError`]; a file that was begun is left to the caller.
 pub fn copy(settings: &StoreSettings, to: &Path, now: Timestamp) -> Result<Copied, StoreError> {
     make_private(to).map_err(|error| open_error(to, error))?;
-    let path = to.to_str().ok_or_else(|| open_error(to, "its name is no UTF-8"))?;
+    let path = to
+        .to_str()
+        .ok_or_else(|| open_error(to, "its name is no UTF-8"))?;
     // Not by `Store::open`: another version's program must not migrate a store that is served from.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let source = Connection::open_with_flags(&settings.path, flags)?;
