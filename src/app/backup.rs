@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::key_file::{attachments_folder, beside};
 use crate::config::Settings;
 use crate::flow::reply::files::names;
-use crate::store::{Copied, StoreError, StoreSettings, copy};
+use crate::store::{Copied, StoreError, copy};
 
 /// Why there is no backup; nothing is left of it.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +41,9 @@ pub struct Backup {
 /// # Errors
 /// [`BackupError`].
 pub fn backup(settings: &Settings, to: &Path, now: Timestamp) -> Result<Backup, BackupError> {
-    let (store, files) = (&settings.store, beside(to, ".files"));
-    if !store.path.exists() {
-        return Err(BackupError::NoStore(store.path.clone()));
+    let (store, files) = (settings.store.path.as_path(), beside(to, ".files"));
+    if !store.exists() {
+        return Err(BackupError::NoStore(store.to_owned()));
     }
     for path in [to, &files] {
         // Also a link to nowhere is there.
@@ -66,7 +66,7 @@ pub fn backup(settings: &Settings, to: &Path, now: Timestamp) -> Result<Backup, 
 }
 
 fn make(
-    store: &StoreSettings,
+    store: &Path,
     vault: &Path,
     (to, draft, files): (&Path, &Path, &Path),
     now: Timestamp,

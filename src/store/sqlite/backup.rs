@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::tx::{millis, number, timestamp};
-use crate::store::{StoreError, StoreSettings};
+use crate::store::StoreError;
 
 /// By this small fact a copy is known for one, until the service was started on it.
 pub const BACKUP_MARK: &str = "backup";
@@ -39,14 +39,14 @@ pub struct Copied {
 ///
 /// # Errors
 /// [`StoreError`]; a file that was begun is left to the caller.
-pub fn copy(settings: &StoreSettings, to: &Path, now: Timestamp) -> Result<Copied, StoreError> {
+pub fn copy(database: &Path, to: &Path, now: Timestamp) -> Result<Copied, StoreError> {
     make_private(to).map_err(|error| open_error(to, error))?;
     let path = to
         .to_str()
         .ok_or_else(|| open_error(to, "its name is no UTF-8"))?;
     // Not by `Store::open`: another version's program must not migrate a store that is served from.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let source = Connection::open_with_flags(&settings.path, flags)?;
+    let source = Connection::open_with_flags(database, flags)?;
     source.busy_timeout(BUSY_TIMEOUT)?;
     source.execute("VACUUM INTO ?1", params![path])?;
     drop(source);
