@@ -1,6 +1,8 @@
 //! Wiring: who gets which handle, and in which order things start and stop.
 
+pub mod backup;
 pub mod key_file;
+mod stop;
 mod webhook_secrets;
 
 use std::collections::HashMap;
@@ -14,7 +16,6 @@ use actix_web::dev::ServerHandle;
 use jiff::Timestamp;
 use metrics_exporter_prometheus::BuildError;
 use secrecy::ExposeSecret;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,6 +42,7 @@ use crate::flow::pseudonyms::Pseudonyms;
 use crate::flow::registry::{Declared, Directory};
 use crate::flow::relay::{Relay, RelaySettings, RelayState};
 use crate::flow::reply::Replies;
+use crate::flow::restored::{self, Look, Restore};
 use crate::flow::rules::{LiveRules, Rules};
 use crate::flow::setup::{Keeper, KeeperParts, Setup, Signatures};
 use crate::flow::test_event::TestEvents;
@@ -49,7 +51,7 @@ use crate::flow::upkeep;
 use crate::flow::watch::{Board, HealthView, Watch, Watched};
 use crate::http::api::{Api, ApiParts};
 use crate::http::private::{Part, Private, Readiness};
-use crate::http::public::{LinkPages, Webhooks};
+use crate::http::public::{LinkPages, Mirror, Webhooks};
 use crate::http::{Server, ServerSettings, media, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
@@ -59,10 +61,10 @@ use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, ht
 use key_file::KeyFileError;
 use webhook_secrets::WebhookSecrets;
 
-/// How long requests under way may take once the service stops.
-const GRACE: Duration = Duration::from_secs(10);
 /// How often events that nobody had bound are tried again.
 const LANE_RETRY: Duration = Duration::from_secs(2);
+/// Of ops, administrators and the core at a time.
+const PRIVATE_CONNECTIONS: usize = 1024;
 /// For a connection to X.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For one part of a file on its way to X.
@@ -109,6 +111,8 @@ pub struct App {
     tasks: TaskTracker,
     stop: CancellationToken,
     fallen: CancellationToken,
+    /// For all of the stop.
+    grace: Duration,
 }
 
 /// What all parts of the service are made of.
@@ -128,12 +132,13 @@ struct Base {
 
 impl Base {
     /// Opens the store, and notes since when nobody has.
-    async fn open(settings: Settings) -> Result<Self, StartError> {
+    async fn open(settings: Settings, restore: Restore) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
         let sealer = key_file::sealer(&settings, &store).await?;
         let directory = directory(&settings, &store, sealer.clone()).await?;
         let directory = Arc::new(directory.serving());
         let rules = directory.rules().clone();
+        restored::begin(&store, rules.now(), restore, Timestamp::now()).await?;
         upkeep::note_downtime(&store, &rules.now().registry, Timestamp::now()).await?;
         let tasks = TaskTracker::new();
         let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
@@ -186,6 +191,7 @@ impl Base {
         let (client, sealer) = (Arc::clone(&self.client), self.sealer.clone());
         let rules = self.rules.clone();
         let replies = replies(&self.settings, &self.store, rules, client, sealer).await?;
+        let replies = replies.stopping_within(stop::time_for_calls(self.settings.stop.grace));
         Ok(replies.forgetting(enricher.enrichment()))
     }
 
@@ -224,6 +230,9 @@ impl Base {
     fn spawn_reads(&self, ingest: &Arc<Ingest>, setup: &Arc<Setup>, signatures: &Signatures) {
         let (store, rules) = (self.store.clone(), self.rules.clone());
         let (client, board) = (Arc::clone(&self.client), self.board.clone());
+        let (told, reading) = (board.clone(), Arc::clone(&client));
+        let look = Look::new(store.clone(), rules.clone(), reading, told);
+        self.spawn(look.run(self.until()));
         let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
         self.spawn(plans.run(self.until()));
         let with = (setup, &board, signatures);
@@ -304,7 +313,11 @@ impl Base {
         let mut secrets = WebhookSecrets::new(self.store.clone(), self.tasks.clone());
         let webhooks = secrets.of(&self.rules.now().registry).await?;
         let webhooks = Webhooks::new(webhooks, self.settings.public.max_body_bytes);
-        let webhooks = Arc::new(webhooks.counting(signatures));
+        let webhooks = webhooks
+            .counting(signatures)
+            .limiting(self.settings.public.sources.clone())
+            .mirroring(Mirror::new(self.tasks.clone()), self.rules.clone());
+        let webhooks = Arc::new(webhooks);
         let linking = LinkPages::new(linker, self.settings.x_api.base_url.as_url());
         let linking = public::link_routes(Arc::new(linking));
         let receiving = public::routes(Arc::clone(&webhooks), Arc::clone(ingest));
@@ -323,7 +336,15 @@ impl App {
     /// # Errors
     /// [`StartError`], with nothing left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let base = Base::open(settings).await?;
+        Self::start_restored(settings, Restore::default()).await
+    }
+
+    /// The same on a store that may have been restored from a backup; see [`Restore`].
+    ///
+    /// # Errors
+    /// [`StartError`], with nothing left running.
+    pub async fn start_restored(settings: Settings, restore: Restore) -> Result<Self, StartError> {
+        let base = Base::open(settings, restore).await?;
         let enricher = base.enricher();
         let (ingest, relay) = base.incoming(&enricher).await?;
         let replies = base.replies(&enricher).await?;
@@ -367,6 +388,7 @@ impl App {
             tasks: base.tasks,
             stop: base.stop,
             fallen: base.fallen,
+            grace: base.settings.stop.grace,
         })
     }
 
@@ -374,22 +396,6 @@ impl App {
     /// would pile up unseen.
     pub async fn fallen(&self) {
         self.fallen.cancelled().await;
-    }
-
-    /// Stops in order: no more traffic, what is held is finished, flushed and closed.
-    pub async fn stop(self) {
-        self.readiness.set(false);
-        self.public.stop(true).await;
-        self.stop.cancel();
-        self.tasks.close();
-        if timeout(GRACE, self.tasks.wait()).await.is_err() {
-            tracing::warn!("background work was cut off after {GRACE:?}");
-        }
-        self.private.stop(true).await;
-        self.servers.close();
-        self.servers.wait().await;
-        // The threads of the listeners let go of their handles a little later.
-        self.store.release();
     }
 }
 
@@ -584,16 +590,12 @@ fn listen(listener: &'static str, address: SocketAddr) -> Result<TcpListener, St
 fn server(
     name: &'static str,
     listener: TcpListener,
-    workers: usize,
+    settings: ServerSettings,
     routes: impl Fn(&mut actix_web::web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<Server, StartError> {
     let address = listener
         .local_addr()
         .unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
-    let settings = ServerSettings {
-        workers,
-        grace: GRACE,
-    };
     Server::start(listener, &settings, routes).map_err(|source| StartError::Listen {
         listener: name,
         address,
@@ -608,7 +610,12 @@ fn serve_public(
     let listener = listen("public.listen", settings.public.listen)?;
     let cores = available_parallelism().map_or(1, usize::from);
     let workers = settings.public.workers.map_or(cores, usize::from);
-    server("public.listen", listener, workers, routes)
+    let settings = ServerSettings {
+        workers,
+        grace: settings.stop.grace,
+        max_connections: settings.public.max_connections,
+    };
+    server("public.listen", listener, settings, routes)
 }
 
 /// What the JSON API works with.
@@ -660,7 +667,12 @@ fn serve_private(
     };
     let listener = listen("private.listen", settings.private.listen)?;
     let (pages, files) = (private::routes(Arc::new(private)), media::routes(files));
-    server("private.listen", listener, 1, move |config| {
+    let settings = ServerSettings {
+        workers: 1,
+        grace: settings.stop.grace,
+        max_connections: PRIVATE_CONNECTIONS,
+    };
+    server("private.listen", listener, settings, move |config| {
         pages(config);
         files(config);
     })
@@ -728,8 +740,9 @@ impl Ledger {
         let open = CommandState::ALL.iter().filter(|state| state.is_open());
         for (state, hold) in open.flat_map(|state| Hold::ALL.iter().map(move |hold| (state, hold)))
         {
-            // Only what is pending is held.
-            if *state == CommandState::Pending || *hold == Hold::None {
+            // Only what is pending is held, but after a restore.
+            let may_be_held = *state == CommandState::Pending || *hold == Hold::Restored;
+            if may_be_held || *hold == Hold::None {
                 let name = if *hold == Hold::None {
                     "none"
                 } else {
@@ -809,6 +822,8 @@ fn media_links(settings: &Settings, sealer: &Sealer) -> MediaLinks {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
 
     #[tokio::test]
@@ -818,6 +833,8 @@ mod tests {
             async { panic!("a bug") },
             fallen.clone(),
         ));
-        timeout(GRACE, fallen.cancelled()).await.unwrap();
+        timeout(Duration::from_secs(10), fallen.cancelled())
+            .await
+            .unwrap();
     }
 }

@@ -12,6 +12,7 @@ mod person;
 mod probe;
 mod quarantine;
 mod secrets;
+mod store;
 mod threads;
 mod token;
 mod webhook;
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use twitter_channel::app::{App, directory, key_file, persons, setup_of};
 use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::flow::registry::Directory;
+use twitter_channel::flow::restored::Restore;
 use twitter_channel::flow::rules::Rules;
 use twitter_channel::flow::setup::Setup;
 use twitter_channel::http::api::document;
@@ -56,7 +58,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service until SIGTERM.
-    Serve,
+    Serve(Serve),
     /// Say what is wrong with the configuration, without starting.
     Check,
     /// Ask the running service whether it is ready (for a container's health check).
@@ -111,6 +113,36 @@ enum Command {
     /// The key that credentials are sealed with.
     #[command(subcommand)]
     Secrets(secrets::Command),
+    /// The store: its backup.
+    #[command(subcommand)]
+    Store(store::Command),
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// The store was restored: look up at X what it lacks before anything is sent.
+    ///
+    /// A file of `store backup` is known for one and needs no option. For copies made otherwise
+    /// (pg_dump, a snapshot of the volume): once, at the first start. Where the same store was
+    /// restored before, `--restored=again`.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "once")]
+    restored: Option<Restored>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Restored {
+    Once,
+    Again,
+}
+
+impl Serve {
+    fn restore(&self) -> Restore {
+        match self.restored {
+            None => Restore::Marked,
+            Some(Restored::Once) => Restore::Once,
+            Some(Restored::Again) => Restore::Again,
+        }
+    }
 }
 
 /// Why a command ends with another status than 0.
@@ -145,7 +177,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings = Settings::load(arguments.config.as_deref(), environment())?;
     match arguments.command {
         Command::Openapi | Command::Asyncapi => {}
-        Command::Serve => serve(settings).await?,
+        Command::Serve(how) => serve(settings, how.restore()).await?,
+        Command::Store(command) => print(&command.run(settings).await?)?,
         Command::Check => print("the configuration is good\n")?,
         Command::Probe { address } => {
             probe::ready(address, settings.private.listen).await?;
@@ -228,13 +261,13 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     })
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(settings: Settings, restore: Restore) -> anyhow::Result<()> {
     telemetry::start_logs(&settings.log)?;
     let traces = telemetry::traces::start(&settings.telemetry)?;
     // Before the first start-up step: from here on a signal ends the service in order.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let app = App::start(settings).await?;
+    let app = App::start_restored(settings, restore).await?;
     tracing::info!(
         public = %app.public_address,
         private = %app.private_address,
@@ -246,10 +279,19 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         () = app.fallen() => true,
     };
     tracing::info!("the service stops");
-    app.stop().await;
+    let hurried = tokio::select! {
+        () = app.stop() => false,
+        _ = terminate.recv() => true,
+        _ = interrupt.recv() => true,
+    };
     if let Some(traces) = traces {
         traces.close().await;
     }
+    ensure!(
+        !hurried,
+        "a second signal ended the service at once; calls to X under way are looked up after the \
+         next start"
+    );
     ensure!(!fallen, "a part of the service ended by itself");
     Ok(())
 }

@@ -128,7 +128,7 @@ pub fn attachments_folder(settings: &Settings) -> PathBuf {
     beside(&settings.store.path, ".files")
 }
 
-fn beside(store: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(store: &Path, suffix: &str) -> PathBuf {
     let mut path = store.to_owned().into_os_string();
     path.push(suffix);
     path.into()

@@ -348,6 +348,10 @@ fn fate(hold: Hold) -> &'static str {
             "is released, but will be held again: X does not accept the account's credential; link \
              it again"
         }
+        Hold::Restored => {
+            "is released, and goes once X was asked what it has since the backup that the store was \
+             restored from"
+        }
         Hold::None | Hold::Files | Hold::Person | Hold::Erasing => "goes when its turn comes",
     }
 }

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use crate::attachments::settings::{AttachmentSource, FetchSettings};
 use crate::broker::settings::{BrokerSettings, Inbox, Names, TopologyMode};
 use crate::domain::attachment::LARGEST_BYTES;
+use crate::http::public::SourceLimits;
 use crate::settings::reader::Reader;
 use crate::settings::value::{self, BaseUrl};
 use crate::store::StoreSettings;
@@ -23,6 +24,9 @@ pub struct PublicConfig {
     pub max_body_bytes: usize,
     /// `None`: one for each processor.
     pub workers: Option<NonZeroUsize>,
+    /// At a time, of all sources together.
+    pub max_connections: usize,
+    pub sources: SourceLimits,
 }
 
 /// The listener for ops, administrators and the core.
@@ -147,11 +151,20 @@ pub(super) fn public(r: &mut Reader<'_>) -> Option<PublicConfig> {
     let url = r.optional("url", value::base_url);
     let max_body_bytes = r.required("max_body_bytes", value::memory_size);
     let workers = r.required("workers", value::count_or_zero);
+    let max_connections = r.required("max_connections", value::positive_count);
+    let unsigned_per_minute = r.required("unsigned_per_minute", value::positive_count);
+    let trusted_proxies = r.values("trusted_proxies", value::network);
     Some(PublicConfig {
         listen: listen?,
         url,
         max_body_bytes: max_body_bytes?,
         workers: workers?,
+        max_connections: max_connections?,
+        sources: SourceLimits {
+            // It was read as one.
+            unsigned_per_minute: unsigned_per_minute?.try_into().unwrap_or(u32::MAX),
+            trusted_proxies,
+        },
     })
 }
 

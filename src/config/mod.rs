@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
-pub use service::{Commands, Compliance, ComplianceCheck, Gaps, Reconcile, Secrets, XApi};
+pub use service::{Commands, Compliance, ComplianceCheck, Gaps, Reconcile, Secrets, Stop, XApi};
 pub use source::DEFAULTS;
 
 use crate::attachments::settings::FetchSettings;
@@ -55,6 +55,7 @@ pub struct Settings {
     /// `media.max_bytes`: of the largest file of a direct message that is passed on.
     pub media_max_bytes: u64,
     pub compliance: Compliance,
+    pub stop: Stop,
     pub log: LogSettings,
     pub telemetry: TraceSettings,
     pub prices: Prices,
@@ -91,6 +92,7 @@ impl Settings {
         let commands = r.section("commands", service::commands);
         let media_max_bytes = r.section("media", adapters::media);
         let compliance = r.section("compliance", service::compliance);
+        let stop = r.section("stop", service::stop);
         let log = r.section("log", service::log);
         let telemetry = r.section("telemetry", service::telemetry);
         let prices = r.section("prices", prices::prices);
@@ -118,6 +120,7 @@ impl Settings {
             commands: commands?,
             media_max_bytes: media_max_bytes?,
             compliance: compliance?,
+            stop: stop?,
             log: log?,
             telemetry: telemetry?,
             prices: prices?,

@@ -55,6 +55,13 @@ pub enum ComplianceCheck {
     Off,
 }
 
+/// How the service stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// For all of it; whole seconds.
+    pub grace: Duration,
+}
+
 /// How gaps are filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gaps {
@@ -111,6 +118,11 @@ pub(super) fn compliance(r: &mut Reader<'_>) -> Option<Compliance> {
         check: check?,
         look_up: look_up?,
     })
+}
+
+pub(super) fn stop(r: &mut Reader<'_>) -> Option<Stop> {
+    let grace = r.required("grace", value::whole_seconds);
+    Some(Stop { grace: grace? })
 }
 
 pub(super) fn gaps(r: &mut Reader<'_>) -> Option<Gaps> {

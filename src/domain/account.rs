@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use url::Url;
 
 use super::ids::{AccountId, UserId};
 use super::money::Usd;
@@ -46,6 +47,8 @@ pub struct App {
     pub owner_token: Option<AccessToken>,
     pub delivery: Delivery,
     pub tier: Tier,
+    /// Where its deliveries are passed on to, as they came.
+    pub mirror: Vec<Url>,
 }
 
 /// The stop switch for what leaves for X; ordered from the most to the least that goes out.

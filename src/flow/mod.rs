@@ -5,7 +5,9 @@
 //! what came (`dry_run`, from what is kept as a `sighting`). What has to go: `deletion`, `person`,
 //! and what X says of posts when it is asked (`compliance`). Files of direct messages are passed on
 //! (`media`). Beside that, what people do by API, console and command line (`admin`), how accounts
-//! come and go (`link`), X's side of the set-up, tested and kept right (`setup`), who may (`access`), a try of the way to the core (`test_event`), and conversations that another channel began (`thread_import`).
+//! come and go (`link`), X's side of the set-up, tested and kept right (`setup`), who may (`access`), a
+//! try of the way to the core (`test_event`), conversations that another channel began
+//! (`thread_import`), and what a store restored from a backup has to catch up with (`restored`).
 
 pub mod access;
 pub mod admin;
@@ -27,6 +29,7 @@ pub(crate) mod reconcile;
 pub mod registry;
 pub mod relay;
 pub mod reply;
+pub mod restored;
 pub mod rules;
 pub mod setup;
 mod sighting;

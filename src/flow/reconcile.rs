@@ -59,14 +59,30 @@ pub(crate) fn send_of<'s>(sends: &'s [SendRow], found: &Found<'_>) -> Option<&'s
 }
 
 fn is_of(send: &SendRow, found: &Found<'_>) -> bool {
+    let trace = Trace {
+        kind: found.target.kind(),
+        created_at: found.message.created_at,
+        text: &found.message.text,
+    };
+    found.target.is(&send.target) && may_have_made(send, &trace)
+}
+
+/// What is kept of a message whose place is known.
+pub(crate) struct Trace<'a> {
+    pub kind: SendKind,
+    pub created_at: Timestamp,
+    pub text: &'a str,
+}
+
+/// Whether a send made what was found in its place.
+pub(crate) fn may_have_made(send: &SendRow, found: &Trace<'_>) -> bool {
     let added = Added {
         mentions: send.kind == SendKind::Post && !send.target.is_empty(),
         link: send.has_media,
     };
-    send.kind == found.target.kind()
-        && found.target.is(&send.target)
-        && !is_earlier(found.message.created_at, send.started_at)
-        && same_text(&send.text, &found.message.text, added)
+    send.kind == found.kind
+        && !is_earlier(found.created_at, send.started_at)
+        && same_text(&send.text, found.text, added)
 }
 
 fn is_earlier(created_at: Timestamp, started_at: Timestamp) -> bool {

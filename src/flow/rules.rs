@@ -15,6 +15,7 @@ use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::plan_check::PostLimits;
 use crate::flow::pseudonyms::Pseudonyms;
+use crate::flow::restored;
 use crate::store::{Hold, StoreError, Tx};
 use crate::x::client::Auth;
 
@@ -134,7 +135,10 @@ impl Rules {
         files: bool,
     ) -> Result<Hold, StoreError> {
         let revoked = tx.account_state(account.id)?.revoked_at.is_some();
-        Ok(self.hold(account, revoked, files))
+        Ok(match self.hold(account, revoked, files) {
+            Hold::None if restored::holds(tx, account.id)? => Hold::Restored,
+            hold => hold,
+        })
     }
 
     /// Why nothing that the account answers would go out at present.

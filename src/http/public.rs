@@ -6,15 +6,17 @@
 
 mod delivery;
 mod link;
+mod mirror;
 mod refusal;
 mod secrets;
+mod sources;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
+use actix_web::web::{self, Bytes, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,13 +24,18 @@ use tracing::Instrument;
 
 use crate::domain::ids::EventId;
 use crate::flow::ingest::Ingest;
+use crate::flow::rules::LiveRules;
 use crate::flow::setup::Signatures;
 use crate::telemetry::{metrics, traces};
 use crate::x::signature::{self, CrcToken};
-use delivery::SignedDelivery;
+use delivery::{SignedDelivery, is_signed};
 pub use link::{LinkPages, link_routes};
+pub use mirror::Mirror;
+use mirror::Original;
 use refusal::Refusal;
 pub use secrets::AppSecrets;
+pub use sources::SourceLimits;
+use sources::Sources;
 
 /// How X reaches the webhook of an app.
 const WEBHOOK: &str = "/webhooks/twitter/{app}";
@@ -38,6 +45,9 @@ pub struct Webhooks {
     apps: RwLock<HashMap<String, Arc<AppSecrets>>>,
     max_body_bytes: usize,
     signatures: Signatures,
+    sources: Sources,
+    /// Where deliveries are passed on to, by the rules in force.
+    mirror: Option<(Mirror, LiveRules)>,
 }
 
 impl Webhooks {
@@ -47,7 +57,23 @@ impl Webhooks {
             apps: RwLock::new(apps),
             max_body_bytes,
             signatures: Signatures::default(),
+            sources: Sources::new(SourceLimits::default()),
+            mirror: None,
         }
+    }
+
+    /// Allows each source so much that X did not sign.
+    #[must_use]
+    pub fn limiting(self, limits: SourceLimits) -> Self {
+        let sources = Sources::new(limits);
+        Self { sources, ..self }
+    }
+
+    /// Passes deliveries on to the mirrors of their apps.
+    #[must_use]
+    pub fn mirroring(self, mirror: Mirror, rules: LiveRules) -> Self {
+        let mirror = Some((mirror, rules));
+        Self { mirror, ..self }
     }
 
     /// Counts here whether deliveries are signed rightly.
@@ -64,6 +90,25 @@ impl Webhooks {
     fn app(&self, name: &str) -> Result<Arc<AppSecrets>, Refusal> {
         let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
         apps.get(name).cloned().ok_or(Refusal::UnknownApp)
+    }
+
+    /// Counts a request that X did not sign; why it is refused.
+    fn unsigned(&self, request: &HttpRequest, refusal: Refusal) -> Refusal {
+        match self.sources.is_flooding(request, Instant::now()) {
+            true => Refusal::Flooding,
+            false => refusal,
+        }
+    }
+
+    fn pass_on(&self, app: &str, request: &HttpRequest, body: Bytes) {
+        let Some((mirror, rules)) = &self.mirror else {
+            return;
+        };
+        let rules = rules.now();
+        let to = rules.registry.apps().iter().find(|it| it.name == app);
+        if let Some(to) = to.filter(|app| !app.mirror.is_empty()) {
+            mirror.pass_on(app, &to.mirror, &Original::new(request, body));
+        }
     }
 
     /// The app's name for logs and metrics: what strangers ask for is not repeated there.
@@ -106,7 +151,8 @@ async fn answer_challenge(
     let app = webhooks.label(&name);
     let token = webhooks
         .app(&name)
-        .and_then(|secrets| respond(&secrets, request.query_string()));
+        .and_then(|secrets| respond(&secrets, request.query_string()))
+        .map_err(|refusal| webhooks.unsigned(&request, refusal));
     match &token {
         Ok(_) => metrics::count_crc(app, Timestamp::now()),
         Err(refusal) => note_refusal(app, refusal),
@@ -154,7 +200,13 @@ async fn take(
     webhooks: &Webhooks,
     ingest: &Ingest,
 ) -> Result<Vec<EventId>, Refusal> {
-    let secrets = webhooks.app(name)?;
+    let secrets = webhooks.app(name);
+    let secrets = secrets.map_err(|refusal| webhooks.unsigned(request, refusal))?;
+    let claims = is_signed(request);
+    // Before anything is read.
+    if !claims && webhooks.sources.is_flooding(request, Instant::now()) {
+        return Err(Refusal::Flooding);
+    }
     let received_at = Timestamp::now();
     let received =
         SignedDelivery::receive(request, payload, &secrets, webhooks.max_body_bytes).await;
@@ -163,14 +215,17 @@ async fn take(
         Err(Refusal::BadSignature) => webhooks.signatures.failed(name, received_at),
         Err(_) => {}
     }
-    let delivery = received?;
-    let signer = delivery.signer();
-    let accepted = ingest
-        .accept(name, delivery.into_body(), received_at)
-        .await?;
+    let delivery = received.map_err(|refusal| match claims {
+        true => webhooks.unsigned(request, refusal),
+        // It was counted.
+        false => refusal,
+    })?;
+    let (signer, body) = (delivery.signer(), delivery.into_body());
+    let accepted = ingest.accept(name, body.clone(), received_at).await?;
     if accepted.new {
         secrets.answer_with(signer);
     }
+    webhooks.pass_on(name, request, body);
     Ok(accepted.events)
 }
 
@@ -196,7 +251,7 @@ fn note_refusal(app: &str, refusal: &Refusal) {
             "a delivery was answered 503: X has to send it again"
         ),
         // Anybody scanning for open doors makes these.
-        Refusal::UnknownApp => tracing::debug!(reason, "refused"),
+        Refusal::UnknownApp | Refusal::Flooding => tracing::debug!(reason, "refused"),
         _ => tracing::info!(app, reason, detail = %refusal, "refused"),
     }
 }

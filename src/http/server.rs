@@ -18,6 +18,9 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct ServerSettings {
     /// Threads that serve requests.
     pub workers: usize,
+    /// Connections at a time; a quarter of the files that the process may open is kept for the rest
+    /// of the service.
+    pub max_connections: usize,
     /// How long requests under way may take once the service stops; whole seconds.
     pub grace: Duration,
 }
@@ -47,6 +50,7 @@ impl Server {
             .workers(settings.workers)
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEADERS_TIMEOUT)
+            .max_connections(connections(settings))
             .shutdown_timeout(settings.grace.as_secs())
             .disable_signals()
             .listen(listener)?
@@ -57,6 +61,25 @@ impl Server {
             running,
         })
     }
+}
+
+/// For each worker. Beyond, connections wait to be accepted: the idle ones are closed meanwhile.
+fn connections(settings: &ServerSettings) -> usize {
+    let files = open_files().map_or(usize::MAX, |files| files / 4 * 3);
+    settings
+        .max_connections
+        .min(files)
+        .div_ceil(settings.workers.max(1))
+        .max(1)
+}
+
+/// How many files the process may have open; `None` where that is not told.
+fn open_files() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -75,6 +98,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let settings = ServerSettings {
             workers: 1,
+            max_connections: 100,
             grace: Duration::from_secs(20),
         };
         let server = Server::start(listener, &settings, routes).unwrap();

@@ -158,6 +158,7 @@ fn app(r: &mut Reader<'_>, known: &mut Known) -> Option<App> {
     let owner_token = token_pair(r, "owner_access_token", "owner_access_token_secret");
     let delivery = delivery(r);
     let tier = r.or("tier", value::one_of(&tiers), Tier::SelfServe);
+    let mirror = r.values("mirror", value::mirror_url);
     Some(App {
         name: name?,
         consumer_key: consumer_key?.expose_secret().to_owned(),
@@ -169,6 +170,7 @@ fn app(r: &mut Reader<'_>, known: &mut Known) -> Option<App> {
         owner_token,
         delivery: delivery?,
         tier,
+        mirror,
     })
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
 use jiff::civil::Date;
 use reqwest::Url;
 use secrecy::{SecretBox, SecretString};
@@ -262,6 +263,26 @@ pub(crate) fn base_url(value: &Value) -> Parsed<BaseUrl> {
     )
 }
 
+/// Where deliveries are passed on to: they hold words of people, so encrypted beyond this machine.
+pub(crate) fn mirror_url(value: &Value) -> Parsed<Url> {
+    let expected = "expected https:// with a host (http:// on this machine only), without user, \
+                    query or fragment";
+    let url = base_url(value).map_err(|_| expected.to_owned())?;
+    match url.url.scheme() == "https" || url.is_loopback() {
+        true => Ok(url.url),
+        false => Err(expected.to_owned()),
+    }
+}
+
+/// Addresses of a network, `10.0.0.0/8`, or a single one.
+pub(crate) fn network(value: &Value) -> Parsed<IpNet> {
+    let expected = "expected addresses of a network, e.g. \"10.0.0.0/8\", or one address";
+    parsed(value, expected, |raw| {
+        let single = || raw.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+        raw.parse().ok().or_else(single)
+    })
+}
+
 /// `host` or `host:port`, as in a URL.
 pub(crate) fn host(value: &Value) -> Parsed<String> {
     let expected = "expected a host, with a port if it has one, e.g. \"helpdesk.internal:8080\"";
@@ -494,6 +515,33 @@ mod tests {
             "https://x.example/#a",
         ] {
             assert!(base_url(&json!(raw)).is_err(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_mirror_is_encrypted_or_on_this_machine() {
+        for raw in [
+            "https://staging.example/webhooks/twitter/acme",
+            "http://127.0.0.1:9/x",
+        ] {
+            assert_eq!(mirror_url(&json!(raw)).unwrap().as_str(), raw);
+        }
+        for raw in [
+            "http://staging.example/x",
+            "https://u:p@staging.example",
+            "staging",
+        ] {
+            assert!(mirror_url(&json!(raw)).is_err(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn networks_are_written_with_or_without_their_length() {
+        for raw in ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"] {
+            assert!(network(&json!(raw)).is_ok(), "{raw}");
+        }
+        for raw in ["10.0.0.0/33", "example.com", ""] {
+            assert!(network(&json!(raw)).is_err(), "{raw}");
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, oneshot};
 pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
 pub use sqlite::accounts::{AccountState, Cost, DayCost};
 pub use sqlite::audit::Audited;
+pub use sqlite::backup::{BACKUP_MARK, Copied, copy};
 pub use sqlite::cases::Case;
 pub use sqlite::compliance::{CheckRow, ComplianceRow, LookUp};
 pub use sqlite::conversations::{ConversationPlace, ListedRow, MessageQuery};

@@ -64,6 +64,7 @@ const CONFIRMS: Kind =
 metrics! {
     DELIVERIES: Kind::Counter, "deliveries_total", "Deliveries of X by app and HTTP status of the answer.";
     REFUSALS: Kind::Counter, "refusals_total", "Requests of X that were refused, by app and reason.";
+    MIRRORED: Kind::Counter, "mirrored_total", "Copies of deliveries to the mirrors of an app, by app and result (`ok`, `refused`, `failed`, `dropped`).";
     REPAIRS: Kind::Counter, "setup_repairs_total", "What was done about the set-up at X, by app, what and result.";
     DELIVERY_DURATION: ANSWERS, "delivery_duration_seconds", "Time from a delivery's headers to its answer.";
     CRC: Kind::Counter, "crc_total", "Challenges (CRC) of X answered, by app.";
@@ -88,7 +89,8 @@ metrics! {
     COST: Kind::Gauge, "cost_month_usd", "What X has charged this calendar month (UTC) by the price list, by account id and kind.";
     LEDGER_OPEN: Kind::Gauge, "ledger_open_commands", "Commands without an outcome.";
     LEDGER_RUNNING: Kind::Gauge, "ledger_running_steps", "Calls to X under way.";
-    LEDGER: Kind::Gauge, "ledger_commands", "Commands without an outcome, by state and by what holds them (`none`, `files`, `stopped`, `revoked`, `person`).";
+    LEDGER: Kind::Gauge, "ledger_commands", "Commands without an outcome, by state and by what holds them (`none`, `files`, `stopped`, `revoked`, `person`, `restored`).";
+    RESTORING: Kind::Gauge, "restoring_accounts", "Accounts that nothing is sent for until X was asked what it has of them since the backup that the store was restored from.";
     LEDGER_AGE: Kind::Gauge, "ledger_oldest_open_age_seconds", "Age of the oldest command without an outcome; 0 when there is none.";
     STORE_UP: Kind::Gauge, "store_up", "1 if the store could be read for this scrape; else the figures taken from it are old.";
     STORE_USED: Kind::Gauge, "store_used_bytes", "Bytes in use in the store.";
@@ -116,6 +118,11 @@ pub fn count_delivery(app: &str, status: u16, took: Duration) {
 /// A delivery or challenge was refused.
 pub fn count_refusal(app: &str, reason: &'static str) {
     counter!(REFUSALS, "app" => app.to_owned(), "reason" => reason).increment(1);
+}
+
+/// A copy of a delivery went to a mirror, or did not.
+pub fn count_mirrored(app: &str, result: &'static str) {
+    counter!(MIRRORED, "app" => app.to_owned(), "result" => result).increment(1);
 }
 
 /// A challenge was answered.
@@ -220,6 +227,11 @@ pub fn count_repair(app: &str, what: &'static str, result: &'static str) {
 /// A call to X has ended.
 pub fn count_call(call: &'static str, result: &'static str) {
     counter!(CALLS, "call" => call, "result" => result).increment(1);
+}
+
+/// So many accounts wait for a look at X after a restore.
+pub fn set_restoring(accounts: usize) {
+    gauge!(RESTORING).set(accounts as f64);
 }
 
 /// A file of a direct message was asked for.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::outcome::{Case, Verdict, finish_with, publish_again};
 use super::parent::{self, Parent, other_side};
 use super::plan::{Plan, PlannedCustomer, PlannedFile};
-use super::{compose, files, immediate, retry};
+use super::{compose, files, immediate, restored, retry};
 use crate::attachments::Kept;
 use crate::domain::account::{Account, Sending};
 use crate::domain::command::{
@@ -110,7 +110,10 @@ pub(super) fn accept(
         tx.set_has_files(sequence, true)?;
     }
     match decision {
-        Ok(Go::Wait) => hold(tx, rules, &draft, sequence, at)?,
+        Ok(Go::Wait) => {
+            hold(tx, rules, &draft, sequence, at)?;
+            restored::compare(tx, rules, sequence, draft.account, at)?;
+        }
         Ok(Go::Now) => immediate::perform(tx, rules, sequence, prepared.done, at)?,
         Ok(Go::Repeat(before)) => {
             retry::begin(tx, rules, sequence, &before, at)?;

@@ -57,6 +57,10 @@ fn why_not_released(row: &CommandRow) -> Option<String> {
             Some("waits for its attachments, and goes once they are fetched".to_owned())
         }
         (CommandState::Pending, Hold::Erasing) => Some("is being done".to_owned()),
+        (CommandState::Pending | CommandState::Uncertain, Hold::Restored) => Some(
+            "waits until X was asked what it has since the backup that the store was restored from"
+                .to_owned(),
+        ),
         (CommandState::Pending, Hold::None) => Some("is not held".to_owned()),
         (state @ (CommandState::Sending | CommandState::Uncertain), _) => {
             Some(format!("is {}, not held", state.name()))

@@ -154,6 +154,7 @@ pub(crate) fn rules() -> Rules {
         owner_token: None,
         delivery: Delivery::Activity,
         tier: Tier::SelfServe,
+        mirror: vec![],
     };
     let account = Account {
         app: "acme".to_owned(),

@@ -431,7 +431,7 @@ impl Planner {
     ) -> Option<(FailureCode, Option<Timestamp>)> {
         let item = self.items.get(&sequence)?;
         match item.row.hold {
-            Hold::Stopped => return Some((FailureCode::SendingStopped, None)),
+            Hold::Stopped | Hold::Restored => return Some((FailureCode::SendingStopped, None)),
             Hold::Revoked => return Some((FailureCode::Unauthorized, None)),
             Hold::Person => {
                 return Some((
@@ -484,7 +484,7 @@ impl Planner {
             (None, _) => head.told.last()?.0,
         };
         let until = match head.row.hold {
-            Hold::Stopped | Hold::Revoked | Hold::Person => None,
+            Hold::Stopped | Hold::Revoked | Hold::Person | Hold::Restored => None,
             Hold::None | Hold::Files | Hold::Erasing => Some(head.row.next_attempt_at),
         };
         Some((why, until))

@@ -35,8 +35,7 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 /// is told in seconds, and neither steps nor the relay fall behind.
 const CHUNK: usize = 200;
 const TELL_MORE: Duration = Duration::from_millis(100);
-/// How long steps under way may take once the service stops. X's own time limit is longer; what is
-/// cut off is looked up after the next start.
+/// How long steps under way may take once the service stops, where nobody says otherwise.
 const GRACE: Duration = Duration::from_secs(8);
 const QUARTER: SignedDuration = SignedDuration::from_mins(15);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -62,6 +61,8 @@ pub struct Replies {
     untold: Vec<Notice>,
     persons: Persons,
     to_erase: Arc<Notify>,
+    /// For steps under way once the service stops.
+    grace: Duration,
 }
 
 /// When the scheduler does what no command asks for.
@@ -111,6 +112,7 @@ impl Replies {
             known: 0,
             paused: watch::Sender::default(),
             untold: Vec::new(),
+            grace: GRACE,
         };
         replies.files().sweep().await?;
         replies.recover().await?;
@@ -137,6 +139,12 @@ impl Replies {
     pub fn forgetting(mut self, found: Enrichment) -> Self {
         self.persons = self.persons.forgetting(found);
         self
+    }
+
+    /// Steps under way when the service stops may take so long.
+    #[must_use]
+    pub fn stopping_within(self, grace: Duration) -> Self {
+        Self { grace, ..self }
     }
 
     fn erasures(&self) -> Erasures {
@@ -252,9 +260,34 @@ impl Replies {
             tasks.wait().await;
             fetching.wait().await;
         };
-        if timeout(GRACE, drained).await.is_err() {
-            tracing::warn!("calls to X were cut off; they are looked up after the next start");
+        if timeout(self.grace, drained).await.is_err() {
+            match self.doubt_cut_off().await {
+                Ok(cut_off) => tracing::warn!(
+                    cut_off,
+                    "calls to X were cut off; they are looked up after the next start"
+                ),
+                Err(error) => {
+                    tracing::warn!(%error, "calls to X that were cut off stay as they are")
+                }
+            }
         }
+    }
+
+    /// Calls whose end nobody will hear of are uncertain; how many. An end that comes all the same
+    /// settles them.
+    async fn doubt_cut_off(&self) -> Result<usize, StoreError> {
+        let (rules, now) = (self.rules.now(), Timestamp::now());
+        self.store
+            .write(move |tx| {
+                let open = tx.open_commands()?.into_iter();
+                let sending = open.filter(|it| it.state == CommandState::Sending);
+                let sending: Vec<_> = sending.map(|it| it.sequence).collect();
+                for sequence in &sending {
+                    recover_one(tx, &rules, *sequence, now)?;
+                }
+                Ok(sending.len())
+            })
+            .await
     }
 
     fn end(&mut self, ended: Ended) {

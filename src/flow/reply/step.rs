@@ -13,7 +13,7 @@ use super::settle::{self, Looked, Settled};
 use crate::attachments::vault::{Vault, VaultError};
 use crate::domain::attachment::{MediaCategory, Target};
 use crate::domain::command::{Action, AttachmentSource, FailureCode, Recipient};
-use crate::domain::ids::{ConversationId, MediaId, MessageId, MessageNumber, TweetId};
+use crate::domain::ids::{AccountId, ConversationId, MediaId, MessageId, MessageNumber, TweetId};
 use crate::domain::money::Usd;
 use crate::flow::reads;
 use crate::flow::reconcile::{self, Found};
@@ -710,9 +710,24 @@ fn begin_send(
     let Some(account) = case.row.waiting.account else {
         return Ok(Next::Nothing);
     };
+    let send = new_send(tx, rules, &case, (account, part), at)?;
+    tx.put_send(&send)?;
+    mark_sending(tx, &mut case, at)?;
+    Ok(Next::Send(Box::new(case), send))
+}
+
+/// A part on its way, for the first time at `at` or again.
+pub(super) fn new_send(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    case: &Case,
+    (account, part): (AccountId, u32),
+    at: Timestamp,
+) -> Result<SendRow, StoreError> {
+    let sends = tx.sends(case.sequence())?;
     let before = sends.iter().find(|send| send.part == part);
     let index = usize::try_from(part).unwrap_or(1) - 1;
-    let send = SendRow {
+    Ok(SendRow {
         command: case.sequence(),
         part,
         account,
@@ -722,18 +737,15 @@ fn begin_send(
         },
         state: SendState::Sending,
         text: case.plan.parts.get(index).cloned().unwrap_or_default(),
-        target: target(tx, rules, &case, &sends, part)?,
-        has_media: with_files,
+        target: target(tx, rules, case, &sends, part)?,
+        has_media: part == 1 && !case.plan.files.is_empty(),
         started_at: before.map_or(at, |before| before.started_at),
         ended_at: None,
         doubted: before.is_some_and(|before| before.doubted),
         empty_reads: 0,
         message: None,
         sent_at: None,
-    };
-    tx.put_send(&send)?;
-    mark_sending(tx, &mut case, at)?;
-    Ok(Next::Send(Box::new(case), send))
+    })
 }
 
 /// What a part answers, or where it is written.

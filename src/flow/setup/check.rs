@@ -235,6 +235,7 @@ mod tests {
             owner_token: None,
             delivery: Delivery::Activity,
             tier: Tier::SelfServe,
+            mirror: vec![],
         }
     }
 

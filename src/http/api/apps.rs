@@ -51,6 +51,8 @@ pub(crate) struct AppSettings {
     /// `self_serve` or `enterprise`.
     #[schema(pattern = "^(self_serve|enterprise)$")]
     tier: Option<String>,
+    /// Where deliveries are passed on to as they came, best effort; https, on this machine also http.
+    mirror: Option<Vec<String>>,
 }
 
 /// An app, without its credentials.

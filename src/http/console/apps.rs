@@ -318,6 +318,10 @@ fn table(fields: &Fields, app: Option<&App>) -> (Table, bool) {
             text => put(&mut table, key, text),
         }
     }
+    // The form does not show it; it is kept.
+    let mirror = app.iter().flat_map(|app| &app.mirror);
+    let mirror: Vec<_> = mirror.map(|url| url.as_str().into()).collect();
+    table.insert("mirror".to_owned(), Value::Array(mirror));
     let new = fields.text("consumer_secret");
     let old = app.map(|app| app.consumer_secret.expose_secret());
     let replaced = old.filter(|old| !new.is_empty() && *old != new && fields.has("rotate"));

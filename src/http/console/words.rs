@@ -111,6 +111,7 @@ pub(super) fn command_words(row: &CommandRow) -> (&'static str, &'static str) {
         (_, Hold::Stopped) => ("Held: sending is stopped", "warn"),
         (_, Hold::Revoked) => ("Held: X does not accept the account's credential", "warn"),
         (_, Hold::Erasing) => ("Erases a person", "plain"),
+        (_, Hold::Restored) => ("Waits for a look at what X has since the backup", "warn"),
         (_, Hold::Person) => ("Held: a person has to let it go", "warn"),
     }
 }

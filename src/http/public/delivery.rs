@@ -9,9 +9,14 @@ use actix_web::web::{Bytes, Payload};
 use super::refusal::Refusal;
 use super::secrets::AppSecrets;
 
-const SIGNATURE: &str = "x-twitter-webhooks-signature";
+pub(super) const SIGNATURE: &str = "x-twitter-webhooks-signature";
 /// X itself gives up after 10 s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether a request claims to be of X.
+pub(super) fn is_signed(request: &HttpRequest) -> bool {
+    request.headers().contains_key(SIGNATURE)
+}
 
 /// The raw body of a delivery that one of the app's secrets signed; there is no other way to one.
 #[derive(Debug)]

@@ -11,6 +11,8 @@ use crate::x::signature::BadCrcToken;
 
 /// X repeats a refused delivery after 3 s at the earliest.
 const RETRY_AFTER_SECONDS: u64 = 2;
+/// By then a source may make as many unsigned requests again as are allowed.
+const FLOODING_SECONDS: u64 = 60;
 
 /// Why a challenge or delivery is refused. What is displayed is also told to the caller.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,9 @@ pub(super) enum Refusal {
     Unsigned,
     #[error("the signature does not fit the body")]
     BadSignature,
+    /// Its source has made too many requests that X did not sign.
+    #[error("too many requests without a valid signature")]
+    Flooding,
     #[error("no delivery: {0}")]
     NotADelivery(String),
     /// With the reason, which is not for strangers.
@@ -47,6 +52,7 @@ impl Refusal {
             Self::BrokenOff => "broken_off",
             Self::Unsigned => "unsigned",
             Self::BadSignature => "bad_signature",
+            Self::Flooding => "flooding",
             Self::NotADelivery(_) => "not_a_delivery",
             Self::Unavailable(_) => "unavailable",
         }
@@ -72,14 +78,26 @@ impl ResponseError for Refusal {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Unsigned | Self::BadSignature => StatusCode::UNAUTHORIZED,
+            Self::Flooding => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if matches!(self, Self::Unavailable(_)) {
-            response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        match self {
+            Self::Unavailable(_) => {
+                response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+            }
+            Self::Flooding => {
+                response
+                    .insert_header((RETRY_AFTER, FLOODING_SECONDS))
+                    .force_close();
+            }
+            // Whoever is refused keeps no connection open.
+            _ => {
+                response.force_close();
+            }
         }
         response
             .insert_header(ContentType::plaintext())

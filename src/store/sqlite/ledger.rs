@@ -79,6 +79,8 @@ stored_words! {
         Person = "person",
         /// The erasure that it asks for, which is under way.
         Erasing = "erasing",
+        /// The look at what X has of its account since the backup that the store was restored from.
+        Restored = "restored",
     }
 }
 

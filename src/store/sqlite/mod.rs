@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod accounts;
 pub(super) mod audit;
+pub(super) mod backup;
 pub(super) mod cases;
 pub(super) mod compliance;
 pub(super) mod conversations;
@@ -17,6 +18,7 @@ pub(super) mod linking;
 pub(super) mod persons;
 pub(super) mod quarantine;
 pub(super) mod registry;
+mod restored;
 mod schema;
 pub(super) mod sends;
 pub(super) mod sightings;

@@ -42,6 +42,19 @@ pub fn http_client(base_url: &Url, connect_timeout: Duration) -> Result<Client, 
     })
 }
 
+/// A client for copies of deliveries to addresses of this one's scheme: with the same rules, and no
+/// patience.
+///
+/// # Errors
+/// When the URL is https and this machine has no root certificates.
+pub fn mirror_client(url: &Url, connect_timeout: Duration) -> Result<Client, NoHttpClient> {
+    let builder = plain_builder(url).connect_timeout(connect_timeout);
+    builder.build().map_err(|source| NoHttpClient {
+        base_url: url.clone(),
+        source,
+    })
+}
+
 /// What all our clients have in common: each request goes out once, to `base_url` and nowhere else. No
 /// repeats, no redirects, no proxies; TLS by ring, which becomes the process's provider unless it
 /// has one.

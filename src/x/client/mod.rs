@@ -61,7 +61,7 @@ pub use error::{
 };
 pub use heard::{AccessLevel, Heard};
 pub(in crate::x) use http::plain_builder;
-pub use http::{NoHttpClient, http_client};
+pub use http::{NoHttpClient, http_client, mirror_client};
 pub use limits::{Limits, Window};
 pub use linking::{Linked, Pkce, RequestToken, SCOPES};
 pub use media::{Upload, UploadedMedia};

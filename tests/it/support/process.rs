@@ -82,17 +82,57 @@ impl ServiceProcess {
         let log = File::options().create(true).append(true).open(self.log());
         let log = log.unwrap();
         let (output, errors) = (log.try_clone().unwrap(), log);
-        self.spawn(output.into(), errors.into()).await;
+        self.spawn(&["serve"], output.into(), errors.into()).await;
+    }
+
+    /// The same with options of `serve`.
+    pub(crate) async fn start_with(&mut self, options: &[&str]) {
+        let log = File::options().create(true).append(true).open(self.log());
+        let log = log.unwrap();
+        let arguments: Vec<_> = ["serve"].iter().chain(options).copied().collect();
+        let (output, errors) = (log.try_clone().unwrap(), log);
+        self.spawn(&arguments, output.into(), errors.into()).await;
+    }
+
+    /// What it has said since its first start.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.log()).unwrap()
+    }
+
+    /// Its database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("channel.db")
+    }
+
+    /// Runs another command beside it: its exit status and what it says on stderr.
+    pub(crate) async fn run_in_vain(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.command(arguments).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said)
+    }
+
+    /// Sends it SIGTERM, and goes on at once.
+    pub(crate) async fn signal_end(&self) {
+        let pid = self.child.as_ref().unwrap().id().unwrap().to_string();
+        run("kill", &["-TERM", &pid]).await;
+    }
+
+    /// Waits until it has ended; its exit status.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().unwrap();
+        let patience = std::time::Duration::from_secs(40);
+        let ended = tokio::time::timeout(patience, child.wait()).await;
+        ended.expect("SIGTERM ends the service").unwrap()
     }
 
     /// The same with nobody who reads what it says.
     pub(crate) async fn start_unheard(&mut self) {
         let pipe = || Stdio::from(std::io::pipe().unwrap().1);
-        self.spawn(pipe(), pipe()).await;
+        self.spawn(&["serve"], pipe(), pipe()).await;
     }
 
-    async fn spawn(&mut self, output: Stdio, errors: Stdio) {
-        let mut command = self.command(&["serve"]);
+    async fn spawn(&mut self, arguments: &[&str], output: Stdio, errors: Stdio) {
+        let mut command = self.command(arguments);
         let child = command.stdout(output).stderr(errors).spawn();
         self.child = Some(child.unwrap());
         let http = client();

@@ -136,6 +136,7 @@ fn app() -> App {
         owner_token: None,
         delivery: Delivery::Activity,
         tier: Tier::SelfServe,
+        mirror: vec![],
     }
 }
 
