@@ -32,7 +32,6 @@ NOT_YET = [
     "broker.username",
     "broker.vhost",
     "private.advertise",
-    "telemetry",
 ]
 POSTGRESQL_IS_NOT_YET = True
 
