@@ -106,9 +106,9 @@ fn samples(trace: u128) -> bool {
 
 /// By the last 63 bits, as OpenTelemetry's own sampler by ratio.
 fn is_sampled(trace: u128, ratio: f64) -> bool {
-    let bits = trace & u128::from(u64::MAX >> 1);
-    // Rounding moves the limit by a few of 2^63.
-    (bits as f64) < ratio * (1_u64 << 63) as f64
+    let bits = trace as u64 & (u64::MAX >> 1);
+    // The limit is exact for 0 and 1; between them rounding moves it by a few of 2^63.
+    bits < (ratio * (1_u64 << 63) as f64) as u64
 }
 
 /// A span that is over.

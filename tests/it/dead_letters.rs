@@ -21,7 +21,10 @@ async fn rejected(count: usize) -> (TestService, Vec<String>, Vec<Vec<u8>>) {
     service.broker.drain(INBOX).await;
     let (mut ids, mut bodies) = (Vec::new(), Vec::new());
     for number in 0..count {
-        service.post(NewPost::by(ann, format!("@acme number {number} is secret")));
+        service.post(NewPost::by(
+            ann,
+            &format!("@acme number {number} is secret"),
+        ));
         service.settled().await;
         let message = service.broker.get(INBOX).await.unwrap();
         ids.push(id(&message));

@@ -223,7 +223,7 @@ async fn a_trace_leads_from_xs_request_to_the_core_and_another_from_a_command_to
     let mut traced = start(Setup::new()).await;
     let zebulon = simulator::NewUser::named("zebulon");
     let zebulon = traced.simulator.add_user(zebulon).unwrap();
-    let post = NewPost::by(zebulon, format!("@acme where is {WORDS}?"));
+    let post = NewPost::by(zebulon, &format!("@acme where is {WORDS}?"));
     traced.simulator.post(post).unwrap();
     let received = traced.event("message.received").await;
     traced.answer(&received, "c1").await;
