@@ -127,7 +127,7 @@ async fn a_mention_becomes_a_ticket_and_the_public_article_of_an_agent_a_post() 
     );
     assert_eq!(zammad.seen().await["webhook"], json!([204, 401, 204, 204]));
 
-    service.post(NewPost::by(ann, "@acme thanks").replying_to(post.id));
+    service.post(NewPost::by(ann, "thanks").replying_to(post.id));
     zammad.article("@acme thanks").await;
     let reopened = async || (zammad.seen().await["tickets"][0]["state"] == "open").then_some(());
     eventually("the ticket is open again", reopened).await;
