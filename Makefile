@@ -19,9 +19,9 @@ screenshots: bootstrap ## Pictures of the console's pages, into docs/images, and
 	scripts/broker run .run/broker/test -- cargo test --package twitter-channel --locked --test it -- \
 		--ignored --nocapture --test-threads 1 browser::console
 
-chaos: bootstrap ## Commands in a storm of faults, 20 seeds, and cuts at every byte; minutes long
+chaos: bootstrap ## Commands in a storm of faults, 20 seeds, a broker of three lost, cuts at every byte; minutes long
 	scripts/broker run .run/broker/chaos -- cargo test --package twitter-channel --locked --test it -- \
-		--ignored --nocapture --test-threads 1 chaos:: cuts::
+		--ignored --nocapture --test-threads 1 chaos:: cluster:: cuts::
 
 storm: bootstrap ## 20,000 replies to one post and a direct message in their midst; minutes long
 	scripts/broker run .run/broker/storm -- cargo test --package twitter-channel --locked --test it -- \
