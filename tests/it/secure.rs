@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use twitter_channel::broker::connection::{ConnectError, Session};
 use twitter_channel::broker::settings::{Auth, BrokerSettings, TlsSettings};
 use twitter_channel::broker::tls;
@@ -120,6 +121,9 @@ async fn secured(more: &str, plugins: &str) -> (PrivateBroker, Authority, u16) {
         authority.file("localhost", "key"),
     );
     let broker = PrivateBroker::start_with(&settings, plugins, folder).await;
+    // The script waits for the listeners that every broker has.
+    let listens = async || TcpStream::connect(("127.0.0.1", port)).await.ok();
+    eventually("the listener for TLS", listens).await;
     (broker, authority, port)
 }
 
