@@ -32,9 +32,9 @@ screenshots: bootstrap ## Pictures of pages, into docs/images, and how long they
 	scripts/bootstrap tests
 	$(call beside,test) $(it) $(by_hand) browser::console examples_django
 
-chaos: bootstrap ## Commands in a storm of faults, 20 seeds, and cuts at every byte; minutes long
+chaos: bootstrap ## Commands in a storm of faults, 20 seeds, a broker of three lost, cuts at every byte; minutes long
 	scripts/bootstrap tests
-	$(call beside,chaos) $(it) $(by_hand) chaos:: cuts::
+	$(call beside,chaos) $(it) $(by_hand) chaos:: cluster:: cuts::
 
 storm: bootstrap ## 20,000 replies to one post and a direct message in their midst; minutes long
 	scripts/bootstrap tests

@@ -660,7 +660,11 @@ fn serve_private(
                 ("broker", relay.is_connected()),
                 ("consumer", consumer.is_connected()),
             ];
-            Box::pin(parts(shown.clone(), links))
+            let faults = [
+                ("broker fault", relay.fault()),
+                ("consumer fault", consumer.fault()),
+            ];
+            Box::pin(parts(shown.clone(), links, faults))
         }),
         metrics: metrics::install()?,
         refresh: Box::new(move || Box::pin(refresh(gauged.clone(), rules.now()))),
@@ -679,13 +683,19 @@ fn serve_private(
 }
 
 /// The lines of `/readyz?verbose`.
-async fn parts(store: Store, links: [(&'static str, bool); 2]) -> Vec<Part> {
+async fn parts(
+    store: Store,
+    links: [(&'static str, bool); 2],
+    faults: [(&'static str, String); 2],
+) -> Vec<Part> {
     let part = |name, state| Part { name, state };
     let links = links.into_iter().map(|(name, connected)| {
         let state = if connected { "connected" } else { "away" };
         part(name, state.to_owned())
     });
     let mut parts: Vec<_> = links.collect();
+    let faults = faults.into_iter().filter(|(_, fault)| !fault.is_empty());
+    parts.extend(faults.map(|(name, fault)| part(name, fault)));
     match store.read(|tx| parts_of_store(tx, Timestamp::now())).await {
         Err(error) => parts.push(part("store", error.to_string())),
         Ok(more) => parts.extend(more),

@@ -29,6 +29,7 @@ use serde::{Serialize, Serializer};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 use twitter_channel::app::{App, directory, key_file, persons, setup_of};
+use twitter_channel::broker::check;
 use twitter_channel::config::{ConfigFaults, Settings};
 use twitter_channel::flow::registry::Directory;
 use twitter_channel::flow::restored::Restore;
@@ -60,7 +61,11 @@ enum Command {
     /// Run the service until SIGTERM.
     Serve(Serve),
     /// Say what is wrong with the configuration, without starting.
-    Check,
+    Check {
+        /// Also log in to the broker, and look for what is missing there: exchanges, queues, rights.
+        #[arg(long)]
+        broker: bool,
+    },
     /// Ask the running service whether it is ready (for a container's health check).
     Probe {
         /// Ask there instead of at private.listen: a name or an address of its private listener.
@@ -179,7 +184,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Openapi | Command::Asyncapi => {}
         Command::Serve(how) => serve(settings, how.restore()).await?,
         Command::Store(command) => print(&command.run(settings).await?)?,
-        Command::Check => print("the configuration is good\n")?,
+        Command::Check { broker } => {
+            print("the configuration is good\n")?;
+            if broker {
+                check_broker(&settings).await?;
+            }
+        }
         Command::Probe { address } => {
             probe::ready(address, settings.private.listen).await?;
         }
@@ -294,6 +304,18 @@ async fn serve(settings: Settings, restore: Restore) -> anyhow::Result<()> {
     );
     ensure!(!fallen, "a part of the service ended by itself");
     Ok(())
+}
+
+async fn check_broker(settings: &Settings) -> anyhow::Result<()> {
+    let found = check::look(&settings.broker).await?;
+    for line in found.lines() {
+        print(&format!("{line}\n"))?;
+    }
+    ensure!(
+        found.is_good(),
+        "the service could not work with this broker"
+    );
+    print("the broker is good\n")
 }
 
 /// What is linked, by these settings and by what administrators made.

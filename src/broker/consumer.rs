@@ -1,9 +1,9 @@
 //! Takes commands from the broker: each is answered once it is stored or buried, never requeued.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{ConnectError, Session};
 use super::dead::{DeadLetters, Letter};
 use super::delivery::{Delivery, Handler, Verdict};
+use super::link::LinkState;
+use super::rights::{Denied, Entity, Right};
 use super::settings::BrokerSettings;
 use super::topology::{self, TopologyError};
 use crate::telemetry::{chain, metrics};
@@ -28,24 +30,34 @@ use crate::telemetry::{chain, metrics};
 const PREFETCH: u16 = 32;
 /// First and longest pause after a failure.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How often it is looked whether credentials have changed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// So often may the handler panic over one delivery.
 const PANICS: u32 = 3;
 
 /// What others may ask of the consumer.
 #[derive(Clone, Default)]
-pub struct ConsumerState {
-    connected: Arc<AtomicBool>,
-}
+pub struct ConsumerState(LinkState);
 
 impl ConsumerState {
     /// Whether commands are taken from the broker, or would be if this replica were first in line.
     pub fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::Relaxed)
+        self.0.is_connected()
     }
 
-    fn set(&self, connected: bool) {
-        self.connected.store(connected, Ordering::Relaxed);
-        metrics::set_consumer_connected(connected);
+    /// Why they are not, for people; empty where they are.
+    pub fn fault(&self) -> String {
+        self.0.fault()
+    }
+
+    fn set_connected(&self) {
+        self.0.set_connected();
+        metrics::set_consumer_connected(true);
+    }
+
+    fn set_away(&self, fault: String) {
+        self.0.set_away(fault);
+        metrics::set_consumer_connected(false);
     }
 }
 
@@ -58,6 +70,8 @@ enum ConsumerError {
     Topology(#[from] TopologyError),
     #[error("the broker did not let the commands be consumed in time")]
     Late,
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error("the broker does not let the commands be consumed")]
     Refused(#[source] lapin::Error),
     #[error("the broker ended the consumer: its queue was deleted, or moved")]
@@ -90,46 +104,86 @@ impl Consumer {
     pub async fn run(self, handler: impl Handler, stop: CancellationToken) {
         let mut dead = DeadLetters::new(Arc::clone(&self.settings));
         let mut pause = Pause::default();
+        let mut successor = None;
         while !stop.is_cancelled() {
             let begun = Instant::now();
-            let ended = self.serve(&handler, &mut dead, &stop).await;
-            self.state.set(false);
-            let Err(error) = ended else {
-                break;
+            let ended = self
+                .serve(successor.take(), &handler, &mut dead, &stop)
+                .await;
+            let error = match ended {
+                Ok(next) => {
+                    successor = next;
+                    continue;
+                }
+                Err(error) => chain(&error),
             };
             if begun.elapsed() > BACKOFF.1 {
                 pause = Pause::default();
             }
-            tracing::warn!(error = %chain(&error), "commands wait in the queue: they cannot be taken, and are tried again");
+            tracing::warn!(error, "commands wait in the queue: they cannot be taken, and are tried again");
+            self.state.set_away(error);
             tokio::select! {
                 () = sleep(pause.next()) => {}
                 () = stop.cancelled() => {}
             }
         }
+        self.state.set_away(String::new());
         dead.close().await;
     }
 
-    /// Consumes on one connection; `Ok` when it was stopped.
+    /// Consumes on one connection; `Ok` when it was stopped, or is to go on on another one.
     async fn serve(
         &self,
+        session: Option<Session>,
         handler: &impl Handler,
         dead: &mut DeadLetters,
         stop: &CancellationToken,
-    ) -> Result<(), ConsumerError> {
-        let session = Session::connect_consumer(&self.settings, "consumer").await?;
+    ) -> Result<Option<Session>, ConsumerError> {
+        let session = match session {
+            Some(session) => session,
+            None => Session::connect_consumer(&self.settings, "consumer").await?,
+        };
         topology::ensure(&session, &self.settings).await?;
         let subscribing = subscribe(&session, &self.settings.names.commands);
         let deliveries = timeout(self.settings.connect_timeout, subscribing)
             .await
             .map_err(|_elapsed| ConsumerError::Late)?
-            .map_err(ConsumerError::Refused)?;
-        self.state.set(true);
+            .map_err(|source| self.refusal(source))?;
+        self.state.set_connected();
         tracing::info!("commands are taken from RabbitMQ");
-        Desk::new(handler, dead).work(deliveries, stop).await?;
+        let (turn, mut successor) = (stop.child_token(), None);
+        let watching = async {
+            successor = Some(self.wait_for_successor(&session).await);
+            // The batch in hand is still finished.
+            turn.cancel();
+            pending::<()>().await;
+        };
+        let working = Desk::new(handler, dead).work(deliveries, &turn);
+        tokio::select! {
+            ended = working => ended?,
+            () = watching => {}
+        }
         // No `basic.cancel` before: it would let the next replica in while the last batch is not
         // answered yet. Closing gives back what is left, in its order.
         session.close().await;
-        Ok(())
+        Ok(successor)
+    }
+
+    async fn wait_for_successor(&self, session: &Session) -> Session {
+        loop {
+            sleep(LOOK_EVERY).await;
+            if let Some(successor) = session.successor(&self.settings).await {
+                return successor;
+            }
+        }
+    }
+
+    fn refusal(&self, source: lapin::Error) -> ConsumerError {
+        let queue = Entity::Queue(self.settings.names.commands.clone());
+        match Denied::of(source, [(Right::Read, queue)]) {
+            Ok(denied) => ConsumerError::Denied(denied),
+            Err(source) => ConsumerError::Refused(source),
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl DeadLetters {
     pub fn new(settings: Arc<BrokerSettings>) -> Self {
         Self {
             exchange: settings.names.dead.as_str().into(),
-            outlet: Outlet::new(settings, "dead letters"),
+            outlet: Outlet::new(Arc::clone(&settings), "dead letters", &settings.names.dead),
         }
     }
 

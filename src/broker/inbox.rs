@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use lapin::Channel;
 use lapin::protocol::AMQPSoftError;
 use tokio::time::timeout;
 
@@ -57,7 +56,8 @@ impl InboxMonitor {
         }
     }
 
-    /// The state of each inbox of the settings, in their order.
+    /// The state of each inbox of the settings, in their order; without those that the user may not
+    /// look at.
     pub async fn observe(&mut self) -> Result<Vec<InboxState>, InboxError> {
         let inboxes = self.settings.inboxes.iter();
         let queues = inboxes.map(|inbox| inbox.queue.clone()).collect();
@@ -74,7 +74,7 @@ impl InboxMonitor {
     async fn observe_queues(&mut self, queues: Vec<String>) -> Result<Vec<InboxState>, InboxError> {
         // Held here until the look has gone well: every other way out drops it.
         let session = match self.session.take() {
-            Some(session) if session.is_connected() => session,
+            Some(session) if session.is_connected() => self.follow(session).await,
             _ => Session::connect(&self.settings, "monitor").await?,
         };
         let seen = timeout(self.settings.connect_timeout, look(&session, queues))
@@ -84,29 +84,40 @@ impl InboxMonitor {
         self.session = Some(session);
         Ok(seen)
     }
+
+    async fn follow(&self, session: Session) -> Session {
+        match session.successor(&self.settings).await {
+            Some(successor) => {
+                session.close().await;
+                successor
+            }
+            None => session,
+        }
+    }
 }
 
 async fn look(session: &Session, queues: Vec<String>) -> lapin::Result<Vec<InboxState>> {
     let mut channel = session.channel().await?;
     let mut states = Vec::with_capacity(queues.len());
     for queue in queues {
-        let seen = depth(&channel, &queue).await?;
-        if seen.is_none() {
-            // The broker closed the channel along with its answer.
-            channel = session.channel().await?;
+        match look_at_queue(&channel, queue.as_str().into()).await {
+            Ok(found) => {
+                let seen = Some(InboxDepth {
+                    messages: found.message_count(),
+                    consumers: found.consumer_count(),
+                });
+                states.push(InboxState { queue, seen });
+                continue;
+            }
+            Err(error) => match channel_fault(&error) {
+                Some(AMQPSoftError::NOTFOUND) => states.push(InboxState { queue, seen: None }),
+                // RabbitMQ 4.2.6 and later want a right on what is looked at.
+                Some(AMQPSoftError::ACCESSREFUSED) => {}
+                _ => return Err(error),
+            },
         }
-        states.push(InboxState { queue, seen });
+        // The broker closed the channel along with its answer.
+        channel = session.channel().await?;
     }
     Ok(states)
-}
-
-async fn depth(channel: &Channel, queue: &str) -> lapin::Result<Option<InboxDepth>> {
-    match look_at_queue(channel, queue.into()).await {
-        Ok(queue) => Ok(Some(InboxDepth {
-            messages: queue.message_count(),
-            consumers: queue.consumer_count(),
-        })),
-        Err(error) if channel_fault(&error) == Some(&AMQPSoftError::NOTFOUND) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

@@ -9,8 +9,10 @@ use lapin::options::ConfirmSelectOptions;
 use tokio::time::timeout;
 
 use super::connection::{ConnectError, Session};
+use super::rights::{Denied, Entity, Right};
 use super::settings::BrokerSettings;
 use super::topology::{self, TopologyError};
+use crate::telemetry::chain;
 
 /// Why it is not known what became of what was sent. All of it may have arrived, unless there was no
 /// connection yet.
@@ -34,6 +36,9 @@ pub enum PublishError {
         /// How long was waited.
         limit: Duration,
     },
+    /// The user may not publish there; nothing was taken.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The connection or the channel ended while messages were on their way.
     #[error("the connection for publishing ended")]
     Lost(#[source] lapin::Error),
@@ -43,6 +48,7 @@ pub enum PublishError {
 pub(super) struct Outlet {
     settings: Arc<BrokerSettings>,
     role: &'static str,
+    exchange: String,
     link: Link,
 }
 
@@ -60,13 +66,13 @@ enum Link {
 }
 
 impl Outlet {
-    /// Connects with its first use, under this role.
-    pub(super) fn new(settings: Arc<BrokerSettings>, role: &'static str) -> Self {
-        let link = Link::None;
+    /// Connects with its first use, under this role, to publish to this exchange.
+    pub(super) fn new(settings: Arc<BrokerSettings>, role: &'static str, exchange: &str) -> Self {
         Self {
             settings,
             role,
-            link,
+            exchange: exchange.to_owned(),
+            link: Link::None,
         }
     }
 
@@ -84,12 +90,20 @@ impl Outlet {
                 self.link = Link::Ready(session, channel);
                 Ok(done)
             }
-            Ok(Err(source)) => Err(PublishError::Lost(source)),
+            Ok(Err(source)) => Err(self.publish_error(source)),
             Err(_) if session.is_blocked() => {
                 self.link = Link::Blocked(session);
                 Err(PublishError::Blocked)
             }
             Err(_) => Err(PublishError::Late { limit }),
+        }
+    }
+
+    fn publish_error(&self, source: lapin::Error) -> PublishError {
+        let exchange = Entity::Exchange(self.exchange.clone());
+        match Denied::of(source, [(Right::Write, exchange)]) {
+            Ok(denied) => PublishError::Denied(denied),
+            Err(source) => PublishError::Lost(source),
         }
     }
 
@@ -110,13 +124,36 @@ impl Outlet {
             _ => {}
         }
         match mem::take(&mut self.link) {
-            Link::Ready(session, channel) if session.is_connected() => Ok((session, channel)),
-            _ => self.connect().await,
+            Link::Ready(session, channel) if session.is_connected() => {
+                Ok(self.follow(session, channel).await)
+            }
+            _ => {
+                let session = Session::connect(&self.settings, self.role).await?;
+                self.prepare(session).await
+            }
         }
     }
 
-    async fn connect(&self) -> Result<(Session, Channel), PublishError> {
-        let session = Session::connect(&self.settings, self.role).await?;
+    /// Goes over to a connection with changed credentials once that is as good as this one, on which
+    /// nothing is in flight.
+    async fn follow(&self, session: Session, channel: Channel) -> (Session, Channel) {
+        let Some(successor) = session.successor(&self.settings).await else {
+            return (session, channel);
+        };
+        match self.prepare(successor).await {
+            Ok(link) => {
+                session.close().await;
+                link
+            }
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(error, "changed credentials for the broker do not work yet");
+                (session, channel)
+            }
+        }
+    }
+
+    async fn prepare(&self, session: Session) -> Result<(Session, Channel), PublishError> {
         topology::ensure(&session, &self.settings).await?;
         let limit = self.settings.connect_timeout;
         let channel = timeout(limit, confirm_channel(&session))

@@ -92,7 +92,7 @@ impl Publisher {
     pub fn new(settings: Arc<BrokerSettings>) -> Self {
         Self {
             exchange: settings.names.events.as_str().into(),
-            outlet: Outlet::new(settings, "publisher"),
+            outlet: Outlet::new(Arc::clone(&settings), "publisher", &settings.names.events),
         }
     }
 

@@ -1,7 +1,5 @@
 //! The exchanges and queues the service lives on: declared or checked, all from one list.
 
-use std::fmt;
-
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::AMQPSoftError;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -9,6 +7,8 @@ use lapin::{Channel, ExchangeKind, Queue};
 use tokio::time::timeout;
 
 use super::connection::{Session, channel_fault};
+pub use super::rights::Entity;
+use super::rights::{Denied, Right};
 use super::settings::{BrokerSettings, Inbox, TopologyMode};
 
 /// Why the topology is not there.
@@ -27,38 +27,14 @@ pub enum TopologyError {
         source: lapin::Error,
     },
     /// The user may not declare it.
-    #[error("the broker user may not declare {entity}")]
-    Forbidden {
-        /// What was to be declared.
-        entity: Entity,
-        /// The broker's words.
-        #[source]
-        source: lapin::Error,
-    },
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The broker went silent meanwhile.
     #[error("the broker went silent while its exchanges and queues were looked at")]
     TimedOut,
     /// The connection failed meanwhile.
     #[error("the broker went away while its exchanges and queues were looked at")]
     Lost(#[source] lapin::Error),
-}
-
-/// An exchange or a queue, by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entity {
-    /// An exchange.
-    Exchange(String),
-    /// A queue.
-    Queue(String),
-}
-
-impl fmt::Display for Entity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exchange(name) => write!(f, "exchange {name}"),
-            Self::Queue(name) => write!(f, "queue {name}"),
-        }
-    }
 }
 
 fn list(entities: &[Entity]) -> String {
@@ -198,38 +174,59 @@ async fn declare(session: &Session, steps: &[Step]) -> Result<(), TopologyError>
     let channel = session.channel().await.map_err(TopologyError::Lost)?;
     for step in steps {
         let declared = step.declare(&channel).await;
-        declared.map_err(|source| declare_error(step.entity(), source))?;
+        declared.map_err(|source| declare_error(step, source))?;
     }
     Ok(())
 }
 
-fn declare_error(entity: Entity, source: lapin::Error) -> TopologyError {
-    match channel_fault(&source) {
-        Some(AMQPSoftError::PRECONDITIONFAILED) => TopologyError::Conflict { entity, source },
-        Some(AMQPSoftError::ACCESSREFUSED) => TopologyError::Forbidden { entity, source },
-        _ => TopologyError::Lost(source),
+fn declare_error(step: &Step, source: lapin::Error) -> TopologyError {
+    if channel_fault(&source) == Some(&AMQPSoftError::PRECONDITIONFAILED) {
+        let entity = step.entity();
+        return TopologyError::Conflict { entity, source };
+    }
+    match Denied::of(source, step.rights()) {
+        Ok(denied) => TopologyError::Denied(denied),
+        Err(source) => TopologyError::Lost(source),
     }
 }
 
+/// What is not there, looked for passively in either mode.
+pub(super) async fn missing(
+    session: &Session,
+    settings: &BrokerSettings,
+) -> Result<Vec<Entity>, TopologyError> {
+    let steps = plan(settings);
+    let looked = timeout(settings.connect_timeout, look_for(session, &steps)).await;
+    looked.unwrap_or(Err(TopologyError::TimedOut))
+}
+
 async fn check(session: &Session, steps: &[Step]) -> Result<(), TopologyError> {
+    match look_for(session, steps).await? {
+        missing if missing.is_empty() => Ok(()),
+        missing => Err(TopologyError::Missing(missing)),
+    }
+}
+
+async fn look_for(session: &Session, steps: &[Step]) -> Result<Vec<Entity>, TopologyError> {
     let mut channel = session.channel().await.map_err(TopologyError::Lost)?;
     let mut missing = Vec::new();
     for step in steps {
         let Err(error) = step.look(&channel).await else {
             continue;
         };
-        if channel_fault(&error) != Some(&AMQPSoftError::NOTFOUND) {
-            return Err(TopologyError::Lost(error));
+        match channel_fault(&error) {
+            Some(AMQPSoftError::NOTFOUND) => missing.push(step.entity()),
+            // RabbitMQ 4.2.6 and later want a right on what is looked at. What we need rights for
+            // tells by itself when they are missing.
+            Some(AMQPSoftError::ACCESSREFUSED) => {
+                tracing::debug!(entity = %step.entity(), "the broker user may not look at it");
+            }
+            _ => return Err(TopologyError::Lost(error)),
         }
-        missing.push(step.entity());
         // The broker closed the channel along with its answer.
         channel = session.channel().await.map_err(TopologyError::Lost)?;
     }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(TopologyError::Missing(missing))
-    }
+    Ok(missing)
 }
 
 impl Step {
@@ -240,6 +237,27 @@ impl Step {
             Self::Queue { name, .. } | Self::Binding { queue: name, .. } => {
                 Entity::Queue(name.to_string())
             }
+        }
+    }
+
+    /// What RabbitMQ wants of who declares it, the likeliest to lack first.
+    fn rights(&self) -> Vec<(Right, Entity)> {
+        match self {
+            Self::Exchange { .. } => vec![(Right::Configure, self.entity())],
+            Self::Queue { arguments, .. } => {
+                let mut rights = vec![(Right::Configure, self.entity())];
+                if let Some(AMQPValue::LongString(dead)) =
+                    arguments.inner().get("x-dead-letter-exchange")
+                {
+                    rights.push((Right::Write, Entity::Exchange(dead.to_string())));
+                    rights.push((Right::Read, self.entity()));
+                }
+                rights
+            }
+            Self::Binding { exchange, .. } => vec![
+                (Right::Write, self.entity()),
+                (Right::Read, Entity::Exchange(exchange.to_string())),
+            ],
         }
     }
 

@@ -5,15 +5,17 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::attachments::settings::{AttachmentSource, FetchSettings};
-use crate::broker::settings::{BrokerSettings, Inbox, Names, TopologyMode};
+use crate::broker::settings::{Auth, BrokerSettings, Inbox, Names, TlsSettings, TopologyMode};
+use crate::broker::tls;
 use crate::domain::attachment::LARGEST_BYTES;
 use crate::http::public::SourceLimits;
 use crate::settings::reader::Reader;
 use crate::settings::value::{self, BaseUrl};
 use crate::store::StoreSettings;
+use crate::telemetry::chain;
 
 /// The listener for X.
 #[derive(Clone, Debug)]
@@ -44,8 +46,17 @@ pub(super) fn broker(r: &mut Reader<'_>) -> Option<BrokerSettings> {
         ("declare", TopologyMode::Declare),
         ("check", TopologyMode::Check),
     ];
-    let url = r.required_secret_as("url", value::amqp_url);
-    let ca_file = r.optional("ca_file", value::path);
+    let url = r.required_followed_secret_as("url", value::amqp_url);
+    let hosts = r.values("hosts", value::host);
+    let username = r.followed_secret_as("username", value::text);
+    let password = r.followed_secret_as("password", value::text);
+    let vhost = r.optional("vhost", value::text);
+    let auths = [("password", Auth::Password), ("external", Auth::External)];
+    let auth = r.required("auth", value::one_of(&auths));
+    let tls = r.section("tls", |r| certificates(r, auth));
+    if let (Some((_, url)), Some(tls)) = (&url, &tls) {
+        check_tls(r, url, tls);
+    }
     let topology = r.required("topology", value::one_of(&modes));
     let publish_window = r.required("publish_window", value::positive_count);
     let confirm_timeout = r.required("confirm_timeout", value::duration);
@@ -55,8 +66,13 @@ pub(super) fn broker(r: &mut Reader<'_>) -> Option<BrokerSettings> {
     let inboxes = r.tables("inboxes", |r| inbox(r, &mut queues));
     let names = r.section("names", names);
     Some(BrokerSettings {
-        url: url?,
-        ca_file,
+        url: url?.0,
+        hosts,
+        username: username.map(|(secret, _)| secret),
+        password: password.map(|(secret, _)| secret),
+        vhost,
+        auth: auth?,
+        tls: tls?,
         topology: topology?,
         inboxes,
         names: names?,
@@ -65,6 +81,43 @@ pub(super) fn broker(r: &mut Reader<'_>) -> Option<BrokerSettings> {
         connect_timeout: connect_timeout?,
         heartbeat: heartbeat?,
     })
+}
+
+fn certificates(r: &mut Reader<'_>, auth: Option<Auth>) -> Option<TlsSettings> {
+    let tls = TlsSettings {
+        ca_file: r.optional("ca_file", value::path),
+        cert_file: r.optional("cert_file", value::path),
+        key_file: r.optional("key_file", value::path),
+        server_name: r.optional("server_name", value::server_name),
+    };
+    let missing = match (&tls.cert_file, &tls.key_file) {
+        (Some(_), None) => ("key_file", "missing, expected the key of cert_file"),
+        (None, Some(_)) => ("cert_file", "missing, expected the certificate of key_file"),
+        (None, None) if auth == Some(Auth::External) => (
+            "cert_file",
+            "missing, expected a client certificate, as broker.auth is \"external\"",
+        ),
+        _ => return Some(tls),
+    };
+    r.fault(missing.0, None, missing.1);
+    None
+}
+
+/// Whether the certificates are used at all, and can be.
+fn check_tls(r: &Reader<'_>, url: &SecretString, given: &TlsSettings) {
+    if *given == TlsSettings::default() {
+        return;
+    }
+    if !url.expose_secret().starts_with("amqps:") {
+        let expected = "expected amqps:// in broker.url: without it there is no TLS";
+        r.fault("tls", None, expected);
+    } else if let Err(error) = tls::check(given) {
+        r.fault(
+            "tls",
+            None,
+            format!("expected usable files: {}", chain(&error)),
+        );
+    }
 }
 
 fn inbox(r: &mut Reader<'_>, seen: &mut HashSet<String>) -> Option<Inbox> {

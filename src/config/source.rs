@@ -20,11 +20,14 @@ pub(super) fn tree(
     env: impl Iterator<Item = (String, String)>,
     faults: &Faults,
 ) -> Option<Map<String, Value>> {
-    let mut sources = vec![DEFAULTS.to_owned()];
-    if let Some(path) = file {
-        sources.push(read_file(path, faults)?);
-    }
-    let merged = parse(&sources);
+    let given = match file {
+        Some(path) => read_file(path, faults)?,
+        None => String::new(),
+    };
+    let merged = parse(&[DEFAULTS.to_owned()]).and_then(|mut tree| {
+        lay_over(&mut tree, parse(&[given])?);
+        Ok(tree)
+    });
     let mut tree = merged
         .map_err(|error| {
             let key = file.map_or_else(String::new, |path| path.display().to_string());
@@ -107,15 +110,35 @@ fn index(key: &str) -> Option<usize> {
     key.parse().ok()
 }
 
+/// Tables are merged, everything else is replaced; a secret replaces its default also where one of
+/// them is a `_file`.
+fn lay_over(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            // Both forms in one text stay: they are a fault.
+            under.retain(|key, _| !over.contains_key(&other_form(key)) || over.contains_key(key));
+            for (key, value) in over {
+                lay_over(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over,
+    }
+}
+
+/// The other key by which a secret can be given.
+fn other_form(key: &str) -> String {
+    match key.strip_suffix("_file") {
+        Some(direct) => direct.to_owned(),
+        None => format!("{key}_file"),
+    }
+}
+
 /// A secret of the environment replaces one of the file also where one of them is a `_file`.
 fn remove_other_form(tree: &mut Value, path: &[String]) {
     let Some((key, parents)) = path.split_last() else {
         return;
     };
-    let other = match key.strip_suffix("_file") {
-        Some(direct) => direct.to_owned(),
-        None => format!("{key}_file"),
-    };
+    let other = other_form(key);
     let parent = parents.iter().try_fold(tree, |node, key| match index(key) {
         Some(index) => node.get_mut(index),
         None => node.get_mut(key),

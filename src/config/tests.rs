@@ -11,6 +11,7 @@ use super::*;
 use crate::broker::settings::{Inbox, TopologyMode};
 use crate::domain::account::{Delivery, Sending, Tier};
 use crate::domain::filter::Match;
+use crate::settings::secret::FollowedSecret;
 use crate::telemetry::LogFormat;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -747,4 +748,58 @@ fn debug_shows_no_secret() {
     for secret in ["hushhush", "consumer-secret", number.as_str()] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
+}
+
+#[test]
+fn a_file_given_for_a_secret_replaces_the_default_of_the_secret_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url");
+    std::fs::write(&path, "amqp://u:p@rabbit/v\n").unwrap();
+    let settings = load(&format!("[broker]\nurl_file = {path:?}"), &[]).unwrap();
+    let FollowedSecret::File {
+        key,
+        path: followed,
+    } = settings.broker.url
+    else {
+        panic!("not followed");
+    };
+    assert_eq!((key.as_str(), followed), ("broker.url_file", path));
+}
+
+#[rstest]
+#[case::hosts("hosts = [\"a b\"]", "broker.hosts[0] = \"a b\": expected a host")]
+#[case::auth(
+    "auth = \"kerberos\"",
+    "broker.auth = \"kerberos\": expected \"password\" or \"external\""
+)]
+#[case::external_without_certificate(
+    "auth = \"external\"",
+    "broker.tls.cert_file: missing, expected a client certificate"
+)]
+#[case::certificate_without_key(
+    "tls = { cert_file = \"/c.pem\" }",
+    "broker.tls.key_file: missing, expected the key of cert_file"
+)]
+#[case::certificates_without_tls(
+    "tls = { ca_file = \"/ca.pem\" }",
+    "broker.tls: expected amqps:// in broker.url"
+)]
+#[case::missing_certificates(
+    "url = \"amqps://h\"\ntls = { ca_file = \"/missing/ca.pem\" }",
+    "broker.tls: expected usable files: broker.tls.ca_file = \"/missing/ca.pem\" cannot be read"
+)]
+#[case::server_name(
+    "tls = { server_name = \"a b\" }",
+    "broker.tls.server_name = \"a b\": expected a host name without a port"
+)]
+#[case::password_file(
+    "password_file = \"/missing/password\"",
+    "broker.password_file = \"/missing/password\": expected a readable file"
+)]
+fn what_is_wrong_with_the_way_to_the_broker_is_named(#[case] lines: &str, #[case] wanted: &str) {
+    let found = faults(&format!("[broker]\n{lines}"), &[]);
+    assert!(
+        found.iter().any(|fault| fault.starts_with(wanted)),
+        "{found:?}"
+    );
 }

@@ -1,7 +1,5 @@
 //! The journal to the bus: one cursor, windows of confirms, and lanes for what cannot go yet.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -9,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::broker::link::LinkState;
 use crate::broker::messages;
 use crate::broker::publisher::{Attributes, Fate, Outgoing, PublishError, Publisher};
 use crate::domain::event::Event;
@@ -42,14 +41,17 @@ pub struct RelaySettings {
 
 /// What others may ask of the relay.
 #[derive(Clone, Default)]
-pub struct RelayState {
-    connected: Arc<AtomicBool>,
-}
+pub struct RelayState(LinkState);
 
 impl RelayState {
     /// Whether the last window reached the broker.
     pub fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::Relaxed)
+        self.0.is_connected()
+    }
+
+    /// Why it did not, for people; empty where it did.
+    pub fn fault(&self) -> String {
+        self.0.fault()
     }
 }
 
@@ -130,18 +132,19 @@ impl Relay {
     }
 
     fn note_failure(&self, error: &RelayError) {
-        if matches!(error, RelayError::Publish(_)) {
-            self.set_connected(false);
+        if let RelayError::Publish(error) = error {
+            self.state.0.set_away(chain(error));
+            metrics::set_broker_connected(false);
         }
         tracing::warn!(error = %chain(error), "events wait in the journal, and are tried again");
     }
 
-    fn set_connected(&self, connected: bool) {
-        if connected && !self.state.connected.swap(true, Ordering::Relaxed) {
+    fn set_connected(&self) {
+        if !self.state.0.is_connected() {
             tracing::info!("events go out to RabbitMQ");
         }
-        self.state.connected.store(connected, Ordering::Relaxed);
-        metrics::set_broker_connected(connected);
+        self.state.0.set_connected();
+        metrics::set_broker_connected(true);
     }
 
     /// Publishes what there is, or waits for more.
@@ -178,7 +181,7 @@ impl Relay {
     /// An idle relay keeps its connection (and the topology) in place, and notices its loss.
     async fn probe(&mut self) -> Result<(), RelayError> {
         self.publisher.publish_window(&[]).await?;
-        self.set_connected(true);
+        self.set_connected();
         Ok(())
     }
 
@@ -212,7 +215,7 @@ impl Relay {
             .map(|(row, place)| outgoing(row, place, republished))
             .collect();
         let fates = self.publisher.publish_window(&outgoing).await?;
-        self.set_connected(true);
+        self.set_connected();
         if traces::is_on() {
             let published = rows.iter().zip(&places).zip(&fates);
             published.for_each(|((row, place), fate)| self.trace(row, place, fate, began));
@@ -369,7 +372,7 @@ impl Relay {
         }
         let notice = typing_notice(event);
         self.publisher.publish_window(&[notice]).await?;
-        self.set_connected(true);
+        self.set_connected();
         Ok(())
     }
 }

@@ -706,7 +706,7 @@ mod tests {
         use crate::store::StoreSettings;
 
         pub(super) fn registry() -> Registry {
-            rules_of_tests().registry
+            (*rules_of_tests().registry).clone()
         }
 
         pub(super) fn at(second: i64) -> Timestamp {

@@ -4,6 +4,7 @@
 pub(crate) mod declared;
 mod fault;
 pub(crate) mod reader;
+pub mod secret;
 pub(crate) mod toml;
 pub(crate) mod value;
 pub mod written;

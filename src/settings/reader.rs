@@ -1,10 +1,13 @@
 //! Reads one table of the configuration key by key, notes every fault and goes on. What was never
 //! asked for is an unknown key.
 
+use std::path::PathBuf;
+
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::fault::{Faults, MASK, shown};
+use super::secret::{FollowedSecret, without_line_end};
 use super::toml;
 use super::value::{Parsed, text};
 
@@ -109,6 +112,38 @@ impl<'f> Reader<'f> {
             Some((key, value)) => self.parsed_secret(&key, &value, parse),
             None => self.missing(key, parse),
         }
+    }
+
+    /// A secret that may be left out, for those who read its file again: with the secret of now.
+    pub(crate) fn followed_secret_as<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&Value) -> Parsed<T>,
+    ) -> Option<(FollowedSecret, T)> {
+        let file = self.left.get(&format!("{key}_file"));
+        let file = file.and_then(Value::as_str).map(PathBuf::from);
+        let (by, value) = self.take_secret(key).ok()??;
+        let parsed = self.parsed_secret(&by, &value, parse)?;
+        let (key, value) = (self.path(&by), value.as_str().unwrap_or_default());
+        let secret = match file.filter(|path| !path.as_os_str().is_empty()) {
+            Some(path) => FollowedSecret::File { key, path },
+            None => FollowedSecret::given(&key, value.into()),
+        };
+        Some((secret, parsed))
+    }
+
+    /// The same for one that must be there.
+    pub(crate) fn required_followed_secret_as<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&Value) -> Parsed<T>,
+    ) -> Option<(FollowedSecret, T)> {
+        if self.has_secret(key) {
+            return self.followed_secret_as(key, parse);
+        }
+        self.take(key);
+        let _missing: Option<T> = self.missing(key, parse);
+        None
     }
 
     /// A list of values; empty where it is left out.
@@ -217,7 +252,7 @@ impl<'f> Reader<'f> {
                 fault("expected a file with the secret, it is empty".to_owned());
                 None
             }
-            Ok(content) => Some(content.trim_end_matches(['\r', '\n']).to_owned()),
+            Ok(content) => Some(without_line_end(&content).to_owned()),
             Err(error) => {
                 fault(format!("expected a readable file: {error}"));
                 None

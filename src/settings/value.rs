@@ -293,6 +293,15 @@ pub(crate) fn host(value: &Value) -> Parsed<String> {
     })
 }
 
+/// A name or an address that a certificate is for.
+pub(crate) fn server_name(value: &Value) -> Parsed<String> {
+    let expected = "expected a host name without a port, e.g. \"rabbitmq.internal\"";
+    parsed(value, expected, |raw| {
+        let name = rustls::pki_types::ServerName::try_from(raw);
+        name.ok().map(|_| raw.to_owned())
+    })
+}
+
 pub(crate) fn amqp_url(value: &Value) -> Parsed<SecretString> {
     let expected = "expected amqp:// or amqps:// with user, password, host and virtual host";
     parsed(value, expected, |raw| {

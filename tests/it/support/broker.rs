@@ -80,6 +80,51 @@ impl TestBroker {
         format!("amqp://{name}:{password}@{address}/{}", self.vhost)
     }
 
+    /// AMQP URL of this virtual host for another user.
+    pub(crate) fn url_as(&self, name: &str, password: &str) -> String {
+        format!("amqp://{name}:{password}@{}/{}", self.address(), self.vhost)
+    }
+
+    /// Name of the virtual host.
+    pub(crate) fn name(&self) -> &str {
+        &self.vhost
+    }
+
+    /// Makes a user, or gives one a new password.
+    pub(crate) async fn set_user(&self, name: &str, password: &str) {
+        let user = json!({"password": password, "tags": ""});
+        self.put(&format!("users/{name}"), user).await;
+    }
+
+    /// Gives a user rights in the virtual host: what to configure, write and read.
+    pub(crate) async fn permit(&self, name: &str, [configure, write, read]: [&str; 3]) {
+        let rights = json!({"configure": configure, "write": write, "read": read});
+        self.put(&format!("permissions/{}/{name}", self.vhost), rights)
+            .await;
+    }
+
+    /// Removes a user.
+    pub(crate) async fn delete_user(&self, name: &str) {
+        let path = format!("users/{name}");
+        self.management
+            .send(reqwest::Method::DELETE, &path, None)
+            .await;
+    }
+
+    /// What the HTTP API tells under this path, in which `{}` is the virtual host.
+    pub(crate) async fn told(&self, path: &str) -> Value {
+        let path = path.replace("{}", &self.vhost);
+        self.management
+            .send(reqwest::Method::GET, &path, None)
+            .await
+    }
+
+    async fn put(&self, path: &str, body: Value) {
+        self.management
+            .send(reqwest::Method::PUT, path, Some(body))
+            .await;
+    }
+
     /// Where the broker listens, `host:port`.
     pub(crate) fn address(&self) -> String {
         format!("{}:{}", self.uri.authority.host, self.uri.authority.port)

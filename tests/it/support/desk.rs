@@ -43,6 +43,8 @@ pub(crate) struct Noted {
     pub(crate) faults: Vec<String>,
     /// How often events came beyond the first time, by id.
     pub(crate) repeats: BTreeMap<String, usize>,
+    /// When anything came.
+    pub(crate) came: Vec<Instant>,
 }
 
 impl Desk {
@@ -139,7 +141,15 @@ impl Noted {
         all.filter(move |event| event["event"]["type"] == event_type)
     }
 
+    /// The longest time without anything between what has come.
+    pub(crate) fn longest_pause(&self) -> Duration {
+        let neighbours = self.came.iter().zip(self.came.iter().skip(1));
+        let pauses = neighbours.map(|(one, next)| next.duration_since(*one));
+        pauses.max().unwrap_or_default()
+    }
+
     fn note(&mut self, body: &[u8]) {
+        self.came.push(Instant::now());
         let event: Value = serde_json::from_slice(body).unwrap();
         let id = event["event"]["id"].as_str().unwrap().to_owned();
         if let Some(known) = self.events.get(&id) {

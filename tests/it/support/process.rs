@@ -314,6 +314,20 @@ impl PrivateBroker {
         broker
     }
 
+    /// The same with settings and plugins beside those of `scripts/broker`, and files for them.
+    pub(crate) async fn start_with(settings: &str, plugins: &str, folder: TempDir) -> Self {
+        fs::write(folder.path().join("extra.conf"), settings).unwrap();
+        fs::write(folder.path().join("extra_plugins"), plugins).unwrap();
+        let broker = Self { folder };
+        broker.start_again().await;
+        broker
+    }
+
+    /// Where its data and files lie.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Starts it again, with the data and ports it had.
     pub(crate) async fn start_again(&self) {
         self.script("start").await;
@@ -322,6 +336,12 @@ impl PrivateBroker {
     /// Ends it with SIGKILL.
     pub(crate) async fn kill(&self) {
         self.script("kill").await;
+    }
+
+    /// Runs rabbitmqctl on it.
+    pub(crate) async fn ctl(&self, arguments: &[&str]) {
+        let folder = self.folder.path().display().to_string();
+        run(SCRIPT, &[&["ctl", &folder], arguments].concat()).await;
     }
 
     async fn script(&self, command: &str) {
@@ -340,11 +360,84 @@ impl PrivateBroker {
     }
 
     fn variable(&self, name: &str) -> String {
-        let env = fs::read_to_string(self.folder.path().join("env")).unwrap();
-        let mut lines = env.lines();
-        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        value.unwrap().to_owned()
+        variable(self.folder.path(), name)
     }
+}
+
+/// Three brokers that are one cluster, killed with the value.
+pub(crate) struct Cluster {
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// Names of the nodes.
+    pub(crate) const NODES: [&str; 3] = ["node1", "node2", "node3"];
+
+    /// Starts one.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        let cluster = Self { folder };
+        run(SCRIPT, &["start-cluster", &path]).await;
+        cluster
+    }
+
+    /// Ends a node with SIGKILL.
+    pub(crate) async fn kill(&self, node: &str) {
+        run(SCRIPT, &["kill", &self.path(node)]).await;
+    }
+
+    /// Starts a killed node again.
+    pub(crate) async fn start_again(&self, node: &str) {
+        run(SCRIPT, &["start", &self.path(node)]).await;
+    }
+
+    /// AMQP URL of a node.
+    pub(crate) fn url(&self, node: &str) -> String {
+        variable(
+            &self.folder.path().join(node),
+            "TWITTER_CHANNEL__BROKER__URL",
+        )
+    }
+
+    /// `host:port` of a node.
+    pub(crate) fn address(&self, node: &str) -> String {
+        let url = self.url(node);
+        let (_, rest) = url.split_once('@').unwrap();
+        rest.split_once('/').unwrap().0.to_owned()
+    }
+
+    /// The URL of a node's HTTP API.
+    pub(crate) fn management(&self, node: &str) -> String {
+        variable(&self.folder.path().join(node), "BROKER_MANAGEMENT_URL")
+    }
+
+    /// The node that Erlang calls so.
+    pub(crate) fn node_of(&self, name: &str) -> &'static str {
+        let port = |node| self.address(node).split_once(':').unwrap().1.to_owned();
+        let mut nodes = Self::NODES.into_iter();
+        let found = nodes.find(|node| name == format!("broker-{}@localhost", port(node)));
+        found.unwrap_or_else(|| panic!("{name} is no node"))
+    }
+
+    fn path(&self, node: &str) -> String {
+        self.folder.path().join(node).display().to_string()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let mut kill = std::process::Command::new(SCRIPT);
+        let _killed = kill.arg("kill-cluster").arg(self.folder.path()).status();
+    }
+}
+
+/// A variable that `scripts/broker` left in this folder.
+fn variable(folder: &Path, name: &str) -> String {
+    let env = fs::read_to_string(folder.join("env")).unwrap();
+    let mut lines = env.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    value.unwrap().to_owned()
 }
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/broker");

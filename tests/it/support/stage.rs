@@ -17,7 +17,7 @@ pub(crate) struct Stage {
     pub(crate) service: ServiceProcess,
     pub(crate) desk: Desk,
     /// Last, as its virtual host goes with it.
-    pub(crate) _broker: TestBroker,
+    pub(crate) broker: TestBroker,
 }
 
 /// Times of the service, short enough for a test.
@@ -62,7 +62,7 @@ impl Stage {
             desk: Desk::at(&broker.url()),
             simulator,
             service,
-            _broker: broker,
+            broker,
         }
     }
 }
