@@ -5,6 +5,7 @@
 //! embedded default; a second backend implements the same [`Tx`] methods.
 
 mod answers;
+mod lease;
 mod sqlite;
 mod tail;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+pub use lease::{Claim, LeaseRow, Leadership, Term, Won};
 pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
 pub use sqlite::accounts::{AccountState, Cost, DayCost};
 pub use sqlite::audit::Audited;
@@ -115,6 +117,9 @@ pub enum StoreError {
     /// No answer came: the service is stopping, or the work itself panicked.
     #[error("the store is closed, or the work handed to it panicked")]
     Closed,
+    /// Another replica leads by now: what this one does as the leader is over.
+    #[error("another replica leads now")]
+    Deposed,
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -142,6 +147,7 @@ impl StoreError {
                 value: value.clone(),
             },
             Self::Closed => Self::Closed,
+            Self::Deposed => Self::Deposed,
         }
     }
 }
@@ -167,6 +173,8 @@ pub struct Store {
     tail: Arc<Tail>,
     /// See [`Store::open_exclusive`].
     lock: Option<Arc<File>>,
+    /// See [`Store::in_term`].
+    term: Option<Term>,
 }
 
 impl Store {
@@ -199,6 +207,7 @@ impl Store {
             reader,
             tail,
             lock,
+            term: None,
         })
     }
 
@@ -226,7 +235,7 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.writer.submit(work, reply).await?;
+        self.writer.submit(self.guarded(work), reply).await?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -242,7 +251,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let write = async {
-            self.writer.submit(work, reply).await?;
+            self.writer.submit(self.guarded(work), reply).await?;
             Gathered::new(answer)
                 .await
                 .unwrap_or(Err(StoreError::Closed))

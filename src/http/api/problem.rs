@@ -236,6 +236,10 @@ impl From<StoreError> for Problem {
             StoreError::Closed => {
                 Self::new(Kind::Unavailable, "The service stops.").after(STORE_RETRY)
             }
+            StoreError::Deposed => {
+                let detail = "Another replica leads by now.";
+                Self::new(Kind::Unavailable, detail).after(STORE_RETRY)
+            }
             StoreError::Open { .. } | StoreError::Corrupt { .. } => {
                 tracing::error!(%error, "the API found the store damaged");
                 Self::new(

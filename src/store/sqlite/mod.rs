@@ -12,6 +12,7 @@ pub(super) mod gaps;
 pub(super) mod gone_files;
 pub(super) mod journal;
 pub(super) mod keeper;
+pub(super) mod lease;
 pub(super) mod ledger;
 pub(super) mod linking;
 pub(super) mod persons;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-const MIGRATIONS: [(i64, &str); 13] = [
+const MIGRATIONS: [(i64, &str); 14] = [
     (1, include_str!("migrations/0001_journal.sql")),
     (2, include_str!("migrations/0002_ledger.sql")),
     (3, include_str!("migrations/0003_registry.sql")),
@@ -16,6 +16,7 @@ const MIGRATIONS: [(i64, &str); 13] = [
     (11, include_str!("migrations/0011_feeds.sql")),
     (12, include_str!("migrations/0012_comply.sql")),
     (13, include_str!("migrations/0013_console.sql")),
+    (14, include_str!("migrations/0014_lease.sql")),
 ];
 const NEWEST: i64 = MIGRATIONS.len() as i64;
 

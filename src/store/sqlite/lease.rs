@@ -1,0 +1,162 @@
+//! The row that names the leader, and what the replicas hand to it.
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::tx::{Tx, millis, number, stored, timestamp};
+use crate::domain::ids::{AccountId, TweetId, UserId};
+use crate::store::StoreError;
+use crate::store::lease::{Claim, LeaseRow, Won};
+
+/// What a delivery waits for, as it is stored: account, post that is answered, author.
+pub type StoredWish = (AccountId, Option<TweetId>, Option<UserId>);
+
+impl Tx<'_> {
+    /// The clock by which leases end: one for all replicas, so the database's where it has one. An
+    /// embedded database has that of the only process, `now`.
+    fn lease_time(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        Ok(now)
+    }
+
+    /// Who leads, or did last.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn lease(&self, now: Timestamp) -> Result<LeaseRow, StoreError> {
+        let now = self.lease_time(now)?;
+        let sql = "SELECT holder, epoch, ends_at, address FROM lease WHERE id = 1";
+        let row = self.row(sql, [], |row| {
+            Ok(LeaseRow {
+                holder: row.get(0)?,
+                epoch: number(row.get(1)?),
+                ends_at: timestamp(row.get(2)?),
+                address: row.get(3)?,
+                now,
+            })
+        })?;
+        row.ok_or_else(|| StoreError::Corrupt {
+            what: "lease",
+            value: "none".to_owned(),
+        })
+    }
+
+    /// Begins a term, where nobody else leads; `None` where somebody does.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn claim_lease(&self, claim: &Claim, now: Timestamp) -> Result<Option<Won>, StoreError> {
+        let former = self.lease(now)?;
+        // Whoever is the only one has not to wait for one that was killed.
+        let over = if claim.is_only {
+            Timestamp::MAX
+        } else {
+            former.now
+        };
+        let ends_at = former.now.saturating_add(claim.lasts);
+        let won = self.row(
+            "UPDATE lease SET holder = ?1, epoch = epoch + 1, ends_at = ?2, address = ?3
+             WHERE id = 1 AND epoch = ?4 AND ends_at <= ?5 RETURNING epoch",
+            params![
+                claim.holder,
+                millis(ends_at.unwrap_or(former.now)),
+                claim.address,
+                stored(former.epoch),
+                millis(over),
+            ],
+            |row| Ok(number(row.get(0)?)),
+        )?;
+        Ok(won.map(|epoch| Won { epoch, former }))
+    }
+
+    /// Lets a term go on; false where it is over because another has begun.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn renew_lease(
+        &self,
+        epoch: u64,
+        lasts: std::time::Duration,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let now = self.lease_time(now)?;
+        let ends_at = now.saturating_add(lasts).unwrap_or(now);
+        let renewed = self.execute(
+            "UPDATE lease SET ends_at = ?2 WHERE id = 1 AND epoch = ?1",
+            [stored(epoch), millis(ends_at)],
+        )?;
+        Ok(renewed > 0)
+    }
+
+    /// Ends a term before its time: the next may begin at once.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn release_lease(&self, epoch: u64, now: Timestamp) -> Result<(), StoreError> {
+        let now = self.lease_time(now)?;
+        self.execute(
+            "UPDATE lease SET ends_at = ?2, address = '' WHERE id = 1 AND epoch = ?1",
+            [stored(epoch), millis(now)],
+        )
+        .map(drop)
+    }
+
+    /// Whether a term is the present one, until this transaction ends.
+    pub(in crate::store) fn check_epoch(&self, epoch: u64) -> Result<(), StoreError> {
+        let sql = "SELECT epoch FROM lease WHERE id = 1";
+        let present = self.row(sql, [], |row| Ok(number(row.get(0)?)))?;
+        match present == Some(epoch) {
+            true => Ok(()),
+            false => Err(StoreError::Deposed),
+        }
+    }
+
+    /// Notes what a delivery that waits wants to know of X.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn put_wish(&self, echo: u64, wish: StoredWish) -> Result<(), StoreError> {
+        let (account, parent, author) = wish;
+        self.execute(
+            "INSERT INTO wishes (echo, account, parent, author) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (echo) DO NOTHING",
+            params![
+                stored(echo),
+                stored(account.0.get()),
+                parent.map(|id| stored(id.get())),
+                author.map(|id| stored(id.get())),
+            ],
+        )
+        .map(drop)
+    }
+
+    /// Whether there are wishes to take.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn has_wishes(&self) -> Result<bool, StoreError> {
+        let found = self.row("SELECT 1 FROM wishes LIMIT 1", [], |_row| Ok(()))?;
+        Ok(found.is_some())
+    }
+
+    /// Takes at most `limit` wishes out, oldest first, each with its delivery.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn take_wishes(&self, limit: usize) -> Result<Vec<(u64, StoredWish)>, StoreError> {
+        let mut wishes = self.rows(
+            "DELETE FROM wishes WHERE echo IN (SELECT echo FROM wishes ORDER BY echo LIMIT ?1)
+             RETURNING echo, account, parent, author",
+            [stored(limit as u64)],
+            |row| {
+                let id = |stored: Option<i64>| stored.map(number);
+                let account = UserId::from_number(number(row.get(1)?));
+                let account = AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?);
+                let parent = id(row.get(2)?).and_then(TweetId::from_number);
+                let author = id(row.get(3)?).and_then(UserId::from_number);
+                Ok((number(row.get(0)?), (account, parent, author)))
+            },
+        )?;
+        wishes.sort_unstable_by_key(|(echo, _)| *echo);
+        Ok(wishes)
+    }
+}
