@@ -31,6 +31,8 @@ pub struct PrivateConfig {
     pub listen: SocketAddr,
     /// How browsers and the core reach it.
     pub url: Option<BaseUrl>,
+    /// Where other replicas reach it; `None`: where it listens.
+    pub advertise: Option<BaseUrl>,
     /// `None`: nobody may use the API.
     pub token: Option<SecretString>,
 }
@@ -158,6 +160,7 @@ pub(super) fn public(r: &mut Reader<'_>) -> Option<PublicConfig> {
 pub(super) fn private(r: &mut Reader<'_>) -> Option<PrivateConfig> {
     let listen = r.required("listen", value::socket_addr);
     let url = r.optional("url", value::base_url);
+    let advertise = r.optional("advertise", value::base_url);
     let has_token = r.has_secret("token");
     let token = r.secret_as("token", value::bearer_token);
     let listen = listen?;
@@ -165,5 +168,10 @@ pub(super) fn private(r: &mut Reader<'_>) -> Option<PrivateConfig> {
         let expected = "missing, expected a token: private.listen is open to other machines";
         r.fault("token", None, expected);
     }
-    Some(PrivateConfig { listen, url, token })
+    Some(PrivateConfig {
+        listen,
+        url,
+        advertise,
+        token,
+    })
 }

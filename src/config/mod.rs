@@ -15,7 +15,9 @@ use std::time::Duration;
 
 pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
-pub use service::{Commands, Compliance, ComplianceCheck, Gaps, Reconcile, Secrets, XApi};
+pub use service::{
+    Commands, Compliance, ComplianceCheck, Gaps, Reconcile, Replicas, Secrets, XApi,
+};
 pub use source::DEFAULTS;
 
 use crate::attachments::settings::FetchSettings;
@@ -48,6 +50,7 @@ pub struct Settings {
     pub unwanted: Duration,
     pub secrets: Secrets,
     pub x_api: XApi,
+    pub replicas: Replicas,
     pub reconcile: Reconcile,
     pub gaps: Gaps,
     pub commands: Commands,
@@ -84,6 +87,7 @@ impl Settings {
         let (store, unwanted) = r.section("store", |r| adapters::store(r, bodies)).unzip();
         let secrets = r.section("secrets", service::secrets);
         let x_api = r.section("x_api", service::x_api);
+        let replicas = r.section("replicas", service::replicas);
         let reconcile = r.section("reconcile", service::reconcile);
         let gaps = r.section("gaps", service::gaps);
         let commands = r.section("commands", service::commands);
@@ -110,6 +114,7 @@ impl Settings {
             unwanted: unwanted?,
             secrets: secrets?,
             x_api: x_api?,
+            replicas: replicas?,
             reconcile: reconcile?,
             gaps: gaps?,
             commands: commands?,

@@ -148,10 +148,13 @@ impl Store {
     }
 
     /// Lets work be done only in the term of this handle, if it has one.
-    pub(super) fn guarded<T>(
+    pub(super) fn guarded<T, F>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static {
+        work: F,
+    ) -> impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + use<T, F>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
         let term = self.term.clone();
         move |tx| {
             if let Some(term) = term

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-pub use lease::{Claim, LeaseRow, Leadership, Term, Won};
+pub use lease::{Claim, Leadership, LeaseRow, Term, Won};
 pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
 pub use sqlite::accounts::{AccountState, Cost, DayCost};
 pub use sqlite::audit::Audited;

@@ -94,7 +94,8 @@ impl Bench {
         let sealer = Sealer::new(Box::new([7; 32]).into());
         let rules = LiveRules::new(rules_of(Registry::default()));
         let directory = Directory::open(store.clone(), sealer.clone(), declared(), rules);
-        let directory = Arc::new(directory.await.unwrap().serving());
+        let directory = Arc::new(directory.await.unwrap());
+        directory.set_serving(true);
         for name in ["acme", "second"] {
             let put = directory.put_app(Actor::CommandLine, app_table(name));
             put.await.unwrap();

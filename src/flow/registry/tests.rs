@@ -22,6 +22,11 @@ fn sealer() -> Sealer {
     Sealer::new(Box::new([7; 32]).into())
 }
 
+fn serving(directory: Directory) -> Directory {
+    directory.set_serving(true);
+    directory
+}
+
 impl Bench {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
@@ -38,7 +43,7 @@ impl Bench {
         let rules = LiveRules::new(rules_of(Registry::default()));
         let directory = Directory::open(store.clone(), sealer(), declared, rules);
         Self {
-            directory: directory.await.unwrap().serving(),
+            directory: serving(directory.await.unwrap()),
             store,
             _folder: folder,
         }

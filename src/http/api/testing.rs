@@ -53,7 +53,7 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
         setup: Arc::new(setup.unwrap()),
         store,
         directory,
-        health: HealthView::of_nothing(),
+        health: HealthView::default(),
         public_url: Some(base_url(&json!("https://channel.example")).unwrap()),
         tests,
         persons,

@@ -1,5 +1,7 @@
 //! The row that names the leader, and what the replicas hand to it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::params;
 
@@ -8,8 +10,12 @@ use crate::domain::ids::{AccountId, TweetId, UserId};
 use crate::store::StoreError;
 use crate::store::lease::{Claim, LeaseRow, Won};
 
+fn renewal(account: AccountId) -> String {
+    format!("renewing:{account}")
+}
+
 /// What a delivery waits for, as it is stored: account, post that is answered, author.
-pub type StoredWish = (AccountId, Option<TweetId>, Option<UserId>);
+pub(crate) type StoredWish = (AccountId, Option<TweetId>, Option<UserId>);
 
 impl Tx<'_> {
     /// The clock by which leases end: one for all replicas, so the database's where it has one. An
@@ -75,7 +81,7 @@ impl Tx<'_> {
     pub fn renew_lease(
         &self,
         epoch: u64,
-        lasts: std::time::Duration,
+        lasts: Duration,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let now = self.lease_time(now)?;
@@ -108,6 +114,41 @@ impl Tx<'_> {
             true => Ok(()),
             false => Err(StoreError::Deposed),
         }
+    }
+
+    /// Reserves the renewal of an account's tokens for `lasts`, which only one process may do at a
+    /// time; how long to wait where another one does.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn reserve_renewal(
+        &self,
+        account: AccountId,
+        holder: &str,
+        lasts: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, StoreError> {
+        let now = self.lease_time(now)?;
+        let kept = self.meta(&renewal(account))?;
+        let kept = kept.as_deref().and_then(|kept| kept.split_once(' '));
+        let ends = |ends: &str| ends.parse().ok().map(timestamp);
+        if let Some((other, ends_at)) = kept
+            && other != holder
+            && let Some(ends_at) = ends(ends_at).filter(|ends_at| *ends_at > now)
+        {
+            return Ok(Duration::try_from(ends_at.duration_since(now)).ok());
+        }
+        let ends_at = millis(now.saturating_add(lasts).unwrap_or(now));
+        self.set_meta(&renewal(account), &format!("{holder} {ends_at}"))
+            .map(|()| None)
+    }
+
+    /// The tokens of an account are renewed.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn end_renewal(&self, account: AccountId) -> Result<(), StoreError> {
+        self.set_meta(&renewal(account), "")
     }
 
     /// Notes what a delivery that waits wants to know of X.
