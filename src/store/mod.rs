@@ -5,8 +5,11 @@
 //! embedded default; a second backend implements the same [`Tx`] methods.
 
 mod answers;
+mod sql;
 mod sqlite;
+mod tables;
 mod tail;
+mod writer;
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -15,40 +18,41 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-pub use sqlite::access::{ApiSession, ApiToken, SecretHash};
-pub use sqlite::accounts::{AccountState, Cost, DayCost};
-pub use sqlite::audit::Audited;
-pub use sqlite::cases::Case;
-pub use sqlite::compliance::{CheckRow, ComplianceRow, LookUp};
-pub use sqlite::conversations::{ConversationPlace, ListedRow, MessageQuery};
-pub use sqlite::echoes::Echo;
-pub use sqlite::feeds::{Feed, FeedMark};
-pub use sqlite::gaps::{
+pub use tables::access::{ApiSession, ApiToken, SecretHash};
+pub use tables::accounts::{AccountState, Cost, DayCost};
+pub use tables::audit::Audited;
+pub use tables::cases::Case;
+pub use tables::compliance::{CheckRow, ComplianceRow, LookUp};
+pub use tables::conversations::{ConversationPlace, ListedRow, MessageQuery};
+pub use tables::echoes::Echo;
+pub use tables::feeds::{Feed, FeedMark};
+pub use tables::gaps::{
     Gap, GapEnd, GapMethod, GapRead, GapReason, NewGap, ReadState, ReplayEnd, ReplayOrder,
 };
-pub use sqlite::gone_files::{FileMark, GoneFile};
-pub use sqlite::journal::{
+pub use tables::gone_files::{FileMark, GoneFile};
+pub use tables::journal::{
     EventPage, EventQuery, JournalRow, Lane, NewRow, RepublishChunk, Seen, Summary,
 };
-pub use sqlite::keeper::RegisteredWebhook;
-pub use sqlite::ledger::{
+pub use tables::keeper::RegisteredWebhook;
+pub use tables::ledger::{
     CommandFilter, CommandQuery, CommandRow, CommandState, Hold, NewCommand, OutcomeRow, Told,
     Wait, Waiting,
 };
-pub use sqlite::linking::{LinkOffer, Linking};
-pub use sqlite::persons::{Deliveries, Delivery, Leaving, Page, PostKey, PostsOf, Proof, SeenOf};
-pub use sqlite::quarantine::{KeptDelivery, NewQuarantined, QuarantineReason, Quarantined};
-pub use sqlite::registry::{AppRow, LinkRow};
-pub use sqlite::sends::{SendKind, SendRow, SendState};
-pub use sqlite::sightings::Decided;
-pub use sqlite::storms::{Held, HeldConversation, NewHeld, StormRow};
-pub use sqlite::threads::{ConversationRow, PostRow, ThreadsSweep};
-pub use sqlite::traffic::{Traffic, hour_of};
-pub use sqlite::tx::Tx;
+pub use tables::linking::{LinkOffer, Linking};
+pub use tables::persons::{Deliveries, Delivery, Leaving, Page, PostKey, PostsOf, Proof, SeenOf};
+pub use tables::quarantine::{KeptDelivery, NewQuarantined, QuarantineReason, Quarantined};
+pub use tables::registry::{AppRow, LinkRow};
+pub use tables::sends::{SendKind, SendRow, SendState};
+pub use tables::sightings::Decided;
+pub use tables::storms::{Held, HeldConversation, NewHeld, StormRow};
+pub use tables::threads::{ConversationRow, PostRow, ThreadsSweep};
+pub use tables::traffic::{Traffic, hour_of};
+pub use tables::tx::Tx;
 
 use answers::Gathered;
-use sqlite::{Reader, Writer};
+use sqlite::{Reader, Sqlite};
 use tail::Tail;
+use writer::Writer;
 
 /// How often, and after which pauses, the log is tried to be emptied.
 const PURGE_TRIES: u32 = 100;
@@ -105,7 +109,7 @@ pub enum StoreError {
     Late(Duration),
     /// Disk full, read-only, I/O fault: nothing was written, try later.
     #[error("the store cannot be used: {0}")]
-    Unusable(Arc<rusqlite::Error>),
+    Unusable(Arc<dyn std::error::Error + Send + Sync>),
     /// The database file cannot be opened.
     #[error("cannot open the store {path}: {reason}")]
     Open { path: PathBuf, reason: String },
@@ -191,7 +195,7 @@ impl Store {
 
     fn open_locked(settings: StoreSettings, lock: Option<Arc<File>>) -> Result<Self, StoreError> {
         let tail = Arc::new(Tail::default());
-        let writer = Writer::start(&settings, Arc::clone(&tail))?;
+        let writer = Writer::start(Sqlite::open(&settings)?, Arc::clone(&tail))?;
         let reader = Reader::open(&settings.path).map_err(|error| settings.open_error(error))?;
         Ok(Self {
             settings,

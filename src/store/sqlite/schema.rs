@@ -21,7 +21,7 @@ const NEWEST: i64 = MIGRATIONS.len() as i64;
 
 /// A database that this version cannot bring up to date.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum MigrateError {
+pub(in crate::store) enum MigrateError {
     #[error("its schema {found} is newer than {NEWEST}, the newest that this version knows")]
     Newer { found: i64 },
     #[error(transparent)]
@@ -30,7 +30,7 @@ pub(super) enum MigrateError {
 
 /// Brings the database to the newest version, all in one transaction: another process may open it
 /// for the first time too.
-pub(super) fn migrate(conn: &mut Connection) -> Result<(), MigrateError> {
+pub(in crate::store) fn migrate(conn: &mut Connection) -> Result<(), MigrateError> {
     let step = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = step.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > NEWEST {

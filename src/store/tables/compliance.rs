@@ -1,12 +1,12 @@
 //! What is asked of X about published posts, and how far it has come.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 
 use super::threads::{account_key, day};
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, ComplianceJobId, TweetId, UserId};
 use crate::store::StoreError;
+use crate::store::sql::{self, Row, params};
 
 /// The checks of an app.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +55,7 @@ pub struct LookUp {
 const COLUMNS: &str = "app, due, requested, last_done, failing_since, refused, problem,
    name, started, job, uploaded, account, looked_up";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<ComplianceRow> {
+fn read(row: &Row<'_>) -> sql::Result<ComplianceRow> {
     Ok(ComplianceRow {
         app: row.get(0)?,
         due: timestamp(row.get(1)?),
@@ -68,17 +68,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ComplianceRow> {
     })
 }
 
-fn time(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<Timestamp>> {
+fn time(row: &Row<'_>, place: usize) -> sql::Result<Option<Timestamp>> {
     let stored: Option<i64> = row.get(place)?;
     Ok(stored.map(timestamp))
 }
 
-fn id(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<u64>> {
+fn id(row: &Row<'_>, place: usize) -> sql::Result<Option<u64>> {
     let stored: Option<i64> = row.get(place)?;
     Ok(stored.map(number))
 }
 
-fn check(row: &Row<'_>) -> rusqlite::Result<Option<CheckRow>> {
+fn check(row: &Row<'_>) -> sql::Result<Option<CheckRow>> {
     let name: Option<String> = row.get(7)?;
     let (Some(name), Some(started)) = (name, time(row, 8)?) else {
         return Ok(None);
@@ -122,10 +122,16 @@ impl Tx<'_> {
         let look_up = check.and_then(|check| check.look_up);
         let before = look_up.and_then(|it| it.before);
         let sql = format!(
-            "INSERT OR REPLACE INTO compliance ({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+            "INSERT INTO compliance ({COLUMNS})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             ON CONFLICT (app) DO UPDATE SET
+               due = excluded.due, requested = excluded.requested, last_done = excluded.last_done,
+               failing_since = excluded.failing_since, refused = excluded.refused,
+               problem = excluded.problem, name = excluded.name, started = excluded.started,
+               job = excluded.job, uploaded = excluded.uploaded, account = excluded.account,
+               looked_up = excluded.looked_up"
         );
-        self.execute(
+        self.run(
             &sql,
             params![
                 row.app,
@@ -143,7 +149,6 @@ impl Tx<'_> {
                 before.map(|id| stored(id.get())),
             ],
         )
-        .map(drop)
     }
 
     /// Posts held back for an account.
@@ -152,7 +157,7 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn held_posts(&self, account: AccountId) -> Result<Vec<TweetId>, StoreError> {
         let sql = "SELECT post FROM held WHERE account = ?1";
-        let rows = self.rows(sql, [account_key(account)], |row| row.get::<_, i64>(0))?;
+        let rows = self.rows(sql, [account_key(account)], |row| row.get::<i64>(0))?;
         Ok(tweets(rows))
     }
 
@@ -180,7 +185,7 @@ impl Tx<'_> {
                 day(since),
                 stored(limit as u64)
             ],
-            |row| row.get::<_, i64>(0),
+            |row| row.get::<i64>(0),
         )?;
         Ok(tweets(rows))
     }

@@ -1,11 +1,11 @@
 //! How far the reads of X beside its webhooks have come.
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::TweetId;
 use crate::store::StoreError;
+use crate::store::sql::params;
 
 /// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,9 +51,9 @@ impl Tx<'_> {
              WHERE feed = ?1 AND subject = ?2 ORDER BY query",
             [feed.name(), subject],
             |row| {
-                let post = row.get::<_, Option<i64>>(1)?;
+                let post = row.get::<Option<i64>>(1)?;
                 let post = post.and_then(|id| TweetId::from_number(number(id)));
-                let at = row.get::<_, Option<i64>>(2)?.map(timestamp);
+                let at = row.get::<Option<i64>>(2)?.map(timestamp);
                 Ok(FeedMark {
                     query: row.get(0)?,
                     newest: post.zip(at),
@@ -73,10 +73,12 @@ impl Tx<'_> {
         subject: &str,
         mark: &FeedMark,
     ) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR REPLACE INTO feed_marks
-               (feed, subject, query, post, post_at, complete_until)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        self.run(
+            "INSERT INTO feed_marks (feed, subject, query, post, post_at, complete_until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (feed, subject, query) DO UPDATE SET
+               post = excluded.post, post_at = excluded.post_at,
+               complete_until = excluded.complete_until",
             params![
                 feed.name(),
                 subject,
@@ -86,7 +88,6 @@ impl Tx<'_> {
                 millis(mark.complete_until),
             ],
         )
-        .map(drop)
     }
 
     /// Forgets one read, or all of a subject where no query is named.
@@ -99,11 +100,10 @@ impl Tx<'_> {
         subject: &str,
         query: Option<&str>,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM feed_marks
              WHERE feed = ?1 AND subject = ?2 AND (?3 IS NULL OR query = ?3)",
             params![feed.name(), subject, query],
         )
-        .map(drop)
     }
 }

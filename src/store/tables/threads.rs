@@ -3,12 +3,11 @@
 use std::iter;
 
 use jiff::Timestamp;
-use rusqlite::types::Value;
-use rusqlite::{params, params_from_iter};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
 use crate::store::StoreError;
+use crate::store::sql::{Owned, ToValue, params};
 
 /// What is known of a post, for one account.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +63,7 @@ const SWEPT: [Swept; 3] = [
     Swept {
         table: "cases",
         key: "account, customer, conversation",
-        old: "at < ?1 * 86400000",
+        old: "at < CAST(?1 AS BIGINT) * 86400000",
     },
 ];
 
@@ -73,7 +72,7 @@ const SWEPT: [Swept; 3] = [
 pub struct ThreadsSweep {
     /// Index of the table it is in, and the last key it has looked at there.
     table: usize,
-    after: Vec<Value>,
+    after: Vec<Owned>,
     /// Rows that went since it began.
     pub removed: usize,
     /// How often it has been through all of them.
@@ -113,7 +112,7 @@ impl Tx<'_> {
                     customer: user(row.get(2)?),
                     original: tweet(row.get(3)?),
                     latest: tweet(row.get(4)?),
-                    event: row.get::<_, Option<[u8; 16]>>(5)?.map(EventId),
+                    event: row.get::<Option<[u8; 16]>>(5)?.map(EventId),
                 })
             },
         )
@@ -130,7 +129,7 @@ impl Tx<'_> {
         post: &PostRow,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             // Not REPLACE: beside indexes that copies each page it touches, for a roll-back.
             "INSERT INTO posts
                (account, id, thread, author, customer, original, latest, event, day)
@@ -151,7 +150,6 @@ impl Tx<'_> {
                 day(at),
             ],
         )
-        .map(drop)
     }
 
     /// The conversation that `id` has become by merging; itself when it was not merged.
@@ -190,11 +188,11 @@ impl Tx<'_> {
             params![account_key(account), id.to_string()],
             |row| {
                 Ok(ConversationRow {
-                    first_sequence: row.get::<_, Option<i64>>(0)?.map(number),
-                    received_at: row.get::<_, Option<i64>>(1)?.map(timestamp),
+                    first_sequence: row.get::<Option<i64>>(0)?.map(number),
+                    received_at: row.get::<Option<i64>>(1)?.map(timestamp),
                     group: row.get(2)?,
                     filter: row.get(3)?,
-                    tags: serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or_default(),
+                    tags: serde_json::from_str(&row.get::<String>(4)?).unwrap_or_default(),
                 })
             },
         )
@@ -211,7 +209,7 @@ impl Tx<'_> {
         row: &ConversationRow,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO conversations
                (account, id, first_sequence, received_at, route_group, route_filter, route_tags, day)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -230,7 +228,6 @@ impl Tx<'_> {
                 day(at),
             ],
         )
-        .map(drop)
     }
 
     /// Makes `merged` a part of `survivor` (or of what that was merged into), with all that was
@@ -250,11 +247,11 @@ impl Tx<'_> {
             return Ok(());
         }
         let names = (merged.name(), survivor.name());
-        self.execute(
+        self.run(
             "UPDATE conversations SET survivor = ?3 WHERE account = ?1 AND survivor = ?2",
             params![account_key(account), names.0, names.1],
         )?;
-        self.execute(
+        self.run(
             "INSERT INTO conversations (account, id, survivor, day) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (account, id) DO UPDATE SET survivor = excluded.survivor",
             params![account_key(account), names.0, names.1, day(at)],
@@ -294,16 +291,17 @@ impl Tx<'_> {
     fn key_after(
         &self,
         swept: &Swept,
-        after: &[Value],
+        after: &[Owned],
         limit: usize,
-    ) -> Result<Option<Vec<Value>>, StoreError> {
+    ) -> Result<Option<Vec<Owned>>, StoreError> {
         let Swept { table, key, .. } = swept;
         let (beyond, offset) = (beyond(key, after, 1), limit.saturating_sub(1));
         let sql = format!(
             "SELECT {key} FROM {table} WHERE {beyond} ORDER BY {key} LIMIT 1 OFFSET {offset}"
         );
-        self.row(&sql, params_from_iter(after), |row| {
-            let columns = row.as_ref().column_count();
+        let columns = key.split(", ").count();
+        let after: Vec<&dyn ToValue> = after.iter().map(|value| value as &dyn ToValue).collect();
+        self.row(&sql, after.as_slice(), |row| {
             (0..columns).map(|column| row.get(column)).collect()
         })
     }
@@ -312,8 +310,8 @@ impl Tx<'_> {
         &self,
         swept: &Swept,
         day: i64,
-        after: &[Value],
-        last: Option<&[Value]>,
+        after: &[Owned],
+        last: Option<&[Owned]>,
     ) -> Result<usize, StoreError> {
         let Swept { table, key, old } = swept;
         let (last, beyond) = (last.unwrap_or_default(), beyond(key, after, 2));
@@ -322,17 +320,19 @@ impl Tx<'_> {
             last => format!("({key}) <= ({})", marks(after.len() + 2, last.len())),
         };
         let sql = format!("DELETE FROM {table} WHERE {old} AND {beyond} AND {within}");
-        let day = Value::from(day);
-        self.execute(
-            &sql,
-            params_from_iter(iter::once(&day).chain(after).chain(last)),
-        )
+        let day = Owned::Integer(day);
+        let params: Vec<&dyn ToValue> = iter::once(&day)
+            .chain(after)
+            .chain(last)
+            .map(|value| value as &dyn ToValue)
+            .collect();
+        self.execute(&sql, params.as_slice())
     }
 }
 
 /// The condition that a key comes after another one, which is bound from `first` on; none comes
 /// before all.
-fn beyond(key: &str, after: &[Value], first: usize) -> String {
+fn beyond(key: &str, after: &[Owned], first: usize) -> String {
     match after {
         [] => "true".to_owned(),
         after => format!("({key}) > ({})", marks(first, after.len())),

@@ -2,12 +2,11 @@
 //! use them.
 
 use jiff::Timestamp;
-use rusqlite::types::Type;
-use rusqlite::{Row, params};
 
 use super::tx::{Tx, millis, timestamp};
 use crate::domain::access::{Role, TokenName};
 use crate::store::StoreError;
+use crate::store::sql::{self, Row, params};
 
 /// SHA-256 of a secret.
 pub type SecretHash = [u8; 32];
@@ -29,17 +28,18 @@ pub struct ApiSession {
     pub expires_at: Timestamp,
 }
 
-fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> sql::Result<T>
 where
-    T::Err: std::error::Error + Send + Sync + 'static,
+    T::Err: std::fmt::Display,
 {
     let raw: String = row.get(column)?;
-    raw.parse().map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+    raw.parse().map_err(|error: T::Err| StoreError::Corrupt {
+        what: "token of the API",
+        value: error.to_string(),
     })
 }
 
-fn read_token(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
+fn read_token(row: &Row<'_>) -> sql::Result<ApiToken> {
     Ok(ApiToken {
         name: parsed(row, 0)?,
         role: parsed(row, 1)?,
@@ -96,7 +96,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn remove_api_token(&self, name: &TokenName) -> Result<bool, StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM api_sessions
              WHERE token_hash IN (SELECT hash FROM api_tokens WHERE name = ?1)",
             [name.as_str()],
@@ -115,15 +115,14 @@ impl Tx<'_> {
         session: &ApiSession,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM api_sessions WHERE expires_at <= ?1",
             [millis(at)],
         )?;
-        self.execute(
+        self.run(
             "INSERT INTO api_sessions (hash, token_hash, expires_at) VALUES (?1, ?2, ?3)",
             params![hash, session.token_hash, millis(session.expires_at)],
         )
-        .map(drop)
     }
 
     /// The login with this hash, unless it has ended.

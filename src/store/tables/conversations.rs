@@ -1,7 +1,6 @@
 //! Conversations and what was said in them, as people look them up.
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::journal::{COLUMNS, JournalRow, read_row};
 use super::storms::account;
@@ -9,6 +8,7 @@ use super::threads::account_key;
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::AccountId;
 use crate::store::StoreError;
+use crate::store::sql::params;
 
 /// Where a conversation stands in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! What may be at X because of a command. A row is on disk before the first byte of a call goes out.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 
 use super::ledger::stored_words;
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, MessageNumber, UserId};
 use crate::store::StoreError;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use crate::store::sql::{self, FromValue, Row, ToValue, Value, params, unreadable_id};
 
 stored_words! {
     /// What is known of a send.
@@ -61,25 +60,25 @@ pub struct SendRow {
 const COLUMNS: &str = "command, part, account, kind, state, text, target, media, started_at, \
                        ended_at, doubted, empty_reads, message, sent_at";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<SendRow> {
+fn read(row: &Row<'_>) -> sql::Result<SendRow> {
     let account = UserId::from_number(number(row.get(2)?));
     Ok(SendRow {
         command: number(row.get(0)?),
         part: row.get(1)?,
-        account: AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?),
+        account: AccountId(account.ok_or_else(unreadable_id)?),
         kind: row.get(3)?,
         state: row.get(4)?,
         text: row.get(5)?,
         target: row.get(6)?,
         has_media: row.get(7)?,
         started_at: timestamp(row.get(8)?),
-        ended_at: row.get::<_, Option<i64>>(9)?.map(timestamp),
+        ended_at: row.get::<Option<i64>>(9)?.map(timestamp),
         doubted: row.get(10)?,
         empty_reads: row.get(11)?,
         message: row
-            .get::<_, Option<i64>>(12)?
+            .get::<Option<i64>>(12)?
             .and_then(|id| MessageNumber::from_number(number(id))),
-        sent_at: row.get::<_, Option<i64>>(13)?.map(timestamp),
+        sent_at: row.get::<Option<i64>>(13)?.map(timestamp),
     })
 }
 
@@ -107,7 +106,7 @@ impl Tx<'_> {
                empty_reads = excluded.empty_reads, message = excluded.message,
                sent_at = excluded.sent_at"
         );
-        self.execute(
+        self.run(
             &sql,
             params![
                 stored(send.command),
@@ -126,7 +125,6 @@ impl Tx<'_> {
                 send.sent_at.map(millis),
             ],
         )
-        .map(drop)
     }
 
     /// The send that made this message.
@@ -170,11 +168,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn move_sends(&self, from: u64, to: u64) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE sends SET command = ?2 WHERE command = ?1",
             [stored(from), stored(to)],
         )
-        .map(drop)
     }
 
     /// How many sends of each account and kind were begun since `since`.
@@ -191,7 +188,7 @@ impl Tx<'_> {
             [millis(since)],
             |row| {
                 let account = UserId::from_number(number(row.get(0)?));
-                let account = AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?);
+                let account = AccountId(account.ok_or_else(unreadable_id)?);
                 Ok((account, row.get(1)?, row.get(2)?))
             },
         )

@@ -2,12 +2,12 @@
 //! our own of which it is open whether a command has made them, and those about which X is asked.
 
 use jiff::Timestamp;
-use rusqlite::params;
 use sha2::{Digest, Sha256};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::AccountId;
 use crate::store::StoreError;
+use crate::store::sql::params;
 
 /// A delivery that waits.
 #[derive(Clone, Debug)]
@@ -33,9 +33,9 @@ impl Tx<'_> {
     ) -> Result<Option<u64>, StoreError> {
         self.echoes_changed.set(true);
         let hash: [u8; 32] = Sha256::digest(body).into();
-        let added = self.execute(
-            "INSERT OR IGNORE INTO echoes (hash, app, account, received_at, not_before, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        let added = self.row(
+            "INSERT INTO echoes (hash, app, account, received_at, not_before, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING RETURNING id",
             params![
                 hash,
                 app,
@@ -44,8 +44,9 @@ impl Tx<'_> {
                 millis(not_before),
                 body,
             ],
+            |row| row.get(0),
         )?;
-        Ok((added > 0).then(|| number(self.conn.last_insert_rowid())))
+        Ok(added.map(number))
     }
 
     /// Ends the wait of one delivery: what it waited for is there.
@@ -54,11 +55,10 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn end_wait(&self, id: u64, now: Timestamp) -> Result<(), StoreError> {
         self.echoes_changed.set(true);
-        self.execute(
+        self.run(
             "UPDATE echoes SET not_before = ?2 WHERE id = ?1 AND not_before > ?2",
             [stored(id), millis(now)],
         )
-        .map(drop)
     }
 
     /// Deliveries whose wait is over, oldest first.
@@ -87,7 +87,7 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn next_echo(&self) -> Result<Option<Timestamp>, StoreError> {
         let next = self.row("SELECT min(not_before) FROM echoes", [], |row| {
-            row.get::<_, Option<i64>>(0)
+            row.get::<Option<i64>>(0)
         })?;
         Ok(next.flatten().map(timestamp))
     }
@@ -112,8 +112,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn release_echo(&self, id: u64) -> Result<(), StoreError> {
-        self.execute("DELETE FROM echoes WHERE id = ?1", [stored(id)])
-            .map(drop)
+        self.run("DELETE FROM echoes WHERE id = ?1", [stored(id)])
     }
 
     /// Forgets at most `limit` deliveries received before `before`, which no release could process;

@@ -1,11 +1,11 @@
 //! How much each account hears and says, by hour.
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::tx::{Tx, number, stored};
 use crate::domain::ids::{AccountId, UserId};
 use crate::store::StoreError;
+use crate::store::sql::{params, unreadable_id};
 
 /// What one account heard and said in one hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,10 +34,11 @@ impl Tx<'_> {
         hour: i64,
         more: Traffic,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO traffic (account, hour, heard, received, sent) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (account, hour) DO UPDATE SET heard = heard + excluded.heard,
-               received = received + excluded.received, sent = sent + excluded.sent",
+             ON CONFLICT (account, hour) DO UPDATE SET heard = traffic.heard + excluded.heard,
+               received = traffic.received + excluded.received,
+               sent = traffic.sent + excluded.sent",
             params![
                 stored(account.0.get()),
                 hour,
@@ -46,7 +47,6 @@ impl Tx<'_> {
                 stored(more.sent),
             ],
         )
-        .map(drop)
     }
 
     /// The hours from `since` on in which an account heard or said something, in order.
@@ -60,7 +60,7 @@ impl Tx<'_> {
             [since],
             |row| {
                 let account = UserId::from_number(number(row.get(0)?));
-                let account = AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?);
+                let account = AccountId(account.ok_or_else(unreadable_id)?);
                 let traffic = Traffic {
                     heard: number(row.get(2)?),
                     received: number(row.get(3)?),

@@ -1,12 +1,12 @@
 //! What filters look at in messages, kept for dry runs and to explain a decision.
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::threads::account_key;
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, EventId};
 use crate::store::StoreError;
+use crate::store::sql::{self, params};
 
 /// A message that was decided on, as far as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Decided {
 
 const DECIDED: &str = "seen.sequence, seen.at, seen.wanted, journal.body, sightings.body";
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Decided> {
+fn read(row: &sql::Row<'_>) -> sql::Result<Decided> {
     Ok(Decided {
         sequence: number(row.get(0)?),
         at: timestamp(row.get(1)?),
@@ -44,12 +44,11 @@ impl Tx<'_> {
         body: &[u8],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR IGNORE INTO sightings (sequence, at, account, body)
-             VALUES (?1, ?2, ?3, ?4)",
+        self.run(
+            "INSERT INTO sightings (sequence, at, account, body)
+             VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
             params![stored(sequence), millis(at), account_key(account), body],
         )
-        .map(drop)
     }
 
     /// Messages received by an account on which it was decided since then, after the sequence
@@ -68,7 +67,7 @@ impl Tx<'_> {
         let first = self.row(
             "SELECT min(sequence) FROM seen WHERE at >= ?1",
             [millis(since)],
-            |row| row.get::<_, Option<i64>>(0),
+            |row| row.get::<Option<i64>>(0),
         )?;
         let Some(first) = first.flatten() else {
             return Ok(Vec::new());
@@ -144,8 +143,8 @@ impl Tx<'_> {
         self.execute(
             "DELETE FROM sightings WHERE sequence IN (
                SELECT sequence FROM (
-                 SELECT sequence, at FROM sightings ORDER BY sequence LIMIT ?3)
-               WHERE at < ?1 OR ?2)",
+                 SELECT sequence, at FROM sightings ORDER BY sequence LIMIT ?3) AS oldest
+               WHERE at < ?1 OR ?2 = 1)",
             params![millis(before), over, stored(limit as u64)],
         )
     }

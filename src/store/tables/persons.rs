@@ -6,12 +6,12 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::journal::{JournalRow, Seen};
 use super::threads::{PostRow, account_key};
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, ConversationId, EventId, MessageNumber, TweetId, UserId};
+use crate::store::sql::params;
 use crate::store::{CommandRow, StoreError};
 
 /// Of a part of a table, the rows that were looked for.
@@ -142,7 +142,7 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn last_sequence(&self) -> Result<u64, StoreError> {
         let last = self.row("SELECT max(sequence) FROM seen", [], |row| {
-            row.get::<_, Option<i64>>(0)
+            row.get::<Option<i64>>(0)
         })?;
         Ok(last.flatten().map_or(0, number))
     }
@@ -159,10 +159,15 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Page<JournalRow>, StoreError> {
         let looked = self.rows(
-            "SELECT sequence, instr(body, CAST(?4 AS BLOB)) > 0 FROM journal
+            "SELECT sequence, instr(body, ?4) > 0 FROM journal
              WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence LIMIT ?3",
-            params![stored(after), stored(until), stored(limit as u64), digits],
-            |row| Ok((number(row.get(0)?), row.get::<_, bool>(1)?)),
+            params![
+                stored(after),
+                stored(until),
+                stored(limit as u64),
+                digits.as_bytes()
+            ],
+            |row| Ok((number(row.get(0)?), row.get::<bool>(1)?)),
         )?;
         let mut rows = Vec::with_capacity(looked.len());
         for (sequence, holds) in looked {
@@ -188,11 +193,11 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn erase_event(&self, sequence: u64) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM journal WHERE sequence = ?1",
             [stored(sequence)],
         )?;
-        self.execute("DELETE FROM lane WHERE sequence = ?1", [stored(sequence)])?;
+        self.run("DELETE FROM lane WHERE sequence = ?1", [stored(sequence)])?;
         self.bodies_changed.set(true);
         Ok(())
     }
@@ -203,11 +208,10 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn replace_body(&self, sequence: u64, body: &[u8]) -> Result<(), StoreError> {
         self.bodies_changed.set(true);
-        self.execute(
+        self.run(
             "UPDATE journal SET body = ?2 WHERE sequence = ?1",
             params![stored(sequence), body],
         )
-        .map(drop)
     }
 
     /// The next `limit` decisions after `after`, up to `until`: those on events of the person's
@@ -223,7 +227,7 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Page<SeenOf>, StoreError> {
         let looked = self.rows(
-            "SELECT sequence, wanted, id, customer IS ?4 FROM seen
+            "SELECT sequence, wanted, id, customer IS NOT DISTINCT FROM ?4 FROM seen
              WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence LIMIT ?3",
             params![
                 stored(after),
@@ -248,12 +252,12 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn forget_seen(&self, sequence: u64, hash: EventId) -> Result<(), StoreError> {
-        self.execute(
-            "UPDATE OR IGNORE seen SET id = ?2, account = NULL, customer = NULL, conversation = NULL
-             WHERE sequence = ?1",
+        self.run(
+            "UPDATE seen SET id = ?2, account = NULL, customer = NULL, conversation = NULL
+             WHERE sequence = ?1 AND NOT EXISTS (
+               SELECT 1 FROM seen AS other WHERE other.id = ?2 AND other.sequence <> ?1)",
             params![stored(sequence), hash.0],
         )
-        .map(drop)
     }
 
     /// Remembers the keyed hash of an event's id: it must not come again.
@@ -261,11 +265,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn remember_erased(&self, hash: EventId, at: Timestamp) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR IGNORE INTO erased_events (id, at) VALUES (?1, ?2)",
+        self.run(
+            "INSERT INTO erased_events (id, at) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
             params![hash.0, millis(at)],
         )
-        .map(drop)
     }
 
     /// Whether anything was ever erased: most never need a keyed hash.
@@ -287,7 +290,7 @@ impl Tx<'_> {
         let found = self.row(
             "SELECT 1 FROM erased_events WHERE id = ?1",
             [hash.0],
-            |row| row.get::<_, i64>(0),
+            |row| row.get::<i64>(0),
         )?;
         Ok(found.is_some())
     }
@@ -304,10 +307,11 @@ impl Tx<'_> {
     ) -> Result<PostsOf, StoreError> {
         let PostKey(account, id) = after.unwrap_or(PostKey(i64::MIN, i64::MIN));
         let looked = self.rows(
-            "SELECT account, id, author IS ?4 OR customer IS ?4 FROM posts
+            "SELECT account, id,
+                    author IS NOT DISTINCT FROM ?4 OR customer IS NOT DISTINCT FROM ?4 FROM posts
              WHERE (account, id) > (?1, ?2) ORDER BY account, id LIMIT ?3",
             params![account, id, stored(limit as u64), stored(person.get())],
-            |row| Ok((PostKey(row.get(0)?, row.get(1)?), row.get::<_, bool>(2)?)),
+            |row| Ok((PostKey(row.get(0)?, row.get(1)?), row.get::<bool>(2)?)),
         )?;
         let last = looked.last().map(|(key, _)| *key);
         let mut posts = Vec::new();
@@ -331,11 +335,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn forget_post(&self, account: AccountId, id: TweetId) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM posts WHERE account = ?1 AND id = ?2",
             [account_key(account), stored(id.get())],
         )
-        .map(drop)
     }
 
     /// Forgets whose case a post belongs to.
@@ -343,11 +346,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn forget_customer(&self, account: AccountId, id: TweetId) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE posts SET customer = NULL WHERE account = ?1 AND id = ?2",
             [account_key(account), stored(id.get())],
         )
-        .map(drop)
     }
 
     /// Forgets a conversation; true when there was one.
@@ -379,10 +381,15 @@ impl Tx<'_> {
         let looked = self.rows(
             "SELECT sequence, instr(content, ?3) > 0 OR instr(plan, ?3) > 0
                               OR instr(conversation, ?3) > 0
-                              OR instr(coalesce(outcome, x''), CAST(?3 AS BLOB)) > 0
+                              OR coalesce(instr(outcome, ?4), 0) > 0
              FROM commands WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-            params![stored(after), stored(limit as u64), digits],
-            |row| Ok((number(row.get(0)?), row.get::<_, bool>(1)?)),
+            params![
+                stored(after),
+                stored(limit as u64),
+                digits,
+                digits.as_bytes()
+            ],
+            |row| Ok((number(row.get(0)?), row.get::<bool>(1)?)),
         )?;
         let mut rows = Vec::with_capacity(looked.len());
         for (sequence, holds) in looked {
@@ -413,17 +420,16 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn erase_command(&self, sequence: u64) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE sends SET text = '', target = '' WHERE command = ?1",
             [stored(sequence)],
         )?;
-        self.execute(
+        self.run(
             "UPDATE commands SET content = '', plan = '{}', conversation = '', outcome = NULL,
                                  has_files = 0
              WHERE sequence = ?1 AND finished_at IS NOT NULL",
             [stored(sequence)],
         )
-        .map(drop)
     }
 
     /// Blanks what an ended command was asked for, and leaves its outcome.
@@ -431,11 +437,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn blank_command(&self, sequence: u64) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE commands SET content = '' WHERE sequence = ?1 AND finished_at IS NOT NULL",
             [stored(sequence)],
         )
-        .map(drop)
     }
 
     /// The event of a command's outcome.
@@ -445,7 +450,7 @@ impl Tx<'_> {
     pub fn outcome_event(&self, sequence: u64) -> Result<Option<EventId>, StoreError> {
         let sql = "SELECT outcome_event FROM commands WHERE sequence = ?1";
         let event = self.row(sql, [stored(sequence)], |row| {
-            row.get::<_, Option<[u8; 16]>>(0)
+            row.get::<Option<[u8; 16]>>(0)
         })?;
         Ok(event.flatten().map(EventId))
     }
@@ -514,11 +519,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn forget_sighting(&self, sequence: u64) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM sightings WHERE sequence = ?1",
             [stored(sequence)],
         )
-        .map(drop)
     }
 
     /// Forgets in which of a customer's cases an account has written.
@@ -526,11 +530,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn forget_answered(&self, customer: UserId) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM answered WHERE customer = ?1",
             [stored(customer.get())],
         )
-        .map(drop)
     }
 
     /// Puts another body in the place of a kept delivery's.
@@ -544,7 +547,7 @@ impl Tx<'_> {
         body: &[u8],
     ) -> Result<(), StoreError> {
         let sql = format!("UPDATE {} SET body = ?2 WHERE id = ?1", kept.table());
-        self.execute(&sql, params![stored(id), body]).map(drop)
+        self.run(&sql, params![stored(id), body])
     }
 
     /// The number of the newest line of the proof; 0: there is none.
@@ -553,7 +556,7 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn newest_proof(&self) -> Result<u64, StoreError> {
         let newest = self.row("SELECT max(id) FROM erasures", [], |row| {
-            row.get::<_, Option<i64>>(0)
+            row.get::<Option<i64>>(0)
         })?;
         Ok(number(newest.flatten().unwrap_or(0)))
     }
@@ -570,9 +573,9 @@ impl Tx<'_> {
         not_before: Timestamp,
         hash: Option<EventId>,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO leaving (kind, number, not_before, hash) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (kind, number) DO UPDATE SET hash = coalesce(excluded.hash, hash)",
+             ON CONFLICT (kind, number) DO UPDATE SET hash = coalesce(excluded.hash, leaving.hash)",
             params![
                 kind.name(),
                 stored(what),
@@ -580,7 +583,6 @@ impl Tx<'_> {
                 hash.map(|hash| hash.0)
             ],
         )
-        .map(drop)
     }
 
     /// As [`Tx::let_go`], of the kept deliveries of a message.
@@ -608,11 +610,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn has_left(&self, kind: Leaving, what: u64) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM leaving WHERE kind = ?1 AND number = ?2",
             params![kind.name(), stored(what)],
         )
-        .map(drop)
     }
 
     /// Removes events that were to go, as far as they are published by now: at most `limit` of
@@ -624,12 +625,11 @@ impl Tx<'_> {
         let due = self.rows(
             "SELECT number, hash FROM leaving
              WHERE kind = 'event' AND not_before <= ?1
-               AND number <= CAST(coalesce((SELECT value FROM meta WHERE key = 'relay_cursor'), '0')
-                                  AS INTEGER)
+               AND number <= ?3
                AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.sequence = leaving.number)
              ORDER BY number LIMIT ?2",
-            params![millis(now), stored(limit as u64)],
-            |row| Ok((number(row.get(0)?), row.get::<_, Option<[u8; 16]>>(1)?)),
+            [millis(now), stored(limit as u64), stored(self.cursor()?)],
+            |row| Ok((number(row.get(0)?), row.get::<Option<[u8; 16]>>(1)?)),
         )?;
         for (sequence, hash) in &due {
             self.erase_event(*sequence)?;
@@ -660,11 +660,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn prove_erasure(&self, proof: &Proof) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO erasures (at, person, asked_by, counts) VALUES (?1, ?2, ?3, ?4)",
             params![millis(proof.at), proof.person, proof.asked_by, proof.counts],
         )
-        .map(drop)
     }
 
     /// The newest lines of the proof, newest first.

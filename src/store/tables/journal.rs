@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 
-use super::cases::{Case, entered};
+use super::cases::Case;
 use super::threads::account_key;
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, EventId};
 use crate::store::StoreError;
+use crate::store::sql::{self, Row, params};
 
 const CURSOR: &str = "relay_cursor";
 
@@ -126,7 +126,7 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub(super) const COLUMNS: &str = "journal.sequence, journal.id, type, journal.routing_key, correlation_id, \
                        subject, time, journal.at, mandatory, body";
 
-pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
+pub(super) fn read_row(row: &Row<'_>) -> sql::Result<JournalRow> {
     Ok(JournalRow {
         sequence: number(row.get(0)?),
         id: EventId(row.get(1)?),
@@ -137,7 +137,7 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
         time: timestamp(row.get(6)?),
         at: timestamp(row.get(7)?),
         mandatory: row.get(8)?,
-        body: row.get::<_, Vec<u8>>(9)?.into(),
+        body: row.get::<Vec<u8>>(9)?.into(),
     })
 }
 
@@ -185,7 +185,7 @@ impl Tx<'_> {
     ) -> Result<u64, StoreError> {
         let sequence = self.next_sequence;
         // What was unwanted may be wanted by a later delivery that knows more.
-        self.execute(
+        self.run(
             "INSERT INTO seen (sequence, id, at, wanted, account, customer, conversation)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (id) DO UPDATE SET
@@ -215,7 +215,7 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn append(&mut self, row: NewRow, at: Timestamp) -> Result<u64, StoreError> {
         let sequence = self.remember(row.id, at, true, row.case.as_ref())?;
-        self.execute(
+        self.run(
             "INSERT INTO journal (sequence, id, type, routing_key, correlation_id, subject, time,
                                   at, mandatory, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -288,17 +288,13 @@ impl Tx<'_> {
     ) -> Result<Vec<JournalRow>, StoreError> {
         let sql =
             format!("SELECT {COLUMNS} FROM journal WHERE sequence > ?1 ORDER BY sequence LIMIT ?2");
-        let mut statement = self.conn.prepare_cached(&sql)?;
-        let mut found = statement.query(params![stored(cursor), stored(rows as u64)])?;
         let (mut window, mut size) = (Vec::new(), 0);
-        while let Some(row) = found.next()? {
+        self.each_row(&sql, [stored(cursor), stored(rows as u64)], |row| {
             let row = read_row(row)?;
             size += row.body.len();
             window.push(row);
-            if size > bytes {
-                break;
-            }
-        }
+            Ok(size <= bytes)
+        })?;
         Ok(window)
     }
 
@@ -312,7 +308,7 @@ impl Tx<'_> {
         let wanted: Vec<u64> = self.rows(
             "SELECT sequence FROM (
                SELECT sequence, type, routing_key FROM journal
-               WHERE sequence > ?1 ORDER BY sequence LIMIT ?2)
+               WHERE sequence > ?1 ORDER BY sequence LIMIT ?2) AS looked
              WHERE (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR routing_key LIKE ?4)
              ORDER BY sequence LIMIT ?5",
             params![
@@ -385,12 +381,11 @@ impl Tx<'_> {
         routing_key: &str,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR IGNORE INTO lane (kind, sequence, routing_key, since)
-             VALUES (?1, ?2, ?3, ?4)",
+        self.run(
+            "INSERT INTO lane (kind, sequence, routing_key, since)
+             VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
             params![lane.name(), stored(sequence), routing_key, millis(at)],
         )
-        .map(drop)
     }
 
     /// Takes a row out of a lane.
@@ -398,11 +393,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn leave_lane(&self, lane: Lane, sequence: u64) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM lane WHERE kind = ?1 AND sequence = ?2",
             params![lane.name(), stored(sequence)],
         )
-        .map(drop)
     }
 
     /// The lane of what was never confirmed that a row waits in.
@@ -427,7 +421,7 @@ impl Tx<'_> {
             "SELECT {COLUMNS} FROM journal JOIN (
                SELECT min(sequence) AS head FROM lane WHERE kind = ?1 GROUP BY routing_key
                ORDER BY random() LIMIT ?2
-             ) ON journal.sequence = head ORDER BY sequence"
+             ) AS heads ON journal.sequence = head ORDER BY sequence"
         );
         self.rows(&sql, params![lane.name(), stored(limit as u64)], read_row)
     }
@@ -494,7 +488,7 @@ impl Tx<'_> {
                 of_account,
                 stored(limit as u64)
             ],
-            |row| Ok((number(row.get(0)?), row.get::<_, String>(1)?)),
+            |row| Ok((number(row.get(0)?), row.get::<String>(1)?)),
         )?;
         for (sequence, routing_key) in &found {
             self.enter_lane(Lane::Republish, *sequence, routing_key, at)?;
@@ -515,9 +509,9 @@ impl Tx<'_> {
     pub fn journal_summary(&self) -> Result<Summary, StoreError> {
         let cursor = stored(self.cursor()?);
         // Counted on the small rows: a backlog of bodies would be read from disk for a number.
-        let waiting = "SELECT count(*), min(at) FROM seen WHERE sequence > ?1 AND wanted";
+        let waiting = "SELECT count(*), min(at) FROM seen WHERE sequence > ?1 AND wanted = 1";
         let lanes = "SELECT count(*), min(since) FROM lane WHERE kind <> 'republish'";
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?));
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<Option<i64>>(1)?));
         let (after, oldest_after): (i64, _) =
             self.row(waiting, [cursor], read)?.unwrap_or((0, None));
         let (aside, oldest_aside): (i64, _) = self.row(lanes, [], read)?.unwrap_or((0, None));
@@ -551,7 +545,7 @@ impl Tx<'_> {
                  SELECT sequence, at FROM journal
                  WHERE sequence <= ?1
                    AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.sequence = journal.sequence)
-                 ORDER BY sequence LIMIT ?3)
+                 ORDER BY sequence LIMIT ?3) AS oldest
                WHERE at < ?2)",
             params![cursor, millis(before), stored(limit as u64)],
         )
@@ -570,7 +564,7 @@ impl Tx<'_> {
                  AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.sequence = seen.sequence)
                  AND (customer IS NULL OR sequence <= ?3)
                ORDER BY at LIMIT ?2)",
-            params![millis(before), stored(limit as u64), entered(self.conn)?],
+            params![millis(before), stored(limit as u64), self.entered()?],
         )
     }
 }

@@ -2,13 +2,12 @@
 //! states and cookies are kept as hashes: who reads the store cannot use them.
 
 use jiff::Timestamp;
-use rusqlite::types::Type;
-use rusqlite::{Row, params};
 
 use super::access::SecretHash;
 use super::tx::{Tx, millis, timestamp};
 use crate::domain::access::Actor;
 use crate::store::StoreError;
+use crate::store::sql::{self, Row, params};
 
 /// A page at which an account is linked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +47,12 @@ pub struct Linking {
     pub used_at: Option<Timestamp>,
 }
 
-fn offer(row: &Row<'_>) -> rusqlite::Result<LinkOffer> {
+fn offer(row: &Row<'_>) -> sql::Result<LinkOffer> {
     let made_by: String = row.get(5)?;
-    let unreadable =
-        |error| rusqlite::Error::FromSqlConversionFailure(5, Type::Text, Box::new(error));
+    let unreadable = |_unknown| StoreError::Corrupt {
+        what: "maker of a page",
+        value: made_by.clone(),
+    };
     Ok(LinkOffer {
         hash: row.get(0)?,
         app: row.get(1)?,
@@ -62,18 +63,18 @@ fn offer(row: &Row<'_>) -> rusqlite::Result<LinkOffer> {
         back: row.get(6)?,
         made_at: timestamp(row.get(7)?),
         expires_at: timestamp(row.get(8)?),
-        used_at: row.get::<_, Option<i64>>(9)?.map(timestamp),
+        used_at: row.get::<Option<i64>>(9)?.map(timestamp),
     })
 }
 
-fn linking(row: &Row<'_>) -> rusqlite::Result<Linking> {
+fn linking(row: &Row<'_>) -> sql::Result<Linking> {
     Ok(Linking {
         state: row.get(0)?,
         browser: row.get(1)?,
         offer: row.get(2)?,
         sealed: row.get(3)?,
         expires_at: timestamp(row.get(4)?),
-        used_at: row.get::<_, Option<i64>>(5)?.map(timestamp),
+        used_at: row.get::<Option<i64>>(5)?.map(timestamp),
     })
 }
 
@@ -83,7 +84,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn add_link_offer(&self, offer: &LinkOffer) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO link_offers (hash, app, oauth2, username, invited, made_by, back,
                                       made_at, expires_at, used_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -100,7 +101,6 @@ impl Tx<'_> {
                 offer.used_at.map(millis),
             ],
         )
-        .map(drop)
     }
 
     /// The page of this address.
@@ -128,7 +128,7 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn free_link_offer(&self, hash: &SecretHash) -> Result<(), StoreError> {
         let sql = "UPDATE link_offers SET used_at = NULL WHERE hash = ?1";
-        self.execute(sql, [hash]).map(drop)
+        self.run(sql, [hash])
     }
 
     /// Keeps a linking that has begun.
@@ -136,7 +136,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn add_linking(&self, linking: &Linking) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO linkings (state, browser, offer, sealed, expires_at, used_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
@@ -148,7 +148,6 @@ impl Tx<'_> {
                 linking.used_at.map(millis),
             ],
         )
-        .map(drop)
     }
 
     /// The linking of this state.
@@ -166,8 +165,8 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn use_linking(&self, state: &SecretHash, at: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE linkings SET used_at = ?2, sealed = x'' WHERE state = ?1";
-        self.execute(sql, params![state, millis(at)]).map(drop)
+        let sql = "UPDATE linkings SET used_at = ?2, sealed = ?3 WHERE state = ?1";
+        self.run(sql, params![state, millis(at), [0u8; 0]])
     }
 
     /// Forgets pages and linkings that ended before `before`.
@@ -176,8 +175,8 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn prune_linkings(&self, before: Timestamp) -> Result<(), StoreError> {
         let before = millis(before);
-        self.execute("DELETE FROM linkings WHERE expires_at < ?1", [before])?;
-        self.execute("DELETE FROM link_offers WHERE expires_at < ?1", [before])?;
+        self.run("DELETE FROM linkings WHERE expires_at < ?1", [before])?;
+        self.run("DELETE FROM link_offers WHERE expires_at < ?1", [before])?;
         Ok(())
     }
 }

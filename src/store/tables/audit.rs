@@ -1,12 +1,12 @@
 //! Who has changed what. An entry is written in the transaction of the change it tells of.
 
 use jiff::Timestamp;
-use rusqlite::params;
 use serde_json::Value;
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::access::Actor;
 use crate::store::StoreError;
+use crate::store::sql::params;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,11 +41,10 @@ impl Tx<'_> {
             Value::Null => "{}".to_owned(),
             detail => detail.to_string(),
         };
-        self.execute(
+        self.run(
             "INSERT INTO audit (at, who, action, object, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![millis(at), who.to_string(), action, object, detail],
         )
-        .map(drop)
     }
 
     /// Changes, newest first; those before the entry `before` where given.

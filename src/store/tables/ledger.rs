@@ -1,13 +1,12 @@
 //! The ledger: commands with their state, in the order in which they came.
 
 use jiff::Timestamp;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Row, params};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, CommandId, EventId, UserId};
 use crate::domain::money::Usd;
 use crate::store::StoreError;
+use crate::store::sql::{self, FromValue, Row, ToValue, Value, params};
 
 /// Words of the domain that are stored by their names.
 macro_rules! stored_words {
@@ -30,18 +29,18 @@ macro_rules! stored_words {
             }
         }
 
-        impl FromSql for $name {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                match value.as_str()? {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(FromSqlError::InvalidType),
+        impl FromValue for $name {
+            fn from_value(value: Value<'_>) -> Option<Self> {
+                match value {
+                    $(Value::Text($word) => Some(Self::$variant),)+
+                    _ => None,
                 }
             }
         }
 
-        impl ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(self.name().into())
+        impl ToValue for $name {
+            fn to_value(&self) -> Value<'_> {
+                Value::Text(self.name())
             }
         }
     };
@@ -202,7 +201,7 @@ const WAITING: &str = "sequence, account, conversation, call, state, hold, recei
 const COMMAND: &str = "id, fingerprint, name, attempt, told_count, content, plan, cost, \
                        finished_at";
 
-fn read_waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
+fn read_waiting(row: &Row<'_>) -> sql::Result<Waiting> {
     Ok(Waiting {
         sequence: number(row.get(0)?),
         account: account(row.get(1)?),
@@ -225,7 +224,7 @@ fn told(code: String, until: Option<i64>) -> Option<Told> {
     })
 }
 
-fn read_command(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
+fn read_command(row: &Row<'_>) -> sql::Result<CommandRow> {
     const FIRST: usize = 12;
     Ok(CommandRow {
         waiting: read_waiting(row)?,
@@ -237,16 +236,26 @@ fn read_command(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
         content: row.get(FIRST + 5)?,
         plan: row.get(FIRST + 6)?,
         cost: Usd::from_micros(number(row.get(FIRST + 7)?)),
-        finished_at: row.get::<_, Option<i64>>(FIRST + 8)?.map(timestamp),
+        finished_at: row.get::<Option<i64>>(FIRST + 8)?.map(timestamp),
     })
 }
 
-fn command_id(row: &Row<'_>, column: usize) -> rusqlite::Result<CommandId> {
+fn command_id(row: &Row<'_>, column: usize) -> sql::Result<CommandId> {
     let raw: String = row.get(column)?;
-    raw.try_into().map_err(|error| {
-        let text = rusqlite::types::Type::Text;
-        rusqlite::Error::FromSqlConversionFailure(column, text, Box::new(error))
+    raw.try_into().map_err(|_unreadable| StoreError::Corrupt {
+        what: "id of a command",
+        value: format!("in column {column}"),
     })
+}
+
+/// A plan without what tells of people and their words; one that cannot be read tells nothing.
+fn without_texts(plan: &str) -> String {
+    let mut plan: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(plan).unwrap_or_default();
+    for key in ["parts", "customer", "refused"] {
+        plan.remove(key);
+    }
+    serde_json::Value::Object(plan).to_string()
 }
 
 fn account(stored: Option<i64>) -> Option<AccountId> {
@@ -260,11 +269,13 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn insert_command(&self, new: &NewCommand) -> Result<u64, StoreError> {
-        self.execute(
+        self.ledger_changed.set(true);
+        self.inserted(
             "INSERT INTO commands (id, fingerprint, account, name, conversation, call, state, hold,
                                    received_at, expires_at, next_attempt_at, changed, content, plan)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?8,
-                     (SELECT coalesce(max(changed), 0) + 1 FROM commands), ?10, ?11)",
+                     (SELECT coalesce(max(changed), 0) + 1 FROM commands), ?10, ?11)
+             RETURNING sequence",
             params![
                 new.id.as_str(),
                 new.fingerprint,
@@ -278,9 +289,7 @@ impl Tx<'_> {
                 new.content,
                 new.plan,
             ],
-        )?;
-        self.ledger_changed.set(true);
-        Ok(number(self.conn.last_insert_rowid()))
+        )
     }
 
     /// The command with this id.
@@ -405,7 +414,7 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn newest_change(&self) -> Result<u64, StoreError> {
         let newest = self.row("SELECT max(changed) FROM commands", [], |row| {
-            row.get::<_, Option<i64>>(0)
+            row.get::<Option<i64>>(0)
         })?;
         Ok(number(newest.flatten().unwrap_or(0)))
     }
@@ -416,12 +425,11 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn touch_command(&self, sequence: u64) -> Result<(), StoreError> {
         self.ledger_changed.set(true);
-        self.execute(
+        self.run(
             "UPDATE commands SET changed = (SELECT coalesce(max(changed), 0) + 1 FROM commands)
              WHERE sequence = ?1",
             [stored(sequence)],
         )
-        .map(drop)
     }
 
     /// Sets how an open command goes on.
@@ -429,7 +437,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_waiting(&self, sequence: u64, wait: &Wait) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE commands SET state = ?2, hold = ?3, call = ?4, next_attempt_at = ?5, attempt = ?6
              WHERE sequence = ?1 AND finished_at IS NULL",
             params![
@@ -441,7 +449,6 @@ impl Tx<'_> {
                 wait.attempt,
             ],
         )
-        .map(drop)
     }
 
     /// Sets what a pending command waits for; without a hold it goes at once.
@@ -449,12 +456,11 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_hold(&self, sequence: u64, hold: Hold, at: Timestamp) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE commands SET hold = ?2, next_attempt_at = ?3
              WHERE sequence = ?1 AND state = 'pending'",
             params![stored(sequence), hold, millis(at)],
         )
-        .map(drop)
     }
 
     /// Holds the pending commands of an account that nothing holds; how many.
@@ -485,7 +491,7 @@ impl Tx<'_> {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.ledger_changed.set(true);
-        self.execute(
+        self.run(
             "UPDATE commands SET hold = CASE WHEN received_at >= ?3 THEN '' ELSE 'person' END,
                                  next_attempt_at = ?4,
                                  changed = (SELECT coalesce(max(changed), 0) + 1 FROM commands)
@@ -497,7 +503,6 @@ impl Tx<'_> {
                 millis(at)
             ],
         )
-        .map(drop)
     }
 
     /// Open commands that wait for this hold; none for [`Hold::None`].
@@ -518,10 +523,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be read.
     pub fn commands_with_old_files(&self, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
-        // Left to itself SQLite reads every command that has ended.
+        // The sign keeps SQLite from the index of all that have ended: it would read every one.
         self.rows(
-            "SELECT sequence, plan FROM commands INDEXED BY commands_files
-             WHERE has_files = 1 AND finished_at IS NOT NULL LIMIT ?1",
+            "SELECT sequence, plan FROM commands
+             WHERE has_files = 1 AND +finished_at IS NOT NULL LIMIT ?1",
             [stored(limit as u64)],
             |row| Ok((number(row.get(0)?), row.get(1)?)),
         )
@@ -541,11 +546,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_has_files(&self, sequence: u64, has_files: bool) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE commands SET has_files = ?2 WHERE sequence = ?1",
             params![stored(sequence), has_files],
         )
-        .map(drop)
     }
 
     /// Replaces what was decided of a command.
@@ -553,11 +557,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_plan(&self, sequence: u64, plan: &str) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE commands SET plan = ?2 WHERE sequence = ?1",
             params![stored(sequence), plan],
         )
-        .map(drop)
     }
 
     /// Adds what X has charged for a command.
@@ -565,11 +568,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn add_command_cost(&self, sequence: u64, cost: Usd) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE commands SET cost = cost + ?2 WHERE sequence = ?1",
             params![stored(sequence), stored(cost.micros())],
         )
-        .map(drop)
     }
 
     /// Notes what the core was told of a wait.
@@ -577,12 +579,11 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_told(&self, sequence: u64, told: &Told) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE commands SET told_code = ?2, told_until = ?3, told_count = told_count + 1
              WHERE sequence = ?1",
             params![stored(sequence), told.code, told.until.map(millis)],
         )
-        .map(drop)
     }
 
     /// Ends a command: its outcome is final.
@@ -595,7 +596,7 @@ impl Tx<'_> {
         state: CommandState,
         outcome: &OutcomeRow,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE commands SET state = ?2, hold = '', finished_at = ?3, outcome_type = ?4,
                                  outcome = ?5, outcome_event = ?6
              WHERE sequence = ?1",
@@ -608,7 +609,6 @@ impl Tx<'_> {
                 outcome.event.0,
             ],
         )
-        .map(drop)
     }
 
     /// The outcome of a finished command.
@@ -650,10 +650,10 @@ impl Tx<'_> {
         let body: serde_json::Value = serde_json::from_slice(&outcome.body).unwrap_or_default();
         let sequence = body.pointer("/event/sequence").and_then(|it| it.as_str());
         let sequence: u64 = sequence.and_then(|it| it.parse().ok()).unwrap_or(0);
-        self.execute(
-            "INSERT OR IGNORE INTO journal (sequence, id, type, routing_key, correlation_id,
-                                            subject, time, at, mandatory, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, 1, ?8)",
+        self.run(
+            "INSERT INTO journal (sequence, id, type, routing_key, correlation_id, subject, time,
+                                  at, mandatory, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, 1, ?8) ON CONFLICT DO NOTHING",
             params![
                 stored(sequence),
                 outcome.event.0,
@@ -673,11 +673,11 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn prune_commands(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let old =
-            "SELECT sequence FROM commands WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
+        let old = "SELECT sequence FROM commands WHERE finished_at < ?1
+                   ORDER BY finished_at, sequence LIMIT ?2";
         let bounds = params![millis(before), stored(limit as u64)];
         let sends = format!("DELETE FROM sends WHERE command IN ({old})");
-        self.execute(&sends, bounds)?;
+        self.run(&sends, bounds)?;
         let commands = format!("DELETE FROM commands WHERE sequence IN ({old})");
         self.execute(&commands, bounds)
     }
@@ -688,17 +688,20 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn blank_commands(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let old = "SELECT sequence FROM commands WHERE finished_at < ?1 AND content <> ''
-                   ORDER BY finished_at LIMIT ?2";
-        let bounds = params![millis(before), stored(limit as u64)];
-        let sends = format!("UPDATE sends SET text = '' WHERE command IN ({old})");
-        self.execute(&sends, bounds)?;
-        let commands = format!(
-            "UPDATE commands SET content = '',
-                                 plan = json_remove(plan, '$.parts', '$.customer', '$.refused')
-             WHERE sequence IN ({old})"
-        );
-        self.execute(&commands, bounds)
+        let old: Vec<(i64, String)> = self.rows(
+            "SELECT sequence, plan FROM commands WHERE finished_at < ?1 AND content <> ''
+             ORDER BY finished_at, sequence LIMIT ?2",
+            [millis(before), stored(limit as u64)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        for (sequence, plan) in &old {
+            self.run("UPDATE sends SET text = '' WHERE command = ?1", [*sequence])?;
+            self.run(
+                "UPDATE commands SET content = '', plan = ?2 WHERE sequence = ?1",
+                params![*sequence, without_texts(plan)],
+            )?;
+        }
+        Ok(old.len())
     }
 
     /// How many open commands there are in each state, and when the oldest of each was received.

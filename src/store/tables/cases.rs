@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 
 use super::threads::account_key;
 use super::tx::{Tx, millis, number, stored};
 use crate::domain::ids::{AccountId, ConversationId, UserId};
 use crate::store::StoreError;
+use crate::store::sql::params;
 
 /// Cases held in memory, some 150 bytes each; after a start up to twice as many.
 const HELD: usize = 16 * 1024;
@@ -38,7 +38,7 @@ type Touched = (String, i64);
 
 /// The cases that the table may lack.
 #[derive(Default)]
-pub(super) struct Recent {
+pub(in crate::store) struct Recent {
     /// Most customers have one.
     cases: BTreeMap<Key, Vec<Touched>>,
     count: usize,
@@ -51,17 +51,18 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
+    fn load(tx: &Tx<'_>) -> Result<Self, StoreError> {
         let mut recent = Self::default();
-        let mut statement = conn.prepare_cached(
+        tx.each_row(
             "SELECT sequence, account, customer, conversation, at FROM seen
              WHERE sequence > ?1 AND customer IS NOT NULL ORDER BY sequence",
+            [tx.entered()?],
+            |row| {
+                let key = (row.get(1)?, row.get(2)?);
+                recent.touch(key, row.get(3)?, row.get(4)?, number(row.get(0)?));
+                Ok(true)
+            },
         )?;
-        let mut rows = statement.query([entered(conn)?])?;
-        while let Some(row) = rows.next()? {
-            let key = (row.get(1)?, row.get(2)?);
-            recent.touch(key, row.get(3)?, row.get(4)?, number(row.get(0)?));
-        }
         recent.entered_after_pass = recent.newest;
         Ok(recent)
     }
@@ -105,14 +106,21 @@ impl Recent {
     }
 }
 
-/// Sequence up to which all cases are in the table.
-pub(super) fn entered(conn: &Connection) -> rusqlite::Result<i64> {
-    let sql = "SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?1), 0)";
-    conn.prepare_cached(sql)?
-        .query_row([ENTERED], |row| row.get(0))
-}
-
 impl Tx<'_> {
+    /// Sequence up to which all cases are in the table.
+    pub(super) fn entered(&self) -> Result<i64, StoreError> {
+        let stored = self.meta(ENTERED)?;
+        Ok(stored.and_then(|value| value.parse().ok()).unwrap_or(0))
+    }
+
+    /// Holds the newest cases for this writing transaction: those of the one before, unless another
+    /// process has moved on since.
+    pub(in crate::store) fn hold_cases(&mut self, known: Option<Recent>) -> Result<(), StoreError> {
+        let recent = known.map_or_else(|| Recent::load(self), Ok)?;
+        self.recent = Some(recent);
+        Ok(())
+    }
+
     /// Holds the case of an event that is appended with it.
     pub(super) fn hold_case(&mut self, case: &Case, sequence: u64, at: Timestamp) {
         let key = (account_key(case.account), stored(case.customer.get()));
@@ -123,7 +131,7 @@ impl Tx<'_> {
     }
 
     /// Enters cases into the table until no more than [`HELD`] are left in memory.
-    pub(super) fn enter_cases(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store) fn enter_cases(&mut self) -> Result<(), StoreError> {
         let Some(mut recent) = self.recent.take() else {
             return Ok(());
         };
@@ -139,13 +147,12 @@ impl Tx<'_> {
 
     fn enter(&self, (account, customer): Key, cases: &[Touched]) -> Result<(), StoreError> {
         cases.iter().try_for_each(|(conversation, at)| {
-            self.execute(
+            self.run(
                 "INSERT INTO cases (account, customer, conversation, at) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (account, customer, conversation) DO UPDATE SET
-                   at = max(at, excluded.at)",
+                   at = CASE WHEN excluded.at > cases.at THEN excluded.at ELSE cases.at END",
                 params![account, customer, conversation, at],
             )
-            .map(drop)
         })
     }
 
@@ -162,7 +169,7 @@ impl Tx<'_> {
         let next = "SELECT min(account) FROM cases WHERE ?1 IS NULL OR account > ?1";
         let (mut account, mut forgotten) = (None, 0);
         loop {
-            let found = self.row(next, [account], |row| row.get::<_, Option<i64>>(0))?;
+            let found = self.row(next, [account], |row| row.get::<Option<i64>>(0))?;
             let Some(found) = found.flatten() else {
                 return Ok(forgotten);
             };
@@ -233,7 +240,7 @@ impl Tx<'_> {
         self.rows(
             "SELECT conversation, at FROM seen
              WHERE sequence > ?1 AND account = ?2 AND customer = ?3",
-            [entered(self.conn)?, key.0, key.1],
+            [self.entered()?, key.0, key.1],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
     }

@@ -4,12 +4,12 @@ use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
-use rusqlite::params;
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, UserId};
 use crate::domain::money::Usd;
 use crate::store::StoreError;
+use crate::store::sql::{params, unreadable_id};
 
 /// What is known of an account beside its settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Tx<'_> {
             |row| {
                 Ok(AccountState {
                     credential: row.get(0)?,
-                    revoked_at: row.get::<_, Option<i64>>(1)?.map(timestamp),
+                    revoked_at: row.get::<Option<i64>>(1)?.map(timestamp),
                     tokens: row.get(2)?,
                     post_limit: row.get(3)?,
                 })
@@ -95,10 +95,7 @@ impl Tx<'_> {
             [],
             |row| {
                 let account = UserId::from_number(number(row.get(0)?));
-                Ok((
-                    AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?),
-                    row.get(1)?,
-                ))
+                Ok((AccountId(account.ok_or_else(unreadable_id)?), row.get(1)?))
             },
         )
     }
@@ -112,7 +109,7 @@ impl Tx<'_> {
         account: AccountId,
         state: &AccountState,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO account_states (account, credential, revoked_at, tokens, post_limit)
              VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (account) DO UPDATE SET
@@ -126,7 +123,6 @@ impl Tx<'_> {
                 state.post_limit,
             ],
         )
-        .map(drop)
     }
 
     /// Counts what X charges.
@@ -141,10 +137,10 @@ impl Tx<'_> {
         count: u64,
         amount: Usd,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO costs (account, day, kind, count, micros) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (account, day, kind) DO UPDATE SET
-               count = count + excluded.count, micros = micros + excluded.micros",
+               count = costs.count + excluded.count, micros = costs.micros + excluded.micros",
             params![
                 stored(account.0.get()),
                 day(at),
@@ -153,7 +149,6 @@ impl Tx<'_> {
                 stored(amount.micros()),
             ],
         )
-        .map(drop)
     }
 
     /// What X has charged since the day of `since`, by account and kind.
@@ -162,13 +157,14 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn costs_since(&self, since: Timestamp) -> Result<Vec<Cost>, StoreError> {
         self.rows(
-            "SELECT account, kind, sum(count), sum(micros) FROM costs WHERE day >= ?1
+            "SELECT account, kind, CAST(sum(count) AS BIGINT), CAST(sum(micros) AS BIGINT)
+             FROM costs WHERE day >= ?1
              GROUP BY account, kind ORDER BY account, kind",
             [day(since)],
             |row| {
                 let account = UserId::from_number(number(row.get(0)?));
                 Ok(Cost {
-                    account: AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?),
+                    account: AccountId(account.ok_or_else(unreadable_id)?),
                     kind: row.get(1)?,
                     count: number(row.get(2)?),
                     amount: Usd::from_micros(number(row.get(3)?)),
@@ -198,9 +194,9 @@ impl Tx<'_> {
             |row| {
                 let account = UserId::from_number(number(row.get(0)?));
                 Ok(DayCost {
-                    day: date(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?,
+                    day: date(row.get(1)?).ok_or_else(unreadable_id)?,
                     cost: Cost {
-                        account: AccountId(account.ok_or(rusqlite::Error::InvalidQuery)?),
+                        account: AccountId(account.ok_or_else(unreadable_id)?),
                         kind: row.get(2)?,
                         count: number(row.get(3)?),
                         amount: Usd::from_micros(number(row.get(4)?)),

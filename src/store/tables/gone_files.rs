@@ -1,10 +1,10 @@
 //! Files of direct messages that X has no more.
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::tx::{Tx, millis, timestamp};
 use crate::store::StoreError;
+use crate::store::sql::params;
 
 /// Stands for a file of one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,11 @@ impl Tx<'_> {
         kept_since: Timestamp,
     ) -> Result<(), StoreError> {
         let sql = "DELETE FROM gone_files WHERE last < ?1";
-        self.execute(sql, [millis(kept_since)])?;
-        self.execute(
+        self.run(sql, [millis(kept_since)])?;
+        self.run(
             "INSERT INTO gone_files (mark, first, last) VALUES (?1, ?2, ?2)
              ON CONFLICT (mark) DO UPDATE SET last = excluded.last",
             params![mark.0, millis(at)],
         )
-        .map(drop)
     }
 }

@@ -2,12 +2,12 @@
 //! ask for. How far each is filled, and what became of it.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 
 use super::threads::account_key;
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, UserId};
 use crate::store::StoreError;
+use crate::store::sql::{Params, Row, params};
 
 const ALIVE_AT: &str = "alive_at";
 /// Gaps nearer to each other than this are one: a refusal each second is one outage.
@@ -229,38 +229,34 @@ impl Tx<'_> {
         let account = gap.account.map(account_key);
         let touching = self.rows(
             "SELECT id, opened, until, noted FROM gaps
-             WHERE app = ?1 AND reason = ?2 AND account IS ?6 AND closed IS NULL AND method = ''
-               AND opened <= ?4 + ?5 AND until >= ?3 - ?5 ORDER BY id",
+             WHERE app = ?1 AND reason = ?2 AND account IS NOT DISTINCT FROM ?5
+               AND closed IS NULL AND method = '' AND opened <= ?4 AND until >= ?3 ORDER BY id",
             params![
                 gap.app,
                 gap.reason.name(),
-                opened,
-                closes,
-                TOUCHING_MILLIS,
+                opened.saturating_sub(TOUCHING_MILLIS),
+                closes.saturating_add(TOUCHING_MILLIS),
                 account
             ],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )?;
         let id: Option<i64> = touching.first().map(|(id, ..)| *id);
+        let touching: Vec<(i64, i64, i64, i64)> = touching;
         for (id, from, until, since) in touching {
             (opened, closes) = (opened.min(from), closes.max(until));
             noted = noted.min(since);
-            self.execute("DELETE FROM gaps WHERE id = ?1", [id])?;
+            self.run("DELETE FROM gaps WHERE id = ?1", [id])?;
         }
-        self.execute(
-            "INSERT INTO gaps (id, app, reason, opened, until, account, noted)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                id,
-                gap.app,
-                gap.reason.name(),
-                opened,
-                closes,
-                account,
-                noted
-            ],
-        )?;
-        Ok(number(self.conn.last_insert_rowid()))
+        let reason = gap.reason.name();
+        // The last one is for a gap that takes the place of others, under the id of the first.
+        let values = params![gap.app, reason, opened, closes, account, noted, id];
+        let (column, value) = id.map_or(("", ""), |_| (", id", ", ?7"));
+        let sql = format!(
+            "INSERT INTO gaps (app, reason, opened, until, account, noted{column})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6{value}) RETURNING id"
+        );
+        let values = values.get(..if id.is_some() { 7 } else { 6 });
+        self.inserted(&sql, values.unwrap_or_default())
     }
 
     /// Gaps that nothing has closed yet, oldest first.
@@ -285,7 +281,7 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Vec<Gap>, StoreError> {
         let sql = format!(
-            "SELECT {GAP} FROM gaps WHERE id < ?1 AND (closed IS NULL OR NOT ?2)
+            "SELECT {GAP} FROM gaps WHERE id < ?1 AND (closed IS NULL OR ?2 = 0)
              ORDER BY id DESC LIMIT ?3"
         );
         let before = before.map_or(i64::MAX, stored);
@@ -313,7 +309,7 @@ impl Tx<'_> {
         self.gaps(&sql, params![millis(since)])
     }
 
-    fn gaps(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Gap>, StoreError> {
+    fn gaps(&self, sql: &str, params: impl Params) -> Result<Vec<Gap>, StoreError> {
         let read = self.rows(sql, params, |row| Ok(gap(row)))?;
         let mut gaps = read.into_iter().collect::<Result<Vec<_>, _>>()?;
         for gap in &mut gaps {
@@ -332,14 +328,13 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn split_gap(&self, id: u64, at: Timestamp) -> Result<u64, StoreError> {
-        self.execute(
+        let second = self.inserted(
             "INSERT INTO gaps (app, reason, opened, until, account, noted, filled, attempts, next_at)
-             SELECT app, reason, ?2, until, account, noted, filled, attempts, next_at
-             FROM gaps WHERE id = ?1",
+             SELECT app, reason, CAST(?2 AS BIGINT), until, account, noted, filled, attempts, next_at
+             FROM gaps WHERE id = ?1 RETURNING id",
             params![stored(id), millis(at)],
         )?;
-        let second = number(self.conn.last_insert_rowid());
-        self.execute(
+        self.run(
             "UPDATE gaps SET until = ?2 WHERE id = ?1",
             params![stored(id), millis(at)],
         )?;
@@ -351,11 +346,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_gap_method(&self, id: u64, method: Option<GapMethod>) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE gaps SET method = ?2, attempts = 0 WHERE id = ?1",
             params![stored(id), method.map_or("", GapMethod::name)],
         )
-        .map(drop)
     }
 
     /// Notes what a gap waits for, and until when at least.
@@ -368,11 +362,10 @@ impl Tx<'_> {
         next_at: Option<Timestamp>,
         note: &str,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE gaps SET next_at = ?2, note = ?3 WHERE id = ?1",
             params![stored(id), next_at.map(millis), note],
         )
-        .map(drop)
     }
 
     /// Notes that X is told to replay a span, before it is; or, with the job's id, that it was.
@@ -380,7 +373,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn put_replay(&self, id: u64, order: &ReplayOrder) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE gaps SET job = ?2, job_from = ?3, job_until = ?4, job_at = ?5, note = ''
              WHERE id = ?1",
             params![
@@ -391,7 +384,6 @@ impl Tx<'_> {
                 millis(order.at)
             ],
         )
-        .map(drop)
     }
 
     /// No replay runs any more for a gap: all of its span has come, or it is to be ordered again.
@@ -408,7 +400,7 @@ impl Tx<'_> {
                 "UPDATE gaps SET attempts = attempts + 1, job = NULL, job_at = NULL WHERE id = ?1"
             }
         };
-        self.execute(sql, [stored(id)]).map(drop)
+        self.run(sql, [stored(id)])
     }
 
     /// X did not begin the replay that it was told to make; this is no attempt.
@@ -417,7 +409,7 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn drop_replay(&self, id: u64) -> Result<(), StoreError> {
         let sql = "UPDATE gaps SET job = NULL, job_at = NULL WHERE id = ?1";
-        self.execute(sql, [stored(id)]).map(drop)
+        self.run(sql, [stored(id)])
     }
 
     /// Whether something that happened then may be delivered to an app by a replay that runs.
@@ -439,11 +431,11 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn keep_replay_end(&self, end: &ReplayEnd) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR IGNORE INTO replay_ends (app, job, complete, at) VALUES (?1, ?2, ?3, ?4)",
+        self.run(
+            "INSERT INTO replay_ends (app, job, complete, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
             params![end.app, end.job, end.complete, millis(end.at)],
         )
-        .map(drop)
     }
 
     /// Ends of jobs that nobody has looked at, oldest first.
@@ -471,7 +463,7 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn forget_replay_end(&self, app: &str, job: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM replay_ends WHERE app = ?1 AND job = ?2";
-        self.execute(sql, [app, job]).map(drop)
+        self.run(sql, [app, job])
     }
 
     /// Ends of jobs of others, or from before they were known.
@@ -505,9 +497,12 @@ impl Tx<'_> {
             ReadState::Done => ("done", "", ""),
             ReadState::Lost { why } => ("lost", "", why.as_str()),
         };
-        self.execute(
-            "INSERT OR REPLACE INTO gap_reads (gap, account, source, since, page, state, note)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        self.run(
+            "INSERT INTO gap_reads (gap, account, source, since, page, state, note)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (gap, account, source) DO UPDATE SET
+               since = excluded.since, page = excluded.page, state = excluded.state,
+               note = excluded.note",
             params![
                 stored(gap),
                 account_key(read.account),
@@ -518,7 +513,6 @@ impl Tx<'_> {
                 why
             ],
         )
-        .map(drop)
     }
 
     /// Closes a gap, with a sentence on it.
@@ -532,14 +526,13 @@ impl Tx<'_> {
         note: &str,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "UPDATE gaps SET closed = ?2, how = ?3, note = ?4, next_at = NULL, job = NULL,
                job_at = NULL
              WHERE id = ?1",
             params![stored(id), millis(at), end.name(), note],
         )?;
-        self.execute("DELETE FROM gap_reads WHERE gap = ?1", [stored(id)])
-            .map(drop)
+        self.run("DELETE FROM gap_reads WHERE gap = ?1", [stored(id)])
     }
 
     /// Notes that somebody knows what is lost: `false` where this is no gap of which something is.
@@ -598,16 +591,16 @@ fn gap(row: &Row<'_>) -> Result<Gap, StoreError> {
     Ok(Gap {
         id: number(row.get(0)?),
         app: row.get(1)?,
-        account: row.get::<_, Option<i64>>(2)?.map(account).transpose()?,
+        account: row.get::<Option<i64>>(2)?.map(account).transpose()?,
         from: timestamp(row.get(3)?),
         until: timestamp(until),
         reason: known.ok_or_else(|| corrupt("reason of a gap", &reason))?,
         noted: timestamp(noted.unwrap_or(until)),
         method: GapMethod::ALL.into_iter().find(|it| it.name() == method),
-        filled: row.get::<_, Option<i64>>(8)?.map(timestamp),
+        filled: row.get::<Option<i64>>(8)?.map(timestamp),
         order: order(row)?,
         attempts: row.get(13)?,
-        next_at: row.get::<_, Option<i64>>(14)?.map(timestamp),
+        next_at: row.get::<Option<i64>>(14)?.map(timestamp),
         closed: match closed {
             Some(at) => {
                 let end = GapEnd::parse(&how).ok_or_else(|| corrupt("end of a gap", &how))?;
@@ -616,7 +609,7 @@ fn gap(row: &Row<'_>) -> Result<Gap, StoreError> {
             None => None,
         },
         note: row.get(17)?,
-        acknowledged: row.get::<_, Option<i64>>(18)?.is_some(),
+        acknowledged: row.get::<Option<i64>>(18)?.is_some(),
         settled: Vec::new(),
     })
 }
@@ -641,7 +634,7 @@ fn order(row: &Row<'_>) -> Result<Option<ReplayOrder>, StoreError> {
         return Ok(None);
     };
     Ok(Some(ReplayOrder {
-        job: row.get::<_, Option<String>>(9)?.unwrap_or_default(),
+        job: row.get::<Option<String>>(9)?.unwrap_or_default(),
         from: timestamp(row.get(10)?),
         until: timestamp(row.get(11)?),
         at: timestamp(at),

@@ -1,11 +1,11 @@
 //! Apps, accounts and filters that administrators made.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, UserId};
 use crate::store::StoreError;
+use crate::store::sql::{self, Row, params, unreadable_id};
 
 /// Counts changes, for other processes to notice.
 const VERSION: &str = "registry_version";
@@ -37,12 +37,12 @@ pub struct LinkRow {
     pub confirmed_at: Option<Timestamp>,
 }
 
-fn account(row: &Row<'_>, place: usize) -> rusqlite::Result<AccountId> {
+fn account(row: &Row<'_>, place: usize) -> sql::Result<AccountId> {
     let account = UserId::from_number(number(row.get(place)?));
-    account.map(AccountId).ok_or(rusqlite::Error::InvalidQuery)
+    account.map(AccountId).ok_or_else(unreadable_id)
 }
 
-fn link(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
+fn link(row: &Row<'_>) -> sql::Result<LinkRow> {
     Ok(LinkRow {
         account: account(row, 0)?,
         app: row.get(1)?,
@@ -51,7 +51,7 @@ fn link(row: &Row<'_>) -> rusqlite::Result<LinkRow> {
         name: row.get(4)?,
         avatar_url: row.get(5)?,
         linked_at: timestamp(row.get(6)?),
-        confirmed_at: row.get::<_, Option<i64>>(7)?.map(timestamp),
+        confirmed_at: row.get::<Option<i64>>(7)?.map(timestamp),
     })
 }
 
@@ -93,8 +93,10 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn put_app(&self, app: &AppRow) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR REPLACE INTO apps (name, sealed, changed_at) VALUES (?1, ?2, ?3)",
+        self.run(
+            "INSERT INTO apps (name, sealed, changed_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (name) DO UPDATE SET
+               sealed = excluded.sealed, changed_at = excluded.changed_at",
             params![app.name, app.sealed, millis(app.changed_at)],
         )?;
         self.registry_changed()
@@ -132,10 +134,14 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn put_link(&self, link: &LinkRow) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR REPLACE INTO links
+        self.run(
+            "INSERT INTO links
                (account, app, sealed, oauth2, name, avatar_url, linked_at, confirmed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (account) DO UPDATE SET
+               app = excluded.app, sealed = excluded.sealed, oauth2 = excluded.oauth2,
+               name = excluded.name, avatar_url = excluded.avatar_url,
+               linked_at = excluded.linked_at, confirmed_at = excluded.confirmed_at",
             params![
                 stored(link.account.0.get()),
                 link.app,
@@ -159,10 +165,10 @@ impl Tx<'_> {
         let id = stored(account.0.get());
         let removed = self.execute("DELETE FROM links WHERE account = ?1", [id])?;
         let sql = "UPDATE account_states SET tokens = NULL, credential = NULL WHERE account = ?1";
-        self.execute(sql, [id])?;
+        self.run(sql, [id])?;
         // Linked again it begins anew.
         let sql = "DELETE FROM feed_marks WHERE feed <> 'stream' AND subject = ?1";
-        self.execute(sql, [account.to_string()])?;
+        self.run(sql, [account.to_string()])?;
         self.registry_changed()?;
         Ok(removed > 0)
     }
@@ -181,8 +187,9 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn put_filter_list(&self, account: AccountId, list: &str) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR REPLACE INTO filters (account, list) VALUES (?1, ?2)",
+        self.run(
+            "INSERT INTO filters (account, list) VALUES (?1, ?2)
+             ON CONFLICT (account) DO UPDATE SET list = excluded.list",
             params![stored(account.0.get()), list],
         )?;
         self.registry_changed()

@@ -1,13 +1,13 @@
 //! Deliveries, whole, of which a part was not understood or has no account yet.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use sha2::{Digest, Sha256};
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::activity::RejectReason;
 use crate::domain::ids::{AccountId, UserId};
 use crate::store::StoreError;
+use crate::store::sql::{self, Row, params};
 
 /// Why a delivery is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +90,7 @@ fn account(stored: Option<i64>) -> Option<AccountId> {
     id.map(AccountId)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
+fn read(row: &Row<'_>) -> sql::Result<Quarantined> {
     Ok(Quarantined {
         id: number(row.get(0)?),
         at: timestamp(row.get(1)?),
@@ -117,8 +117,8 @@ impl Tx<'_> {
             .finalize()
             .into();
         let added = self.execute(
-            "INSERT OR IGNORE INTO quarantine (hash, at, app, reason, detail, account, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO quarantine (hash, at, app, reason, detail, account, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
             params![
                 hash,
                 millis(at),
@@ -238,8 +238,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn release_quarantined(&self, id: u64) -> Result<(), StoreError> {
-        self.execute("DELETE FROM quarantine WHERE id = ?1", [stored(id)])
-            .map(drop)
+        self.run("DELETE FROM quarantine WHERE id = ?1", [stored(id)])
     }
 
     /// How many are kept for each reason.
@@ -269,7 +268,7 @@ impl Tx<'_> {
             "DELETE FROM quarantine WHERE id IN (
                SELECT id FROM (
                  SELECT id, at, sum(length(body)) OVER (ORDER BY id DESC) AS total FROM quarantine
-               ) WHERE at < ?1 OR total > ?2 ORDER BY id LIMIT ?3)",
+               ) AS sized WHERE at < ?1 OR total > ?2 ORDER BY id LIMIT ?3)",
             params![
                 millis(before),
                 i64::try_from(max_bytes).unwrap_or(i64::MAX),

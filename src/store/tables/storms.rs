@@ -4,7 +4,6 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 
 use super::threads::account_key;
 use super::tx::{Tx, millis, number, stored, timestamp};
@@ -12,6 +11,7 @@ use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
 use crate::domain::money::Usd;
 use crate::domain::storm::{Drawn, StormLimit, Tally};
 use crate::store::StoreError;
+use crate::store::sql::{self, Row, params};
 
 /// What came of late in a conversation, and its storm.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +81,7 @@ pub struct HeldConversation {
 
 const STORM: &str = "messages, per, tally, at, since, drawn, cost, told_at, told, waiting";
 
-fn read_storm(row: &Row<'_>, from: usize) -> rusqlite::Result<StormRow> {
+fn read_storm(row: &Row<'_>, from: usize) -> sql::Result<StormRow> {
     let messages = NonZeroU32::new(row.get(from)?).unwrap_or(NonZeroU32::MIN);
     let per = Duration::from_millis(number(row.get(from + 1)?));
     let since: Option<i64> = row.get(from + 4)?;
@@ -91,7 +91,7 @@ fn read_storm(row: &Row<'_>, from: usize) -> rusqlite::Result<StormRow> {
     Ok(StormRow {
         limit: StormLimit { messages, per },
         // Of a later version it would be: then it is counted anew.
-        tally: serde_json::from_str(&row.get::<_, String>(from + 2)?).unwrap_or_default(),
+        tally: serde_json::from_str(&row.get::<String>(from + 2)?).unwrap_or_default(),
         at: timestamp(row.get(from + 3)?),
         storm: since.map(|since| Drawn {
             since: timestamp(since),
@@ -142,7 +142,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let tally = serde_json::to_string(&row.tally).map_err(|e| corrupt("tally", e))?;
         let storm = row.storm.as_ref();
-        self.execute(
+        self.run(
             "INSERT INTO storms (account, conversation, messages, per, tally, at, since, drawn,
                                  cost, told_at, told, waiting)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
@@ -166,7 +166,6 @@ impl Tx<'_> {
                 row.waiting,
             ],
         )
-        .map(drop)
     }
 
     /// Conversations in storm.
@@ -199,9 +198,8 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn hold_message(&self, new: NewHeld<'_>) -> Result<bool, StoreError> {
         let added = self.execute(
-            "INSERT OR IGNORE INTO held
-               (account, post, conversation, app, received_at, body, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO held (account, post, conversation, app, received_at, body, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
             params![
                 account_key(new.account),
                 stored(new.post.get()),
@@ -267,7 +265,7 @@ impl Tx<'_> {
              GROUP BY account, conversation ORDER BY oldest LIMIT ?1",
             [stored(limit as u64)],
             |row| {
-                let (account, conversation) = (row.get::<_, i64>(0)?, row.get(1)?);
+                let (account, conversation) = (row.get::<i64>(0)?, row.get(1)?);
                 let (messages, oldest) = (number(row.get(2)?), timestamp(row.get(3)?));
                 Ok((account, conversation, messages, oldest))
             },
@@ -316,7 +314,7 @@ impl Tx<'_> {
              WHERE released = 1 ORDER BY id LIMIT ?1",
             [stored(limit as u64)],
             |row| {
-                let (id, account, post) = (row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?);
+                let (id, account, post) = (row.get::<i64>(0)?, row.get(1)?, row.get(2)?);
                 let rest: (String, i64, Vec<u8>) = (row.get(3)?, row.get(4)?, row.get(5)?);
                 Ok((id, account, post, rest))
             },
@@ -362,8 +360,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn release_held(&self, id: u64) -> Result<(), StoreError> {
-        self.execute("DELETE FROM held WHERE id = ?1", [stored(id)])
-            .map(drop)
+        self.run("DELETE FROM held WHERE id = ?1", [stored(id)])
     }
 
     /// The account has written in a customer's case.
@@ -377,7 +374,7 @@ impl Tx<'_> {
         customer: UserId,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO answered (account, conversation, customer, at) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (account, conversation, customer) DO UPDATE SET at = excluded.at",
             params![
@@ -387,7 +384,6 @@ impl Tx<'_> {
                 millis(at)
             ],
         )
-        .map(drop)
     }
 
     /// Whether the account has written in a customer's case.
@@ -428,18 +424,22 @@ impl Tx<'_> {
             "UPDATE held SET conversation = ?3 WHERE account = ?1 AND conversation = ?2",
             names,
         )?;
-        for table in ["storms", "answered"] {
+        for (table, same) in [
+            ("storms", ""),
+            ("answered", " AND other.customer = answered.customer"),
+        ] {
             // Where both have one, that of the survivor goes on.
             let sql = format!(
-                "UPDATE OR IGNORE {table} SET conversation = ?3
-                 WHERE account = ?1 AND conversation = ?2"
+                "UPDATE {table} SET conversation = ?3 WHERE account = ?1 AND conversation = ?2
+                   AND NOT EXISTS (SELECT 1 FROM {table} AS other
+                                   WHERE other.account = ?1 AND other.conversation = ?3{same})"
             );
-            self.execute(&sql, names)?;
+            self.run(&sql, names)?;
             let sql = format!("DELETE FROM {table} WHERE account = ?1 AND conversation = ?2");
-            self.execute(&sql, params![account_key(account), merged.name()])?;
+            self.run(&sql, params![account_key(account), merged.name()])?;
         }
         if held > 0 {
-            self.execute(
+            self.run(
                 "UPDATE storms SET waiting = 1 WHERE account = ?1 AND conversation = ?2",
                 params![account_key(account), survivor.name()],
             )?;
@@ -455,7 +455,8 @@ impl Tx<'_> {
         // In the order in which they came: the first that is young ends the search.
         self.execute(
             "DELETE FROM held WHERE id IN (
-               SELECT id FROM (SELECT id, at FROM held ORDER BY id LIMIT ?2) WHERE at < ?1)",
+               SELECT id FROM (SELECT id, at FROM held ORDER BY id LIMIT ?2) AS oldest
+               WHERE at < ?1)",
             params![millis(before), stored(limit as u64)],
         )
     }

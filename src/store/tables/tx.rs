@@ -3,15 +3,15 @@
 use std::cell::Cell;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::cases::Recent;
 use super::journal::JournalRow;
 use crate::store::StoreError;
+use crate::store::sql::{self, Conn, Params, Row};
 
 /// What a write or read may do, in the words of the domain.
 pub struct Tx<'a> {
-    pub(super) conn: &'a Connection,
+    conn: Conn<'a>,
     pub(super) next_sequence: u64,
     pub(super) appended: Vec<JournalRow>,
     /// A command was added, or changed by others than the scheduler.
@@ -25,8 +25,26 @@ pub struct Tx<'a> {
     used_bytes: Cell<Option<u64>>,
 }
 
+/// What a writing transaction leaves to its writer.
+pub(in crate::store) struct Written {
+    pub next_sequence: u64,
+    pub appended: Vec<JournalRow>,
+    pub changes: Changes,
+    pub recent: Option<Recent>,
+}
+
+/// What others have to hear of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Changes {
+    pub journal: bool,
+    pub ledger: bool,
+    pub echoes: bool,
+    /// Bodies in memory may be as they were before.
+    pub bodies: bool,
+}
+
 impl<'a> Tx<'a> {
-    pub(super) fn new(conn: &'a Connection, next_sequence: u64) -> Self {
+    pub(in crate::store) fn new(conn: Conn<'a>, next_sequence: u64) -> Self {
         Self {
             conn,
             next_sequence,
@@ -39,43 +57,102 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// A writing transaction: it goes on after the last sequence that was given out.
+    pub(in crate::store) fn begin(conn: Conn<'a>) -> Result<Self, StoreError> {
+        let mut tx = Self::new(conn, 0);
+        tx.next_sequence = tx.last_sequence()? + 1;
+        Ok(tx)
+    }
+
     /// Runs one of the works that share this transaction. One that fails before it has written is
     /// alone in failing; an error returned from here is the end of the transaction for all of them.
     /// (A savepoint for each could undo one alone, but costs a fifth of what the work itself does.)
-    pub(super) fn share(
+    pub(in crate::store) fn share(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let before = self.conn.total_changes();
+        let before = self.conn.changes();
         let result = work(self);
-        // On a full disk SQLite may undo the transaction by itself, and is then out of it.
-        let untouched = self.conn.total_changes() == before && !self.conn.is_autocommit();
+        let untouched = self.conn.changes() == before && self.conn.is_sound();
         if untouched { Ok(()) } else { result }
     }
 
+    /// What others have to hear of by now.
+    pub(in crate::store) fn changes(&self) -> Changes {
+        Changes {
+            journal: !self.appended.is_empty(),
+            ledger: self.ledger_changed.get(),
+            echoes: self.echoes_changed.get(),
+            bodies: self.bodies_changed.get(),
+        }
+    }
+
+    /// Ends it, before the commit.
+    pub(in crate::store) fn written(self) -> Written {
+        Written {
+            changes: self.changes(),
+            next_sequence: self.next_sequence,
+            appended: self.appended,
+            recent: self.recent,
+        }
+    }
+
+    /// How many rows a statement changed: for those who act on it. See [`Tx::run`].
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
-        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+        self.conn.execute(sql, &params.values())
+    }
+
+    /// Runs a statement. On an engine behind a network it costs no round trip: its failure, should
+    /// there be one, may show at a later statement, or at the commit.
+    pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        self.conn.run(sql, &params.values())
+    }
+
+    /// Runs an insertion that returns the number of its row.
+    pub(super) fn inserted(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
+        let id = self.row(sql, params, |row| row.get(0))?;
+        id.map(number).ok_or_else(|| StoreError::Corrupt {
+            what: "answer to an insertion",
+            value: "no row".to_owned(),
+        })
     }
 
     pub(super) fn row<T>(
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnOnce(&Row<'_>) -> sql::Result<T>,
     ) -> Result<Option<T>, StoreError> {
-        let mut statement = self.conn.prepare_cached(sql)?;
-        Ok(statement.query_row(params, read).optional()?)
+        let (mut read, mut found) = (Some(read), None);
+        self.each_row(sql, params, |row| {
+            found = read.take().map(|read| read(row)).transpose()?;
+            Ok(false)
+        })?;
+        Ok(found)
     }
 
     pub(super) fn rows<T>(
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut read: impl FnMut(&Row<'_>) -> sql::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.conn.prepare_cached(sql)?;
-        let rows = statement.query_map(params, read)?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let mut found = Vec::new();
+        self.each_row(sql, params, |row| {
+            found.push(read(row)?);
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// Hands each row to `each`, until that has seen enough (false).
+    pub(super) fn each_row(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut each: impl FnMut(&Row<'_>) -> sql::Result<bool>,
+    ) -> Result<(), StoreError> {
+        self.conn.query(sql, &params.values(), &mut each)
     }
 
     /// A small fact of the service; see `meta` in the migrations.
@@ -93,15 +170,14 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "INSERT INTO meta (key, value) VALUES (?1, ?2)
              ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             [key, value],
         )
-        .map(drop)
     }
 
-    /// Bytes of the database file in use, free pages not counted, when the transaction first asked:
+    /// Bytes of the database in use, free pages not counted, when the transaction first asked:
     /// what it writes itself is little beside them.
     ///
     /// # Errors
@@ -110,21 +186,13 @@ impl<'a> Tx<'a> {
         if let Some(known) = self.used_bytes.get() {
             return Ok(known);
         }
-        let used = self.count_used_bytes()?;
+        let used = self.conn.used_bytes()?;
         self.used_bytes.set(Some(used));
         Ok(used)
     }
-
-    fn count_used_bytes(&self) -> Result<u64, StoreError> {
-        let pragma = |name| self.row(name, [], |row| row.get::<_, i64>(0));
-        let pages = pragma("PRAGMA page_count")?.unwrap_or(0);
-        let free = pragma("PRAGMA freelist_count")?.unwrap_or(0);
-        let size = pragma("PRAGMA page_size")?.unwrap_or(0);
-        Ok(number(pages.saturating_sub(free).saturating_mul(size)))
-    }
 }
 
-/// X's unsigned ids and our counters in SQLite's signed columns, bit for bit.
+/// X's unsigned ids and our counters in the signed columns of a database, bit for bit.
 pub(super) fn stored(number: u64) -> i64 {
     number.cast_signed()
 }

@@ -1,11 +1,11 @@
 //! What this service has set up at X: its webhooks, and for whom it has subscribed them.
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, UserId, WebhookId};
 use crate::store::StoreError;
+use crate::store::sql::{params, unreadable_id};
 
 /// A webhook that this service has registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Tx<'_> {
         self.row(sql, [app], |row| {
             let id = WebhookId::from_number(number(row.get(0)?));
             Ok(RegisteredWebhook {
-                id: id.ok_or(rusqlite::Error::InvalidQuery)?,
+                id: id.ok_or_else(unreadable_id)?,
                 url: row.get(1)?,
                 at: timestamp(row.get(2)?),
             })
@@ -42,9 +42,10 @@ impl Tx<'_> {
         app: &str,
         webhook: &RegisteredWebhook,
     ) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT OR REPLACE INTO registered_webhooks (app, webhook, url, at)
-             VALUES (?1, ?2, ?3, ?4)",
+        self.run(
+            "INSERT INTO registered_webhooks (app, webhook, url, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (app) DO UPDATE SET
+               webhook = excluded.webhook, url = excluded.url, at = excluded.at",
             params![
                 app,
                 stored(webhook.id.get()),
@@ -60,7 +61,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn forget_registered_webhook(&self, app: &str, id: WebhookId) -> Result<(), StoreError> {
-        self.execute(
+        self.run(
             "DELETE FROM registered_webhooks WHERE app = ?1 AND webhook = ?2",
             params![app, stored(id.get())],
         )?;
@@ -75,7 +76,7 @@ impl Tx<'_> {
         let sql = "SELECT account FROM subscribed_accounts WHERE app = ?1 ORDER BY account";
         self.rows(sql, [app], |row| {
             let account = UserId::from_number(number(row.get(0)?));
-            account.map(AccountId).ok_or(rusqlite::Error::InvalidQuery)
+            account.map(AccountId).ok_or_else(unreadable_id)
         })
     }
 
@@ -90,11 +91,13 @@ impl Tx<'_> {
         subscribed: bool,
     ) -> Result<(), StoreError> {
         let sql = match subscribed {
-            true => "INSERT OR IGNORE INTO subscribed_accounts (app, account) VALUES (?1, ?2)",
+            true => {
+                "INSERT INTO subscribed_accounts (app, account) VALUES (?1, ?2)
+                 ON CONFLICT DO NOTHING"
+            }
             false => "DELETE FROM subscribed_accounts WHERE app = ?1 AND account = ?2",
         };
-        self.execute(sql, params![app, stored(account.0.get())])
-            .map(drop)
+        self.run(sql, params![app, stored(account.0.get())])
     }
 }
 
