@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::StoreError;
+use super::postgres::{Session, shared as postgres};
 use super::sqlite::shared as sqlite;
 
 /// What reading a row comes to.
@@ -233,6 +234,7 @@ pub(super) use params;
 /// A row of an answer.
 pub(super) enum Row<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl Row<'_> {
@@ -251,6 +253,7 @@ impl Row<'_> {
     fn value(&self, column: usize) -> Result<Value<'_>> {
         match self {
             Self::Sqlite(row) => sqlite::value(row, column),
+            Self::Postgres(row) => postgres::value(row, column),
         }
     }
 }
@@ -267,6 +270,7 @@ pub(super) fn unreadable_id() -> StoreError {
 #[derive(Clone, Copy)]
 pub(super) enum Conn<'a> {
     Sqlite(&'a rusqlite::Connection),
+    Postgres(&'a Session),
 }
 
 impl Conn<'_> {
@@ -274,6 +278,7 @@ impl Conn<'_> {
     pub(super) fn execute(self, sql: &str, params: &[Value<'_>]) -> Result<usize> {
         match self {
             Self::Sqlite(conn) => sqlite::execute(conn, sql, params),
+            Self::Postgres(session) => session.execute(sql, params),
         }
     }
 
@@ -282,6 +287,7 @@ impl Conn<'_> {
     pub(super) fn run(self, sql: &str, params: &[Value<'_>]) -> Result<()> {
         match self {
             Self::Sqlite(conn) => sqlite::execute(conn, sql, params).map(drop),
+            Self::Postgres(session) => session.run(sql, params),
         }
     }
 
@@ -294,6 +300,7 @@ impl Conn<'_> {
     ) -> Result<()> {
         match self {
             Self::Sqlite(conn) => sqlite::query(conn, sql, params, each),
+            Self::Postgres(session) => session.query(sql, params, each),
         }
     }
 
@@ -301,6 +308,7 @@ impl Conn<'_> {
     pub(super) fn changes(self) -> u64 {
         match self {
             Self::Sqlite(conn) => conn.total_changes(),
+            Self::Postgres(session) => session.changes(),
         }
     }
 
@@ -309,6 +317,7 @@ impl Conn<'_> {
         match self {
             // On a full disk SQLite may undo the transaction.
             Self::Sqlite(conn) => !conn.is_autocommit(),
+            Self::Postgres(session) => session.is_sound(),
         }
     }
 
@@ -316,6 +325,7 @@ impl Conn<'_> {
     pub(super) fn used_bytes(self) -> Result<u64> {
         match self {
             Self::Sqlite(conn) => sqlite::used_bytes(conn),
+            Self::Postgres(session) => session.used_bytes(),
         }
     }
 }

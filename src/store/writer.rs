@@ -113,7 +113,7 @@ pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<
         .spawn(body)
         .map(drop)
         .map_err(|error| StoreError::Open {
-            path: name.into(),
+            place: name.to_owned(),
             reason: error.to_string(),
         })
 }

@@ -32,13 +32,13 @@ pub(in crate::store) struct Sqlite {
 
 impl Sqlite {
     /// Opens the database, made or brought up to date where need be.
-    pub(in crate::store) fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
-        let mut conn = create(&settings.path).map_err(|error| settings.open_error(error))?;
+    pub(in crate::store) fn open(settings: &StoreSettings, path: &Path) -> Result<Self, StoreError> {
+        let mut conn = create(path).map_err(|error| settings.open_error(error))?;
         schema::migrate(&mut conn).map_err(|error| settings.open_error(error))?;
         let restart_wal = Arc::new(AtomicBool::new(false));
-        spawn_checkpoints(settings, &restart_wal)?;
+        spawn_checkpoints(path, &restart_wal)?;
         Ok(Self {
-            path: settings.path.clone(),
+            path: path.to_owned(),
             conn: Some(conn),
             restart_wal,
         })
@@ -79,10 +79,10 @@ fn restart_wal(conn: &Connection) -> rusqlite::Result<()> {
 /// Copies the write-ahead log into the database beside the writer: done by the writer, it doubled
 /// the slowest commits.
 fn spawn_checkpoints(
-    settings: &StoreSettings,
+    path: &Path,
     restart_wal: &Arc<AtomicBool>,
 ) -> Result<(), StoreError> {
-    let path = settings.path.clone();
+    let path = path.to_owned();
     let restart_wal = Arc::downgrade(restart_wal);
     spawn("store-checkpoint", move || {
         let mut conn = None;

@@ -660,7 +660,7 @@ mod tests {
     async fn a_gap_of_each_reason_is_read_as_it_was_opened() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(StoreSettings {
-            path: folder.path().join("store.db"),
+            place: folder.path().join("store.db").into(),
             max_bytes: 1 << 30,
             retention: Duration::from_hours(24),
         });

@@ -112,7 +112,7 @@ mod tests {
     async fn a_webhook_is_forgotten_only_where_it_is_the_one() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(StoreSettings {
-            path: folder.path().join("store.db"),
+            place: folder.path().join("store.db").into(),
             max_bytes: 1 << 30,
             retention: Duration::from_hours(24),
         });

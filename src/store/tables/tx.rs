@@ -41,6 +41,19 @@ pub(in crate::store) struct Changes {
     pub echoes: bool,
     /// Bodies in memory may be as they were before.
     pub bodies: bool,
+    /// Bytes of the bodies that were appended to the journal.
+    pub bytes: u64,
+}
+
+impl Changes {
+    /// Whatever there is.
+    pub(in crate::store) const ALL: Self = Self {
+        journal: true,
+        ledger: true,
+        echoes: true,
+        bodies: true,
+        bytes: 0,
+    };
 }
 
 impl<'a> Tx<'a> {
@@ -84,6 +97,7 @@ impl<'a> Tx<'a> {
             ledger: self.ledger_changed.get(),
             echoes: self.echoes_changed.get(),
             bodies: self.bodies_changed.get(),
+            bytes: self.appended.iter().map(|row| row.body.len() as u64).sum(),
         }
     }
 

@@ -53,15 +53,3 @@ CREATE TABLE sightings (
 -- Bytes of bodies in tables that have a bound of their own.
 CREATE TABLE sizes (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO sizes (name, bytes) VALUES ('held', 0), ('sightings', 0);
-CREATE TRIGGER held_added AFTER INSERT ON held BEGIN
-  UPDATE sizes SET bytes = bytes + length(NEW.body) WHERE name = 'held';
-END;
-CREATE TRIGGER held_removed AFTER DELETE ON held BEGIN
-  UPDATE sizes SET bytes = bytes - length(OLD.body) WHERE name = 'held';
-END;
-CREATE TRIGGER sightings_added AFTER INSERT ON sightings BEGIN
-  UPDATE sizes SET bytes = bytes + length(NEW.body) WHERE name = 'sightings';
-END;
-CREATE TRIGGER sightings_removed AFTER DELETE ON sightings BEGIN
-  UPDATE sizes SET bytes = bytes - length(OLD.body) WHERE name = 'sightings';
-END;

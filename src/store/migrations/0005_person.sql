@@ -19,15 +19,6 @@ CREATE TABLE erasures (
   asked_by TEXT NOT NULL,
   counts TEXT NOT NULL               -- by kind, as JSON
 );
-CREATE TRIGGER erasures_stay BEFORE DELETE ON erasures
-BEGIN SELECT raise(ABORT, 'proofs of erasure stay'); END;
-CREATE TRIGGER erasures_never_change BEFORE UPDATE ON erasures
-BEGIN SELECT raise(ABORT, 'proofs of erasure never change'); END;
-
--- What others wrote is held on without what it tells of an erased person.
-CREATE TRIGGER held_changed AFTER UPDATE OF body ON held BEGIN
-  UPDATE sizes SET bytes = bytes + length(NEW.body) - length(OLD.body) WHERE name = 'held';
-END;
 
 -- A person's answered cases are found to be forgotten.
 CREATE INDEX answered_customer ON answered (customer);
