@@ -1,6 +1,8 @@
 # Commands for people and for CI; `make help` lists them.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 .DEFAULT_GOAL := help
+# A private broker and database beside what follows.
+beside = scripts/postgres run .run/postgres/$(1) -- scripts/broker run .run/broker/$(1) --
 .PHONY: help demo test screenshots chaos storm lint bench clean bootstrap
 
 help: ## This list
@@ -10,21 +12,23 @@ demo: bootstrap ## The whole channel on this machine, X included (SMOKE=1: check
 	cargo build --locked --package twitter-channel --package simulator
 	scripts/demo
 
-test: bootstrap ## All tests, beside a private RabbitMQ and in a real Chromium
+test: bootstrap ## All tests, beside a private RabbitMQ and PostgreSQL, and in a real Chromium
 	scripts/bootstrap tests
-	scripts/broker run .run/broker/test -- cargo test --workspace --locked
+	$(call beside,test) cargo test --workspace --locked
 
 screenshots: bootstrap ## Pictures of the console's pages, into docs/images, and how long pages take
 	scripts/bootstrap tests
-	scripts/broker run .run/broker/test -- cargo test --package twitter-channel --locked --test it -- \
+	$(call beside,test) cargo test --package twitter-channel --locked --test it -- \
 		--ignored --nocapture --test-threads 1 browser::console
 
 chaos: bootstrap ## Commands in a storm of faults, 20 seeds, and cuts at every byte; minutes long
-	scripts/broker run .run/broker/chaos -- cargo test --package twitter-channel --locked --test it -- \
+	scripts/bootstrap tests
+	$(call beside,chaos) cargo test --package twitter-channel --locked --test it -- \
 		--ignored --nocapture --test-threads 1 chaos:: cuts::
 
 storm: bootstrap ## 20,000 replies to one post and a direct message in their midst; minutes long
-	scripts/broker run .run/broker/storm -- cargo test --package twitter-channel --locked --test it -- \
+	scripts/bootstrap tests
+	$(call beside,storm) cargo test --package twitter-channel --locked --test it -- \
 		--ignored --nocapture --test-threads 1 onslaught::
 
 lint: bootstrap ## Format, clippy, documentation and shell scripts, warnings refused
@@ -34,11 +38,13 @@ lint: bootstrap ## Format, clippy, documentation and shell scripts, warnings ref
 	shellcheck scripts/* .ci/run
 
 bench: bootstrap ## Load on the service, release build
+	scripts/bootstrap tests
 	cargo build --release --locked --workspace
-	scripts/broker run .run/broker/bench -- target/release/load
+	POSTGRES_FSYNC=on $(call beside,bench) target/release/load
 
 clean: ## Remove what was built and what demo, tests and benchmarks left
 	for dir in .run/broker/*/; do scripts/broker kill "$$dir"; done
+	for dir in .run/postgres/*/; do scripts/postgres kill "$$dir"; done
 	rm -rf .run
 	cargo clean
 
