@@ -107,7 +107,7 @@ fn master(settings: &Settings) -> Result<SecretKey, KeyFileError> {
     if let Some(key) = &settings.secrets.key {
         return Ok(SecretBox::new(Box::new(*key.expose_secret())));
     }
-    let path = beside(&settings.store.path, ".key");
+    let path = beside(settings, ".key");
     let key = kept_or_made(&path).map_err(|source| KeyFileError::of(&path, source))?;
     tracing::warn!(
         path = %path.display(),
@@ -125,11 +125,14 @@ fn random_key() -> SecretKey {
 
 /// Where attachments are kept.
 pub fn attachments_folder(settings: &Settings) -> PathBuf {
-    beside(&settings.store.path, ".files")
+    beside(settings, ".files")
 }
 
-fn beside(store: &Path, suffix: &str) -> PathBuf {
-    let mut path = store.to_owned().into_os_string();
+/// Beside the database file; in the working folder, where a server has the database.
+fn beside(settings: &Settings, suffix: &str) -> PathBuf {
+    let file = settings.store.place.file();
+    let file = file.unwrap_or(Path::new("twitter-channel.db"));
+    let mut path = file.to_owned().into_os_string();
     path.push(suffix);
     path.into()
 }

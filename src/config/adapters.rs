@@ -6,13 +6,14 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::Value;
 
 use crate::attachments::settings::{AttachmentSource, FetchSettings};
 use crate::broker::settings::{BrokerSettings, Inbox, Names, TopologyMode};
 use crate::domain::attachment::LARGEST_BYTES;
 use crate::settings::reader::Reader;
-use crate::settings::value::{self, BaseUrl};
-use crate::store::StoreSettings;
+use crate::settings::value::{self, BaseUrl, StoreUrl};
+use crate::store::{PostgresSettings, StorePlace, StoreSettings};
 
 /// The listener for X.
 #[derive(Clone, Debug)]
@@ -103,15 +104,24 @@ pub(super) fn store(
     r: &mut Reader<'_>,
     retention: Option<Duration>,
 ) -> Option<(StoreSettings, Duration)> {
-    let path = r.required_secret_as("url", value::store_url);
+    let place = r.required_secret_as("url", store_place);
     let max_bytes = r.required("max_bytes", value::size);
     let unwanted = r.required("unwanted", value::duration);
     let settings = StoreSettings {
-        path: path?,
+        place: place?,
         max_bytes: max_bytes?,
         retention: retention?,
     };
     Some((settings, unwanted?))
+}
+
+fn store_place(value: &Value) -> Result<StorePlace, String> {
+    match value::store_url(value)? {
+        StoreUrl::File(path) => Ok(StorePlace::Sqlite(path)),
+        StoreUrl::Server(url) => PostgresSettings::parse(&url)
+            .map(|settings| StorePlace::Postgres(Box::new(settings)))
+            .map_err(|error| error.to_string()),
+    }
 }
 
 pub(super) fn attachments(

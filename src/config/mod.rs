@@ -101,6 +101,13 @@ impl Settings {
         if let (Some(public), Some(x_api)) = (&public, &x_api) {
             check_public_url(r, public, x_api, &declared.apps);
         }
+        if let (Some(store), Some(secrets)) = (&store, &secrets)
+            && store.place.file().is_none()
+            && secrets.key.is_none()
+        {
+            let expected = "expected with PostgreSQL: replicas share it, a file beside one is not";
+            r.fault("secrets.key", None, expected);
+        }
         Some(Self {
             apps: declared.apps,
             accounts: declared.accounts,

@@ -185,7 +185,7 @@ mod tests {
 
     fn open(folder: &TempDir) -> Store {
         Store::open(StoreSettings {
-            path: folder.path().join("channel.db"),
+            place: folder.path().join("channel.db").into(),
             max_bytes: 1 << 30,
             retention: Duration::from_hours(24),
         })

@@ -15,7 +15,7 @@ static ACCOUNT: LazyLock<AccountId> = LazyLock::new(|| AccountId("7".parse().unw
 struct Bench {
     directory: Directory,
     store: Store,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn sealer() -> Sealer {
@@ -31,7 +31,7 @@ impl Bench {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(StoreSettings {
-            path: folder.path().join("store.db"),
+            place: folder.path().join("store.db").into(),
             max_bytes: 1 << 30,
             retention: Duration::from_hours(24),
         })
@@ -45,7 +45,7 @@ impl Bench {
         Self {
             directory: serving(directory.await.unwrap()),
             store,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -338,7 +338,7 @@ async fn a_bad_filter_is_named_with_its_place_and_none_is_kept() {
 #[tokio::test]
 async fn no_secret_lies_open_in_the_store() {
     let bench = Bench::linked().await;
-    let folder = bench.store.settings().path.parent().unwrap().to_owned();
+    let folder = bench.folder.path().to_owned();
     for file in std::fs::read_dir(folder).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         for secret in ["\"cs\"", "\"ats\""] {

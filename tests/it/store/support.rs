@@ -41,7 +41,7 @@ impl Database {
 
 pub(super) fn settings(path: &Path) -> StoreSettings {
     StoreSettings {
-        path: path.to_owned(),
+        place: path.to_owned().into(),
         max_bytes: 1 << 30,
         retention: Duration::from_secs(30 * 24 * 3600),
     }

@@ -235,10 +235,10 @@ async fn one_process_serves_while_the_command_line_may_write() {
     let database = Database::new();
     let serving = Store::open_exclusive(settings(&database.path())).unwrap();
     let second = Store::open_exclusive(settings(&database.path()));
-    let Err(StoreError::Open { path, reason }) = second else {
+    let Err(StoreError::Open { place, reason }) = second else {
         panic!("two processes serve from one database");
     };
-    assert_eq!(path, database.path());
+    assert_eq!(place, database.path().display().to_string());
     assert!(reason.contains("another process"), "{reason}");
     append(&database.open(), 1).await;
     append(&serving, 2).await;
