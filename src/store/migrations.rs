@@ -74,12 +74,16 @@ pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
 pub(super) fn oldest_reader(version: i64) -> i64 {
     let steps = (1..=version).zip(MIGRATIONS);
     let contracting = steps.filter(|(_, step)| step.contracts);
-    contracting.last().map_or(FIRST_READER, |(version, _)| version)
+    contracting
+        .last()
+        .map_or(FIRST_READER, |(version, _)| version)
 }
 
 /// The steps after `found`, with their numbers.
 pub(super) fn after(found: i64) -> impl Iterator<Item = (i64, &'static Migration)> {
-    (1..).zip(MIGRATIONS).filter(move |(version, _)| *version > found)
+    (1..)
+        .zip(MIGRATIONS)
+        .filter(move |(version, _)| *version > found)
 }
 
 /// The same tables in PostgreSQL. Texts are ordered by their bytes, as SQLite does.

@@ -120,8 +120,8 @@ impl Engine for Postgres {
         work: &mut dyn FnMut(Conn<'_>) -> Result<Changes, StoreError>,
     ) -> Result<(), StoreError> {
         let session = self.begin()?;
-        let committed = work(Conn::Postgres(&session))
-            .and_then(|changes| self.commit(&session, changes));
+        let committed =
+            work(Conn::Postgres(&session)).and_then(|changes| self.commit(&session, changes));
         // After a fault a new connection is the safe way on.
         if committed.is_ok() || session.roll_back() {
             self.session = Some(session);

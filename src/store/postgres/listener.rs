@@ -117,7 +117,10 @@ async fn listen(settings: &PostgresSettings, writer: u64, tail: &Tail) {
             }
             Err(error) => error.to_string(),
         };
-        tracing::warn!(error, "changes of other replicas are not heard of; they are looked for");
+        tracing::warn!(
+            error,
+            "changes of other replicas are not heard of; they are looked for"
+        );
         sleep(PAUSE).await;
     }
 }

@@ -21,9 +21,9 @@ pub(super) fn migrate(session: &Session, settings: &PostgresSettings) -> Result<
     }
     let reason = match step? {
         None => return Ok(()),
-        Some(found) => format!(
-            "its schema {found} is newer than {NEWEST}, the newest that this version knows"
-        ),
+        Some(found) => {
+            format!("its schema {found} is newer than {NEWEST}, the newest that this version knows")
+        }
     };
     session.roll_back();
     Err(StoreError::Open {

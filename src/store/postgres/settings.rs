@@ -52,7 +52,9 @@ pub enum UrlError {
 
 impl fmt::Debug for PostgresSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PostgresSettings").field(&self.shown).finish()
+        f.debug_tuple("PostgresSettings")
+            .field(&self.shown)
+            .finish()
     }
 }
 
@@ -70,7 +72,10 @@ impl PostgresSettings {
     /// # Errors
     /// What it is not.
     pub fn parse(url: &SecretString) -> Result<Self, UrlError> {
-        let mut url: Url = url.expose_secret().parse().map_err(|_unreadable| UrlError::Shape)?;
+        let mut url: Url = url
+            .expose_secret()
+            .parse()
+            .map_err(|_unreadable| UrlError::Shape)?;
         let known = matches!(url.scheme(), "postgres" | "postgresql");
         let database = url.path().trim_start_matches('/');
         if !known || database.is_empty() || database.contains('/') || url.fragment().is_some() {
@@ -82,7 +87,10 @@ impl PostgresSettings {
         let port = url.port().unwrap_or(5432);
         let shown = format!("postgres://{host}:{port}/{database}");
         url.set_query(None);
-        let mut config: Config = url.as_str().parse().map_err(|_unreadable| UrlError::Shape)?;
+        let mut config: Config = url
+            .as_str()
+            .parse()
+            .map_err(|_unreadable| UrlError::Shape)?;
         config
             .application_name("twitter-channel")
             .connect_timeout(CONNECT_TIMEOUT)
@@ -149,7 +157,9 @@ fn roots_in(path: &PathBuf) -> Result<RootCertStore, String> {
     let read = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(e.to_string()))?;
     for certificate in read {
         let certificate = certificate.map_err(|e| unreadable(e.to_string()))?;
-        roots.add(certificate).map_err(|e| unreadable(e.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|e| unreadable(e.to_string()))?;
     }
     if roots.is_empty() {
         return Err(unreadable("no certificate is in it".to_owned()));
@@ -174,10 +184,22 @@ mod tests {
     }
 
     #[rstest]
-    #[case("postgres://u:p@db.example/tickets", "postgres://db.example:5432/tickets", Tls::Verified(None))]
-    #[case("postgresql://u:p@db:6432/t?sslmode=disable", "postgres://db:6432/t", Tls::Off)]
+    #[case(
+        "postgres://u:p@db.example/tickets",
+        "postgres://db.example:5432/tickets",
+        Tls::Verified(None)
+    )]
+    #[case(
+        "postgresql://u:p@db:6432/t?sslmode=disable",
+        "postgres://db:6432/t",
+        Tls::Off
+    )]
     #[case("postgres://u@127.0.0.1/t", "postgres://127.0.0.1:5432/t", Tls::Off)]
-    #[case("postgres://u@localhost/t?sslmode=require", "postgres://localhost:5432/t", Tls::Verified(None))]
+    #[case(
+        "postgres://u@localhost/t?sslmode=require",
+        "postgres://localhost:5432/t",
+        Tls::Verified(None)
+    )]
     #[case(
         "postgres://u@localhost/t?sslrootcert=/ca.pem",
         "postgres://localhost:5432/t",

@@ -51,7 +51,9 @@ fn put(value: Value<'_>, kind: &Type, out: &mut BytesMut) -> Converted<IsNull> {
         },
         // No text of PostgreSQL can hold U+0000. Stored with a sign of it, such a text is not quite
         // what was meant; refused, it would come again for ever.
-        Value::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(kind, out),
+        Value::Text(text) if text.contains('\0') => {
+            text.replace('\0', "\u{fffd}").to_sql(kind, out)
+        }
         Value::Text(text) => text.to_sql(kind, out),
         Value::Blob(bytes) => bytes.to_sql(kind, out),
     }
@@ -154,8 +156,12 @@ mod tests {
 
     #[test]
     fn parameters_are_numbered_in_the_order_of_their_use() {
-        let (text, used) = translated("SELECT '?1' WHERE a = ?12 AND b = ?3 AND (c = ?12 OR ?3 = '')");
-        assert_eq!(text, "SELECT '?1' WHERE a = $1 AND b = $2 AND (c = $1 OR $2 = '')");
+        let (text, used) =
+            translated("SELECT '?1' WHERE a = ?12 AND b = ?3 AND (c = ?12 OR ?3 = '')");
+        assert_eq!(
+            text,
+            "SELECT '?1' WHERE a = $1 AND b = $2 AND (c = $1 OR $2 = '')"
+        );
         assert_eq!(used, [11, 2]);
     }
 }

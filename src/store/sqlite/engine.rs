@@ -32,7 +32,10 @@ pub(in crate::store) struct Sqlite {
 
 impl Sqlite {
     /// Opens the database, made or brought up to date where need be.
-    pub(in crate::store) fn open(settings: &StoreSettings, path: &Path) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(
+        settings: &StoreSettings,
+        path: &Path,
+    ) -> Result<Self, StoreError> {
         let mut conn = create(path).map_err(|error| settings.open_error(error))?;
         schema::migrate(&mut conn).map_err(|error| settings.open_error(error))?;
         let restart_wal = Arc::new(AtomicBool::new(false));
@@ -78,10 +81,7 @@ fn restart_wal(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Copies the write-ahead log into the database beside the writer: done by the writer, it doubled
 /// the slowest commits.
-fn spawn_checkpoints(
-    path: &Path,
-    restart_wal: &Arc<AtomicBool>,
-) -> Result<(), StoreError> {
+fn spawn_checkpoints(path: &Path, restart_wal: &Arc<AtomicBool>) -> Result<(), StoreError> {
     let path = path.to_owned();
     let restart_wal = Arc::downgrade(restart_wal);
     spawn("store-checkpoint", move || {
