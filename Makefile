@@ -3,6 +3,9 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 .DEFAULT_GOAL := help
 # A private broker and database beside what follows.
 beside = scripts/postgres run .run/postgres/$(1) -- scripts/broker run .run/broker/$(1) --
+# Tests of the whole service that run on PostgreSQL too; those of the store itself run on both anyway.
+over_postgres = api:: compliance:: echoes:: faults:: feeds:: gaps:: linking:: personal:: registry:: replies:: \
+	routing:: storm:: threads::
 .PHONY: help demo test screenshots chaos storm lint bench clean bootstrap
 
 help: ## This list
@@ -14,7 +17,8 @@ demo: bootstrap ## The whole channel on this machine, X included (SMOKE=1: check
 
 test: bootstrap ## All tests, beside a private RabbitMQ and PostgreSQL, and in a real Chromium
 	scripts/bootstrap tests
-	$(call beside,test) cargo test --workspace --locked
+	$(call beside,test) sh -c 'cargo test --workspace --locked && \
+		TWITTER_CHANNEL_TEST_STORE=postgres cargo test --package twitter-channel --locked --test it -- $(over_postgres)'
 
 screenshots: bootstrap ## Pictures of the console's pages, into docs/images, and how long pages take
 	scripts/bootstrap tests

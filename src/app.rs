@@ -142,7 +142,7 @@ struct Base {
 impl Base {
     /// Opens the store, and notes since when nobody has.
     async fn open(settings: Settings) -> Result<Self, StartError> {
-        let store = Store::open_patiently(settings.store.clone()).await?;
+        let store = Store::open_exclusive(settings.store.clone())?;
         let sealer = key_file::sealer(&settings, &store).await?;
         let directory = Arc::new(directory(&settings, &store, sealer.clone()).await?);
         let rules = directory.rules().clone();

@@ -206,6 +206,11 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     // Before the first start-up step: from here on a signal ends the service in order.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        () = Store::reachable(&settings.store) => {}
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    }
     let app = App::start(settings).await?;
     tracing::info!(
         public = %app.public_address,

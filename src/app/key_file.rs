@@ -125,7 +125,10 @@ fn random_key() -> SecretKey {
 
 /// Where attachments are kept.
 pub fn attachments_folder(settings: &Settings) -> PathBuf {
-    beside(settings, ".files")
+    match &settings.attachments.folder {
+        Some(folder) => folder.clone(),
+        None => beside(settings, ".files"),
+    }
 }
 
 /// Beside the database file; in the working folder, where a server has the database.

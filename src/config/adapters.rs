@@ -128,10 +128,12 @@ pub(super) fn attachments(
     r: &mut Reader<'_>,
     sources: Vec<AttachmentSource>,
 ) -> Option<FetchSettings> {
+    let folder = r.optional("folder", value::folder).flatten();
     let connect_timeout = r.required("connect_timeout", value::duration);
     let idle_timeout = r.required("idle_timeout", value::duration);
     let fetch_timeout = r.required("fetch_timeout", value::duration);
     Some(FetchSettings {
+        folder,
         connect_timeout: connect_timeout?,
         idle_timeout: idle_timeout?,
         timeout: fetch_timeout?,

@@ -105,6 +105,12 @@ pub(crate) fn path(value: &Value) -> Parsed<PathBuf> {
     text(value).map(PathBuf::from)
 }
 
+/// A folder; empty for the one that is meant where none is named.
+pub(crate) fn folder(value: &Value) -> Parsed<Option<PathBuf>> {
+    let path = path(value)?;
+    Ok((!path.as_os_str().is_empty()).then_some(path))
+}
+
 pub(crate) fn boolean(value: &Value) -> Parsed<bool> {
     let read = value.as_bool().or_else(|| value.as_str()?.parse().ok());
     read.ok_or_else(|| "expected true or false".to_owned())

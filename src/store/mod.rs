@@ -263,20 +263,20 @@ impl Store {
         Self::open_locked(settings, lock)
     }
 
-    /// As [`Store::open_exclusive`], but waits for a server that does not answer, and says so; for
-    /// ever, unless it is dropped.
-    ///
-    /// # Errors
-    /// [`StoreError::Open`], as [`Store::open_exclusive`].
-    pub async fn open_patiently(settings: StoreSettings) -> Result<Self, StoreError> {
+    /// Waits until the server of the database can be spoken to, and says so; for ever, unless it is
+    /// dropped. A file is there or not: what is wrong with either, opening it tells.
+    pub async fn reachable(settings: &StoreSettings) {
+        let StorePlace::Postgres(place) = &settings.place else {
+            return;
+        };
         loop {
-            let settings = settings.clone();
-            let opened = tokio::task::spawn_blocking(move || Self::open_exclusive(settings)).await;
-            match opened.unwrap_or(Err(StoreError::Closed)) {
-                Err(StoreError::Unreachable { place, reason }) => {
+            let place = place.clone();
+            let tried = tokio::task::spawn_blocking(move || postgres::try_out(&place)).await;
+            match tried {
+                Ok(Err(StoreError::Unreachable { place, reason })) => {
                     tracing::warn!(place, reason, "waiting for the store");
                 }
-                opened => return opened,
+                _ => return,
             }
             tokio::time::sleep(OPEN_PAUSE).await;
         }

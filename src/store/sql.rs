@@ -2,8 +2,9 @@
 //!
 //! Statements are written in what SQLite and PostgreSQL have in common: `?1` for parameters (every
 //! number a `BIGINT`), `ON CONFLICT ... DO`, `RETURNING`, flags compared with `= 1`, sums cast to
-//! `BIGINT`, named subqueries, columns on the right of `DO UPDATE SET` with their table. What differs
-//! beyond that is a function of the engine.
+//! `BIGINT`, named subqueries, columns on the right of `DO UPDATE SET` with their table, and a
+//! parameter that may be NULL is compared with a column before `IS NULL` asks for it (PostgreSQL
+//! learns its type so). What differs beyond that is a function of the engine.
 
 use std::borrow::Cow;
 

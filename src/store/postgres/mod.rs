@@ -21,6 +21,11 @@ pub use settings::{PostgresSettings, UrlError};
 const WRITERS_LOCK: i64 = 0x0074_7769_7474_6572;
 /// Where a commit tells other replicas what it has changed.
 const CHANNEL: &str = "twitter_channel";
+/// Connects, and no more.
+pub(super) fn try_out(settings: &PostgresSettings) -> Result<(), super::StoreError> {
+    Session::connect(settings).map(drop)
+}
+
 /// Where words of people stand.
 const WITH_WORDS: &str = "VACUUM journal, seen, posts, conversations, cases, commands, sends, \
     quarantine, echoes, held, sightings, answered";

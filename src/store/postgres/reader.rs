@@ -58,6 +58,8 @@ impl Pool {
             }
         };
         let result = work(&Tx::new(Conn::Postgres(&session), 0));
+        // A read that tries to write hears of it.
+        let result = result.and_then(|read| session.flush().map(|()| read));
         if session.roll_back() {
             self.shared.put(session);
         }

@@ -46,7 +46,8 @@ pub(in crate::store) struct Session {
     sound: Cell<bool>,
     /// It has not answered in time.
     dead: Cell<bool>,
-    used_bytes: Cell<Option<(Instant, u64)>>,
+    /// Bytes of files other than the journal's, and when they were looked up.
+    files: Cell<Option<(Instant, u64)>>,
 }
 
 struct Prepared {
@@ -111,7 +112,7 @@ impl Session {
             changes: Cell::new(0),
             sound: Cell::new(true),
             dead: Cell::new(false),
-            used_bytes: Cell::new(None),
+            files: Cell::new(None),
         })
     }
 
@@ -288,23 +289,30 @@ impl Session {
     /// Bytes in use: the journal by its bodies, for its files keep their size when rows go; all else
     /// by its files.
     pub(in crate::store) fn used_bytes(&self) -> Result<u64> {
-        if let Some((at, known)) = self.used_bytes.get()
+        let bodies = self.number("SELECT bytes FROM sizes WHERE name = 'journal'")?;
+        Ok(bodies.saturating_add(self.files_of_the_rest()?))
+    }
+
+    fn files_of_the_rest(&self) -> Result<u64> {
+        if let Some((at, known)) = self.files.get()
             && at.elapsed() < SIZE_KNOWN
         {
             return Ok(known);
         }
-        let mut used = 0;
-        self.query(
-            "SELECT pg_database_size(current_database()) - pg_total_relation_size('journal')
-                    + (SELECT bytes FROM sizes WHERE name = 'journal')",
-            &[],
-            &mut |row| {
-                used = row.get::<i64>(0)?.max(0).cast_unsigned();
-                Ok(false)
-            },
+        let files = self.number(
+            "SELECT pg_database_size(current_database()) - pg_total_relation_size('journal')",
         )?;
-        self.used_bytes.set(Some((Instant::now(), used)));
-        Ok(used)
+        self.files.set(Some((Instant::now(), files)));
+        Ok(files)
+    }
+
+    fn number(&self, sql: &str) -> Result<u64> {
+        let mut number = 0;
+        self.query(sql, &[], &mut |row| {
+            number = row.get::<i64>(0)?.max(0).cast_unsigned();
+            Ok(false)
+        })?;
+        Ok(number)
     }
 }
 

@@ -184,7 +184,7 @@ impl Tx<'_> {
     ) -> Result<Vec<DayCost>, StoreError> {
         self.rows(
             "SELECT account, day, kind, count, micros FROM costs
-             WHERE day BETWEEN ?1 AND ?2 AND (?3 IS NULL OR account = ?3)
+             WHERE day BETWEEN ?1 AND ?2 AND (account = ?3 OR ?3 IS NULL)
              ORDER BY day, account, kind",
             params![
                 day_of(*days.start()),

@@ -54,7 +54,7 @@ impl Tx<'_> {
     pub fn audited(&self, before: Option<u64>, limit: usize) -> Result<Vec<Audited>, StoreError> {
         self.rows(
             "SELECT id, at, who, action, object, detail FROM audit
-             WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
+             WHERE id < ?1 OR ?1 IS NULL ORDER BY id DESC LIMIT ?2",
             params![before.map(stored), stored(limit as u64)],
             |row| {
                 let detail: String = row.get(5)?;

@@ -166,7 +166,7 @@ impl Tx<'_> {
             recent.forget(customer);
         }
         // The key begins with the account.
-        let next = "SELECT min(account) FROM cases WHERE ?1 IS NULL OR account > ?1";
+        let next = "SELECT min(account) FROM cases WHERE account > ?1 OR ?1 IS NULL";
         let (mut account, mut forgotten) = (None, 0);
         loop {
             let found = self.row(next, [account], |row| row.get::<Option<i64>>(0))?;

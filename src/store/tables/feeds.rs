@@ -102,7 +102,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.run(
             "DELETE FROM feed_marks
-             WHERE feed = ?1 AND subject = ?2 AND (?3 IS NULL OR query = ?3)",
+             WHERE feed = ?1 AND subject = ?2 AND (query = ?3 OR ?3 IS NULL)",
             params![feed.name(), subject, query],
         )
     }

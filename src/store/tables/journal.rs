@@ -309,7 +309,7 @@ impl Tx<'_> {
             "SELECT sequence FROM (
                SELECT sequence, type, routing_key FROM journal
                WHERE sequence > ?1 ORDER BY sequence LIMIT ?2) AS looked
-             WHERE (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR routing_key LIKE ?4)
+             WHERE (type = ?3 OR ?3 IS NULL) AND (routing_key LIKE ?4 OR ?4 IS NULL)
              ORDER BY sequence LIMIT ?5",
             params![
                 stored(query.after),
@@ -438,7 +438,7 @@ impl Tx<'_> {
     ) -> Result<Vec<JournalRow>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM lane JOIN journal USING (sequence)
-             WHERE kind = ?1 AND (?2 IS NULL OR lane.routing_key = ?2)
+             WHERE kind = ?1 AND (lane.routing_key = ?2 OR ?2 IS NULL)
              ORDER BY sequence LIMIT ?3"
         );
         self.rows(
@@ -479,7 +479,7 @@ impl Tx<'_> {
         let found = self.rows(
             "SELECT sequence, routing_key FROM seen JOIN journal USING (sequence)
              WHERE sequence > ?1 AND seen.at >= ?2 AND seen.at < ?3
-               AND (?4 IS NULL OR routing_key LIKE ?4)
+               AND (routing_key LIKE ?4 OR ?4 IS NULL)
              ORDER BY sequence LIMIT ?5",
             params![
                 stored(after),

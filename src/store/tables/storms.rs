@@ -295,7 +295,7 @@ impl Tx<'_> {
     ) -> Result<u64, StoreError> {
         let asked = self.execute(
             "UPDATE held SET released = 1
-             WHERE released = 0 AND (?1 IS NULL OR account = ?1)
+             WHERE released = 0 AND (account = ?1 OR ?1 IS NULL)
                AND (conversation = ?2 OR conversation = (
                  SELECT survivor FROM conversations
                  WHERE conversations.account = held.account AND conversations.id = ?2))",
