@@ -162,7 +162,9 @@ fn read(path: &Path) -> io::Result<SecretKey> {
 /// Makes the file whole or not at all, and never in the place of another.
 fn make(path: &Path) -> io::Result<()> {
     let key = STANDARD.encode(random_key().expose_secret());
-    let draft = beside(path, &format!(".{}", std::process::id()));
+    let mut draft = path.to_owned().into_os_string();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = PathBuf::from(draft);
     let made = write(&draft, &key).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
     match made {
