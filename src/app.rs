@@ -43,6 +43,7 @@ use crate::flow::rules::{LiveRules, Rules};
 use crate::flow::setup::{Keeper, KeeperParts, Setup, Signatures};
 use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
+use crate::flow::upkeep::Doubt;
 use crate::flow::watch::{Board, HealthView};
 use crate::flow::{typing, upkeep};
 use crate::http::api::{Api, ApiParts};
@@ -132,8 +133,7 @@ struct Base {
     leadership: Leadership,
     /// Which other one does.
     leader: Leader,
-    /// Nobody ran then, unless another replica did.
-    doubtful_downtime: Mutex<Option<(Timestamp, Timestamp)>>,
+    downtime: Mutex<Option<Doubt>>,
     tasks: TaskTracker,
     stop: CancellationToken,
     fallen: CancellationToken,
@@ -146,7 +146,7 @@ impl Base {
         let sealer = key_file::sealer(&settings, &store).await?;
         let directory = Arc::new(directory(&settings, &store, sealer.clone()).await?);
         let rules = directory.rules().clone();
-        let doubtful_downtime = note_downtime(&store, &rules).await?;
+        let downtime = note_downtime(&store, &rules).await?;
         let (tasks, leadership) = (TaskTracker::new(), Leadership::default());
         let asked = leadership.clone();
         let client = client(&settings, &store, sealer.clone(), &tasks)?;
@@ -169,7 +169,7 @@ impl Base {
             consumer: ConsumerState::default(),
             leadership,
             leader: Leader::default(),
-            doubtful_downtime: Mutex::new(doubtful_downtime),
+            downtime: Mutex::new(downtime),
             tasks,
             stop: CancellationToken::new(),
             fallen: CancellationToken::new(),
@@ -187,8 +187,8 @@ impl Base {
     }
 
     /// At most once.
-    fn take_doubtful_downtime(&self) -> Option<(Timestamp, Timestamp)> {
-        let downtime = self.doubtful_downtime.lock();
+    fn take_downtime(&self) -> Option<Doubt> {
+        let downtime = self.downtime.lock();
         downtime.unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -363,10 +363,7 @@ impl App {
 }
 
 /// Since when nobody ran, noted where that is sure.
-async fn note_downtime(
-    store: &Store,
-    rules: &LiveRules,
-) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
+async fn note_downtime(store: &Store, rules: &LiveRules) -> Result<Option<Doubt>, StoreError> {
     let (registry, now) = (&rules.now().registry, Timestamp::now());
     match store.is_exclusive() {
         true => upkeep::note_downtime(store, registry, now)

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::term::{Parts, Shared};
 use super::{GRACE, StartError};
-use crate::flow::upkeep;
+use crate::flow::upkeep::{self, Doubt};
 use crate::store::{Claim, LeaseRow, Store, StoreError, Term, Won};
 use crate::telemetry::metrics;
 
@@ -154,9 +154,8 @@ impl Candidate {
 
     async fn start(&self, term: &Term, won: &Won) -> Result<Parts, StartError> {
         let base = &self.shared.base;
-        let downtime = base.take_doubtful_downtime();
-        // Whoever led has died, and perhaps was the only one.
-        if let Some((since, until)) = downtime.filter(|_| !won.former.address.is_empty()) {
+        let downtime = base.take_downtime();
+        if let Some(Doubt { since, until, .. }) = downtime.filter(|it| it.is_certain(&won.former)) {
             let registry = &base.rules.now().registry;
             upkeep::open_gaps(&base.store, registry, since, until).await?;
         }

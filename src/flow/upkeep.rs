@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::ingest::Ingest;
 use super::{deletion, person};
 use crate::domain::registry::Registry;
-use crate::store::{GapReason, Leaving, Store, StoreError, ThreadsSweep, Tx, hour_of};
+use crate::store::{GapReason, LeaseRow, Leaving, Store, StoreError, ThreadsSweep, Tx, hour_of};
 
 const PRUNE_EVERY: Duration = Duration::from_secs(30);
 const RETRY_EVERY: Duration = Duration::from_secs(2);
@@ -61,9 +61,23 @@ pub async fn note_downtime(
     store.write(move |tx| tx.note_alive(now)).await
 }
 
+/// A time in which nobody ran, unless the leader of then did.
+#[derive(Clone, Debug)]
+pub struct Doubt {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    lease: LeaseRow,
+}
+
+impl Doubt {
+    /// Whether that leader was dead: it has not renewed its lease since, nor given it back.
+    pub fn is_certain(&self, last: &LeaseRow) -> bool {
+        (last.epoch, last.ends_at) == (self.lease.epoch, self.lease.ends_at)
+    }
+}
+
 /// The same for one of several replicas. Where a leader may be at work, others may have been, too;
-/// then nothing is noted but returned: what is in doubt as a downtime, to be noted should that
-/// leader prove to be dead.
+/// then nothing is noted but returned, to be noted should that leader prove to be dead.
 ///
 /// # Errors
 /// When the store cannot be used.
@@ -71,13 +85,17 @@ pub async fn note_downtime_of_all(
     store: &Store,
     registry: &Registry,
     now: Timestamp,
-) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
-    let read = move |tx: &Tx<'_>| Ok((tx.alive_at()?, tx.lease(now)?.over_for().is_none()));
-    let (Some(since), leads) = store.read(read).await? else {
+) -> Result<Option<Doubt>, StoreError> {
+    let read = move |tx: &Tx<'_>| Ok((tx.alive_at()?, tx.lease(now)?));
+    let (Some(since), lease) = store.read(read).await? else {
         return Ok(None);
     };
-    if leads && now.duration_since(since) <= SIGN_OF_LIFE {
-        return Ok(Some((since, now)));
+    if lease.over_for().is_none() && now.duration_since(since) <= SIGN_OF_LIFE {
+        return Ok(Some(Doubt {
+            since,
+            until: now,
+            lease,
+        }));
     }
     open_gaps(store, registry, since, now).await.map(|()| None)
 }

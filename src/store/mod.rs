@@ -370,6 +370,7 @@ impl Store {
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.check_term()?;
         let reads = self.reads.clone();
         let read = move || match reads {
             Reads::Sqlite(reader) => reader.run(work),
@@ -407,6 +408,7 @@ impl Store {
         rows: usize,
         bytes: usize,
     ) -> Result<Vec<JournalRow>, StoreError> {
+        self.check_term()?;
         if let Some(window) = self.tail.after(cursor, rows, bytes) {
             return Ok(window);
         }

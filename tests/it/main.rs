@@ -33,6 +33,7 @@ mod personal;
 mod plans;
 mod reads;
 mod registry;
+mod replicas;
 mod replies;
 mod routing;
 mod store;
