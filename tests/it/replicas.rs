@@ -227,7 +227,8 @@ async fn a_leader_that_slept_past_its_lease_ends_its_term_and_writes_nothing() {
     fleet.replicas.push(sleeper);
     fleet.leader().await;
     let more = fleet.deliver(1000, 50).await;
-    core.gets(&fleet.broker, INBOX, &more).await;
+    let all = told.union(&more).cloned().collect();
+    core.gets(&fleet.broker, INBOX, &all).await;
     fleet.replicas[0]
         .wait_for_part("journal: 0 unpublished")
         .await;
