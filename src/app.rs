@@ -2,13 +2,15 @@
 
 pub mod backup;
 pub mod key_file;
+mod lead;
 mod stop;
+mod term;
 mod webhook_secrets;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -18,53 +20,55 @@ use metrics_exporter_prometheus::BuildError;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
-use crate::attachments::Attachments;
-use crate::attachments::fetch::{Fetcher, SetupError};
+use crate::attachments::fetch::SetupError;
 use crate::attachments::vault::{Vault, VaultError};
-use crate::broker::consumer::{Consumer, ConsumerState};
-use crate::broker::inbox::InboxMonitor;
+use crate::broker::consumer::ConsumerState;
 use crate::broker::publisher::Publisher;
 use crate::broker::settings::BrokerSettings;
-use crate::config::{ComplianceCheck, Settings};
+use crate::config::Settings;
 use crate::domain::registry::Registry;
-use crate::flow::compliance::{CheckSettings, Checks};
-use crate::flow::enrich::Enricher;
-use crate::flow::feeds::{FeedParts, Feeds};
-use crate::flow::gaps::{GapSettings, Gaps};
+use crate::flow::enrich::Enrichment;
+use crate::flow::gaps::GapSettings;
 use crate::flow::ingest::Ingest;
 use crate::flow::link::{LinkSettings, Linker, Unlinking, Unsubscribe};
 use crate::flow::media::Media;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::person::Persons;
-use crate::flow::plan_check::{PlanCheck, PostLimits};
+use crate::flow::plan_check::PostLimits;
 use crate::flow::pseudonyms::Pseudonyms;
 use crate::flow::registry::{Declared, Directory};
-use crate::flow::relay::{Relay, RelaySettings, RelayState};
-use crate::flow::reply::Replies;
-use crate::flow::restored::{self, Look, Restore};
+use crate::flow::relay::RelayState;
+use crate::flow::restored::{self, Restore};
 use crate::flow::rules::{LiveRules, Rules};
 use crate::flow::setup::{Keeper, KeeperParts, Setup, Signatures};
 use crate::flow::test_event::TestEvents;
 use crate::flow::tokens::StoredTokens;
-use crate::flow::upkeep;
-use crate::flow::watch::{Board, HealthView, Watch, Watched};
+use crate::flow::upkeep::Doubt;
+use crate::flow::watch::{Board, HealthView};
+use crate::flow::{typing, upkeep};
 use crate::http::api::{Api, ApiParts};
+use crate::http::forward::Forward;
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{LinkPages, Mirror, Webhooks};
 use crate::http::{Server, ServerSettings, media, private, public};
 use crate::sealing::Sealer;
-use crate::store::{CommandState, Hold, Lane, QuarantineReason, Store, StoreError, Tx};
+use crate::store::{CommandState, Hold, Lane, Leadership, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
 use crate::x::challenge::NoChallenger;
 use crate::x::client::{BadRefusalTable, Client, ClientSettings, NoHttpClient, http_client};
 use key_file::KeyFileError;
+use lead::{Candidate, Leader};
+use term::Shared;
 use webhook_secrets::WebhookSecrets;
 
 /// How often events that nobody had bound are tried again.
 const LANE_RETRY: Duration = Duration::from_secs(2);
 /// Of ops, administrators and the core at a time.
 const PRIVATE_CONNECTIONS: usize = 1024;
+/// For a connection to the replica that leads.
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(2);
 /// For a connection to X.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For one part of a file on its way to X.
@@ -95,6 +99,8 @@ pub enum StartError {
     Refusals(#[from] BadRefusalTable),
     #[error(transparent)]
     Challenger(#[from] NoChallenger),
+    #[error("the address of the private listener makes no URL: {0}")]
+    Address(#[from] url::ParseError),
 }
 
 /// The running service.
@@ -103,19 +109,16 @@ pub struct App {
     pub public_address: SocketAddr,
     /// Where ops reach it.
     pub private_address: SocketAddr,
-    store: Store,
+    base: Arc<Base>,
     readiness: Readiness,
     public: ServerHandle,
     private: ServerHandle,
     servers: TaskTracker,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    fallen: CancellationToken,
     /// For all of the stop.
     grace: Duration,
 }
 
-/// What all parts of the service are made of.
+/// What every replica has, whoever leads.
 struct Base {
     settings: Settings,
     store: Store,
@@ -123,8 +126,18 @@ struct Base {
     directory: Arc<Directory>,
     rules: LiveRules,
     client: Arc<Client>,
+    vault: Vault,
     broker: Arc<BrokerSettings>,
     board: Board,
+    health: HealthView,
+    enrichment: Enrichment,
+    relay: RelayState,
+    consumer: ConsumerState,
+    /// Whether this replica leads.
+    leadership: Leadership,
+    /// Which other one does.
+    leader: Leader,
+    downtime: Mutex<Option<Doubt>>,
     tasks: TaskTracker,
     stop: CancellationToken,
     fallen: CancellationToken,
@@ -135,22 +148,33 @@ impl Base {
     async fn open(settings: Settings, restore: Restore) -> Result<Self, StartError> {
         let store = Store::open_exclusive(settings.store.clone())?;
         let sealer = key_file::sealer(&settings, &store).await?;
-        let directory = directory(&settings, &store, sealer.clone()).await?;
-        let directory = Arc::new(directory.serving());
+        let directory = Arc::new(directory(&settings, &store, sealer.clone()).await?);
         let rules = directory.rules().clone();
         restored::begin(&store, rules.now(), restore, Timestamp::now()).await?;
-        upkeep::note_downtime(&store, &rules.now().registry, Timestamp::now()).await?;
-        let tasks = TaskTracker::new();
-        let client = Arc::new(client(&settings, &store, sealer.clone(), &tasks)?);
+        let downtime = note_downtime(&store, &rules).await?;
+        let (tasks, leadership) = (TaskTracker::new(), Leadership::default());
+        let asked = leadership.clone();
+        let client = client(&settings, &store, sealer.clone(), &tasks)?;
+        let client = client.with_leave(Arc::new(move || asked.holds()));
+        let board = Board::default();
+        metrics::set_leader(false);
         Ok(Self {
+            vault: Vault::open(&key_file::attachments_folder(&settings), sealer.clone()).await?,
             broker: Arc::new(settings.broker.clone()),
             settings,
             store,
             sealer,
             directory,
             rules,
-            client,
-            board: Board::default(),
+            client: Arc::new(client),
+            health: HealthView::new(board.clone()),
+            board,
+            enrichment: Enrichment::default(),
+            relay: RelayState::default(),
+            consumer: ConsumerState::default(),
+            leadership,
+            leader: Leader::default(),
+            downtime: Mutex::new(downtime),
             tasks,
             stop: CancellationToken::new(),
             fallen: CancellationToken::new(),
@@ -159,7 +183,7 @@ impl Base {
 
     /// Runs a part of the service, whose end ends the service.
     fn spawn(&self, part: impl Future<Output = ()> + Send + 'static) {
-        let part = telling_of_its_end(part, self.fallen.clone());
+        let part = telling_of_its_end(part, self.until(), self.fallen.clone());
         self.tasks.spawn(part);
     }
 
@@ -167,32 +191,22 @@ impl Base {
         self.stop.clone()
     }
 
-    fn enricher(&self) -> Enricher {
-        let client = Arc::clone(&self.client);
-        Enricher::new(self.store.clone(), self.rules.clone(), client)
+    /// At most once.
+    fn take_downtime(&self) -> Option<Doubt> {
+        let downtime = self.downtime.lock();
+        downtime.unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The way of deliveries into the journal, and that from there to the broker.
-    async fn incoming(&self, enricher: &Enricher) -> Result<(Arc<Ingest>, Relay), StartError> {
+    /// The way of deliveries into the journal.
+    fn ingest(&self) -> Arc<Ingest> {
         let links = media_links(&self.settings, &self.sealer);
         let (store, rules) = (self.store.clone(), self.rules.clone());
-        let (ingest, typing) = Ingest::new(store, rules, links, enricher.enrichment());
-        let settings = RelaySettings {
-            window: self.broker.publish_window,
-            lane_retry: LANE_RETRY,
-        };
+        let (ingest, notices) = Ingest::new(store, rules, links, self.enrichment.clone());
+        let ingest = Arc::new(ingest);
+        self.spawn(Arc::clone(&ingest).keep_notes(self.until()));
         let publisher = Publisher::new(Arc::clone(&self.broker));
-        let relay = Relay::new(self.store.clone(), publisher, settings, typing);
-        Ok((Arc::new(ingest), relay.await?))
-    }
-
-    /// The way of commands to X.
-    async fn replies(&self, enricher: &Enricher) -> Result<Replies, StartError> {
-        let (client, sealer) = (Arc::clone(&self.client), self.sealer.clone());
-        let rules = self.rules.clone();
-        let replies = replies(&self.settings, &self.store, rules, client, sealer).await?;
-        let replies = replies.stopping_within(stop::time_for_calls(self.settings.stop.grace));
-        Ok(replies.forgetting(enricher.enrichment()))
+        self.spawn(typing::run(publisher, notices, self.until()));
+        ingest
     }
 
     fn setup(&self) -> Result<Arc<Setup>, StartError> {
@@ -215,73 +229,29 @@ impl Base {
         })
     }
 
-    fn watch(&self, replies: &Replies, ingest: &Ingest) -> Watch {
-        let watched = Watched {
-            inboxes: InboxMonitor::new(Arc::clone(&self.broker)),
-            paused: replies.paused(),
-            board: self.board.clone(),
-            traffic: ingest.traffic(),
-        };
-        Watch::new(self.store.clone(), self.rules.clone(), watched)
-    }
-
-    /// What keeps X's side of the set-up right, reads beside its webhooks and fills what they did
-    /// not bring.
-    fn spawn_reads(&self, ingest: &Arc<Ingest>, setup: &Arc<Setup>, signatures: &Signatures) {
+    /// What the JSON API works with.
+    fn api(&self, linker: Arc<Linker>, setup: Arc<Setup>) -> Arc<Api> {
         let (store, rules) = (self.store.clone(), self.rules.clone());
-        let (client, board) = (Arc::clone(&self.client), self.board.clone());
-        let (told, reading) = (board.clone(), Arc::clone(&client));
-        let look = Look::new(store.clone(), rules.clone(), reading, told);
-        self.spawn(look.run(self.until()));
-        let plans = PlanCheck::new(store.clone(), rules.clone(), Arc::clone(&client));
-        self.spawn(plans.run(self.until()));
-        let with = (setup, &board, signatures);
-        let keeper = keeper(&self.settings, &store, &rules, Arc::clone(&client), with);
-        if let Some(keeper) = keeper {
-            self.spawn(keeper.run(self.until()));
-        }
-        let gaps = Gaps::new(
-            store.clone(),
-            rules.clone(),
-            Arc::clone(&client),
-            Arc::clone(ingest),
-            board.clone(),
-            gap_settings(&self.settings),
-        );
-        self.spawn(gaps.run(self.until()));
-        let settings = CheckSettings {
-            auto: self.settings.compliance.check == ComplianceCheck::Auto,
-            look_up: self.settings.compliance.look_up,
-        };
-        let (reading, told) = (Arc::clone(&client), board.clone());
-        let checks = Checks::new(store.clone(), rules.clone(), reading, told, settings);
-        self.spawn(checks.run(self.until()));
-        let feeds = Feeds::new(FeedParts {
-            store,
-            rules,
-            client,
-            ingest: Arc::clone(ingest),
-            board,
-            search_lag: self.settings.x_api.search_lag,
-        });
-        self.spawn(feeds.run(self.until()));
-    }
-
-    /// What lets waiting deliveries go, and keeps store and registry in order.
-    fn spawn_upkeep(&self, ingest: &Arc<Ingest>) {
-        let (echoes, until) = (Arc::clone(ingest), self.until());
-        self.spawn(async move { echoes.release_echoes(until).await });
-        self.spawn(Arc::clone(&self.directory).run(self.until()));
-        let kept = (self.settings.retention.clone(), self.settings.unwanted);
-        let (store, ingest) = (self.store.clone(), Arc::clone(ingest));
-        self.spawn(upkeep::run(store, ingest, kept, self.until()));
+        let persons = Persons::new(store.clone(), rules.clone(), self.vault.clone());
+        let url = self.settings.private.url.as_ref();
+        Arc::new(Api::new(ApiParts {
+            store: store.clone(),
+            directory: Arc::clone(&self.directory),
+            linker,
+            health: self.health.clone(),
+            persons: persons.forgetting(self.enrichment.clone()),
+            setup,
+            public_url: self.settings.public.url.clone(),
+            tests: TestEvents::new(store, rules, Arc::clone(&self.broker)),
+            token: self.settings.private.token.clone(),
+            secure_cookies: url.is_some_and(|url| url.as_str().starts_with("https:")),
+        }))
     }
 
     /// API, console, files and probes.
     fn serve_private(
-        &self,
+        self: &Arc<Self>,
         api: Arc<Api>,
-        states: (RelayState, ConsumerState),
         readiness: Readiness,
     ) -> Result<Server, StartError> {
         let media = Media::new(
@@ -291,16 +261,19 @@ impl Base {
             Arc::clone(&self.client),
             self.settings.media_max_bytes,
         );
-        let served = (api, Arc::new(media));
-        let rules = self.rules.clone();
-        serve_private(
-            &self.settings,
-            &self.store,
-            served,
-            states,
-            readiness,
-            rules,
-        )
+        serve_private(self, api, Arc::new(media), readiness)
+    }
+
+    /// Where other replicas reach the private listener.
+    fn advertised(&self, listens: SocketAddr) -> String {
+        let advertised = self.settings.private.advertise.as_ref();
+        let address = advertised.map(|url| url.as_str().to_owned());
+        if address.is_none() && listens.ip().is_unspecified() && !self.store.is_exclusive() {
+            tracing::warn!(
+                "private.advertise is not set: other replicas do not find this one when it leads"
+            );
+        }
+        address.unwrap_or_else(|| format!("http://{listens}"))
     }
 
     /// Webhooks, for the apps in force, and the pages of those who link accounts.
@@ -331,7 +304,8 @@ impl Base {
 }
 
 impl App {
-    /// Starts everything. The broker may be away; the store may not.
+    /// Starts everything, and leads at once where nobody else does. The broker may be away; the
+    /// store may not.
     ///
     /// # Errors
     /// [`StartError`], with nothing left running.
@@ -344,58 +318,60 @@ impl App {
     /// # Errors
     /// [`StartError`], with nothing left running.
     pub async fn start_restored(settings: Settings, restore: Restore) -> Result<Self, StartError> {
-        let base = Base::open(settings, restore).await?;
-        let enricher = base.enricher();
-        let (ingest, relay) = base.incoming(&enricher).await?;
-        let replies = base.replies(&enricher).await?;
-        let consumer = Consumer::new(Arc::clone(&base.broker));
+        let base = Arc::new(Base::open(settings, restore).await?);
+        // What has begun when something fails ends with it.
+        let unless_started = base.stop.clone().drop_guard();
         let (setup, signatures) = (base.setup()?, Signatures::default());
         let linker = base.linker(&setup);
-        let watch = base.watch(&replies, &ingest);
         let readiness = Readiness::default();
-        let api = api(
-            &base.settings,
-            &base.store,
-            &base.broker,
-            Arc::clone(&base.directory),
-            (Arc::clone(&linker), Arc::clone(&setup)),
-            (watch.view(), replies.persons()),
-        );
-        let states = (relay.state(), consumer.state());
-        let private = base.serve_private(api, states, readiness.clone())?;
-        let public = base.serve_public(linker, &ingest, signatures.clone());
-        let public = public.await?;
+        let api = base.api(Arc::clone(&linker), Arc::clone(&setup));
+        let private = base.serve_private(api, readiness.clone())?;
+        let ingest = base.ingest();
+        let shared = Shared {
+            base: Arc::clone(&base),
+            ingest: Arc::clone(&ingest),
+            setup,
+            signatures: signatures.clone(),
+        };
+        let candidate = Candidate::new(shared, base.advertised(private.address));
+        let begun = candidate.begin().await?;
+        let public = base.serve_public(linker, &ingest, signatures).await?;
 
         let servers = TaskTracker::new();
         servers.spawn(public.running);
         servers.spawn(private.running);
-        base.spawn(relay.run(base.until()));
-        base.spawn(consumer.run(replies.intake(&base.broker.names.commands), base.until()));
-        base.spawn(replies.run(base.until()));
-        base.spawn(enricher.run(base.until()));
-        base.spawn(watch.run(base.until()));
-        base.spawn_reads(&ingest, &setup, &signatures);
-        base.spawn_upkeep(&ingest);
+        base.spawn(candidate.run(begun));
+        base.spawn(Arc::clone(&base.directory).run(base.until()));
         readiness.set(true);
+        unless_started.disarm();
+        let grace = base.settings.stop.grace;
         Ok(Self {
             public_address: public.address,
             private_address: private.address,
-            store: base.store,
+            base,
             readiness,
             public: public.handle,
             private: private.handle,
             servers,
-            tasks: base.tasks,
-            stop: base.stop,
-            fallen: base.fallen,
-            grace: base.settings.stop.grace,
+            grace,
         })
     }
 
     /// Waits until a part of the service has ended by itself, which none should: without it events
     /// would pile up unseen.
     pub async fn fallen(&self) {
-        self.fallen.cancelled().await;
+        self.base.fallen.cancelled().await;
+    }
+}
+
+/// Since when nobody ran, noted where that is sure.
+async fn note_downtime(store: &Store, rules: &LiveRules) -> Result<Option<Doubt>, StoreError> {
+    let (registry, now) = (&rules.now().registry, Timestamp::now());
+    match store.is_exclusive() {
+        true => upkeep::note_downtime(store, registry, now)
+            .await
+            .map(|()| None),
+        false => upkeep::note_downtime_of_all(store, registry, now).await,
     }
 }
 
@@ -530,24 +506,10 @@ fn client(
         },
         // Shorter than the call: only so it is known that nothing was sent.
         http_client(base_url, (call_timeout / 2).min(CONNECT_TIMEOUT))?,
-        Arc::new(StoredTokens::new(store.clone(), sealer)),
+        Arc::new(StoredTokens::new(store.clone(), sealer).renewing_within(call_timeout)),
         Arc::new(Timestamp::now),
         tasks.clone(),
     )?)
-}
-
-/// The way of commands to X, with a place for their attachments.
-async fn replies(
-    settings: &Settings,
-    store: &Store,
-    rules: LiveRules,
-    client: Arc<Client>,
-    sealer: Sealer,
-) -> Result<Replies, StartError> {
-    let folder = key_file::attachments_folder(settings);
-    let vault = Vault::open(&folder, sealer).await?;
-    let attachments = Attachments::new(Fetcher::new(settings.attachments.clone())?, vault);
-    Ok(Replies::new(store.clone(), rules, client, attachments).await?)
 }
 
 /// What is held of people, for the command line.
@@ -573,10 +535,17 @@ fn gap_settings(settings: &Settings) -> GapSettings {
     }
 }
 
-/// Runs a part of the service; however it ends, `fallen` hears of it.
-async fn telling_of_its_end(part: impl Future<Output = ()>, fallen: CancellationToken) {
-    let _end = fallen.drop_guard();
+/// Runs a part of the service; if it ends before it is to, `fallen` hears of it.
+async fn telling_of_its_end(
+    part: impl Future<Output = ()>,
+    until: CancellationToken,
+    fallen: CancellationToken,
+) {
+    let end = fallen.drop_guard();
     part.await;
+    if until.is_cancelled() {
+        end.disarm();
+    }
 }
 
 fn listen(listener: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -618,62 +587,26 @@ fn serve_public(
     server("public.listen", listener, settings, routes)
 }
 
-/// What the JSON API works with.
-fn api(
-    settings: &Settings,
-    store: &Store,
-    broker: &Arc<BrokerSettings>,
-    directory: Arc<Directory>,
-    (linker, setup): (Arc<Linker>, Arc<Setup>),
-    (health, persons): (HealthView, Persons),
-) -> Arc<Api> {
-    let url = settings.private.url.as_ref();
-    let rules = directory.rules().clone();
-    Arc::new(Api::new(ApiParts {
-        store: store.clone(),
-        directory,
-        linker,
-        health,
-        persons,
-        setup,
-        public_url: settings.public.url.clone(),
-        tests: TestEvents::new(store.clone(), rules, Arc::clone(broker)),
-        token: settings.private.token.clone(),
-        secure_cookies: url.is_some_and(|url| url.as_str().starts_with("https:")),
-    }))
-}
-
 fn serve_private(
-    settings: &Settings,
-    store: &Store,
-    (api, files): (Arc<Api>, Arc<Media>),
-    (relay, consumer): (RelayState, ConsumerState),
+    base: &Arc<Base>,
+    api: Arc<Api>,
+    files: Arc<Media>,
     readiness: Readiness,
-    rules: LiveRules,
 ) -> Result<Server, StartError> {
-    let (shown, gauged) = (store.clone(), store.clone());
+    let (shown, gauged) = (Arc::clone(base), Arc::clone(base));
     let private = Private {
         api,
         readiness,
-        parts: Box::new(move || {
-            let links = [
-                ("broker", relay.is_connected()),
-                ("consumer", consumer.is_connected()),
-            ];
-            let faults = [
-                ("broker fault", relay.fault()),
-                ("consumer fault", consumer.fault()),
-            ];
-            Box::pin(parts(shown.clone(), links, faults))
-        }),
+        parts: Box::new(move || Box::pin(parts(Arc::clone(&shown)))),
         metrics: metrics::install()?,
-        refresh: Box::new(move || Box::pin(refresh(gauged.clone(), rules.now()))),
+        forward: Arc::new(forward(base)?),
+        refresh: Box::new(move || Box::pin(refresh(gauged.store.clone(), gauged.rules.now()))),
     };
-    let listener = listen("private.listen", settings.private.listen)?;
+    let listener = listen("private.listen", base.settings.private.listen)?;
     let (pages, files) = (private::routes(Arc::new(private)), media::routes(files));
     let settings = ServerSettings {
         workers: 1,
-        grace: settings.stop.grace,
+        grace: base.settings.stop.grace,
         max_connections: PRIVATE_CONNECTIONS,
     };
     server("private.listen", listener, settings, move |config| {
@@ -682,25 +615,55 @@ fn serve_private(
     })
 }
 
+/// The way to the replica that leads.
+fn forward(base: &Arc<Base>) -> Result<Forward, StartError> {
+    let (own, others) = (base.leadership.clone(), Arc::clone(base));
+    // Http as all replicas are: the client may go there and to no other kind of place.
+    let replica = Url::parse(&format!("http://{}", base.settings.private.listen))?;
+    Ok(Forward {
+        leads: Box::new(move || own.holds()),
+        leader: Box::new(move || others.leader.address()),
+        http: http_client(&replica, REPLICA_TIMEOUT)?,
+    })
+}
+
 /// The lines of `/readyz?verbose`.
-async fn parts(
-    store: Store,
-    links: [(&'static str, bool); 2],
-    faults: [(&'static str, String); 2],
-) -> Vec<Part> {
+async fn parts(base: Arc<Base>) -> Vec<Part> {
     let part = |name, state| Part { name, state };
-    let links = links.into_iter().map(|(name, connected)| {
-        let state = if connected { "connected" } else { "away" };
+    let leads = base.leadership.holds();
+    let mut parts = vec![part("replica", role(&base, leads))];
+    let links = [
+        ("broker", base.relay.is_connected()),
+        ("consumer", base.consumer.is_connected()),
+    ];
+    parts.extend(links.into_iter().map(|(name, connected)| {
+        let state = match (connected, leads) {
+            (true, _) => "connected",
+            (false, true) => "away",
+            (false, false) => "not used",
+        };
         part(name, state.to_owned())
-    });
-    let mut parts: Vec<_> = links.collect();
+    }));
+    let faults = [
+        ("broker fault", base.relay.fault()),
+        ("consumer fault", base.consumer.fault()),
+    ];
     let faults = faults.into_iter().filter(|(_, fault)| !fault.is_empty());
     parts.extend(faults.map(|(name, fault)| part(name, fault)));
-    match store.read(|tx| parts_of_store(tx, Timestamp::now())).await {
+    let read = base.store.read(|tx| parts_of_store(tx, Timestamp::now()));
+    match read.await {
         Err(error) => parts.push(part("store", error.to_string())),
         Ok(more) => parts.extend(more),
     }
     parts
+}
+
+fn role(base: &Base, leads: bool) -> String {
+    match (leads, base.leader.address()) {
+        (true, _) => "leads".to_owned(),
+        (false, Some(leader)) => format!("follows {leader}"),
+        (false, None) => "follows; nobody leads".to_owned(),
+    }
 }
 
 fn parts_of_store(tx: &Tx<'_>, now: Timestamp) -> Result<Vec<Part>, StoreError> {
@@ -841,10 +804,19 @@ mod tests {
         let (tasks, fallen) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(telling_of_its_end(
             async { panic!("a bug") },
+            CancellationToken::new(),
             fallen.clone(),
         ));
         timeout(Duration::from_secs(10), fallen.cancelled())
             .await
             .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_when_it_is_told_to_is_no_fault() {
+        let (until, fallen) = (CancellationToken::new(), CancellationToken::new());
+        until.cancel();
+        telling_of_its_end(until.clone().cancelled_owned(), until, fallen.clone()).await;
+        assert!(!fallen.is_cancelled());
     }
 }

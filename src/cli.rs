@@ -277,6 +277,11 @@ async fn serve(settings: Settings, restore: Restore) -> anyhow::Result<()> {
     // Before the first start-up step: from here on a signal ends the service in order.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        () = Store::reachable(&settings.store) => {}
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    }
     let app = App::start_restored(settings, restore).await?;
     tracing::info!(
         public = %app.public_address,
@@ -335,8 +340,9 @@ async fn open_setup(settings: &Settings, store: &Store) -> anyhow::Result<(Setup
 
 /// Opens the store of a service that has run before: a wrong path must not make an empty one.
 fn open_store(settings: &Settings) -> anyhow::Result<Store> {
-    let path = &settings.store.path;
-    ensure!(path.exists(), "there is no store at {}", path.display());
+    if let Some(path) = settings.store.place.file() {
+        ensure!(path.exists(), "there is no store at {}", path.display());
+    }
     Ok(Store::open(settings.store.clone())?)
 }
 
@@ -394,7 +400,7 @@ mod tests {
         pub(super) fn open() -> Self {
             let dir = TempDir::new().unwrap();
             let settings = StoreSettings {
-                path: dir.path().join("store.db"),
+                place: dir.path().join("store.db").into(),
                 max_bytes: 1 << 30,
                 retention: std::time::Duration::from_hours(24),
             };

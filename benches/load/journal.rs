@@ -33,7 +33,7 @@ pub(crate) struct Filling {
 pub(crate) async fn fill(folder: &Path, first: u64, filling: Filling) -> anyhow::Result<()> {
     let path = journal(folder);
     let store = Store::open(StoreSettings {
-        path: path.clone(),
+        place: path.clone().into(),
         max_bytes: u64::MAX,
         retention: Duration::from_secs(30 * 24 * 3600),
     })?;

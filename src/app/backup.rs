@@ -18,6 +18,11 @@ use crate::store::{Copied, StoreError, copy};
 pub enum BackupError {
     #[error("{0} is there already: a backup is never written over anything")]
     Exists(PathBuf),
+    #[error(
+        "store.url names PostgreSQL, which makes its own backups: pg_dump --format=custom \
+         --file=FILE (docs/contract.md, Backup and restore)"
+    )]
+    OnServer,
     #[error("there is no store at {0}")]
     NoStore(PathBuf),
     #[error("the database cannot be copied: {0}")]
@@ -41,7 +46,8 @@ pub struct Backup {
 /// # Errors
 /// [`BackupError`].
 pub fn backup(settings: &Settings, to: &Path, now: Timestamp) -> Result<Backup, BackupError> {
-    let (store, files) = (settings.store.path.as_path(), beside(to, ".files"));
+    let store = settings.store.place.file().ok_or(BackupError::OnServer)?;
+    let files = beside(to, ".files");
     if !store.exists() {
         return Err(BackupError::NoStore(store.to_owned()));
     }

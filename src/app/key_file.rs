@@ -107,7 +107,7 @@ fn master(settings: &Settings) -> Result<SecretKey, KeyFileError> {
     if let Some(key) = &settings.secrets.key {
         return Ok(SecretBox::new(Box::new(*key.expose_secret())));
     }
-    let path = beside(&settings.store.path, ".key");
+    let path = beside_store(settings, ".key");
     let key = kept_or_made(&path).map_err(|source| KeyFileError::of(&path, source))?;
     tracing::warn!(
         path = %path.display(),
@@ -125,11 +125,20 @@ fn random_key() -> SecretKey {
 
 /// Where attachments are kept.
 pub fn attachments_folder(settings: &Settings) -> PathBuf {
-    beside(&settings.store.path, ".files")
+    match &settings.attachments.folder {
+        Some(folder) => folder.clone(),
+        None => beside_store(settings, ".files"),
+    }
 }
 
-pub(super) fn beside(store: &Path, suffix: &str) -> PathBuf {
-    let mut path = store.to_owned().into_os_string();
+/// Beside the database file; in the working folder, where a server has the database.
+fn beside_store(settings: &Settings, suffix: &str) -> PathBuf {
+    let file = settings.store.place.file();
+    beside(file.unwrap_or(Path::new("twitter-channel.db")), suffix)
+}
+
+pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.to_owned().into_os_string();
     path.push(suffix);
     path.into()
 }
@@ -156,7 +165,9 @@ fn read(path: &Path) -> io::Result<SecretKey> {
 /// Makes the file whole or not at all, and never in the place of another.
 fn make(path: &Path) -> io::Result<()> {
     let key = STANDARD.encode(random_key().expose_secret());
-    let draft = beside(path, &format!(".{}", std::process::id()));
+    let mut draft = path.to_owned().into_os_string();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = PathBuf::from(draft);
     let made = write(&draft, &key).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
     match made {

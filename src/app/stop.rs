@@ -25,10 +25,10 @@ impl App {
     pub async fn stop(self) {
         self.readiness.set(false);
         let until = Instant::now() + self.grace;
-        self.stop.cancel();
-        self.tasks.close();
+        self.base.stop.cancel();
+        self.base.tasks.close();
         // Deliveries under way are stored and answered meanwhile: they need only the store.
-        let work = timeout(self.grace, self.tasks.wait());
+        let work = timeout(self.grace, self.base.tasks.wait());
         let (_, work) = tokio::join!(close(&self.public, until), work);
         if work.is_err() {
             tracing::warn!("background work was cut off after {:?}", self.grace);
@@ -40,7 +40,7 @@ impl App {
             tracing::warn!("a listener did not end");
         }
         // The threads of the listeners let go of their handles a little later.
-        self.store.release();
+        self.base.store.release();
     }
 }
 

@@ -1,5 +1,6 @@
 //! How attachments are fetched.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -16,6 +17,8 @@ pub struct AttachmentSource {
 /// Limits of one fetch, redirects included.
 #[derive(Clone, Debug)]
 pub struct FetchSettings {
+    /// Where files are kept, sealed; `None`: beside the database file.
+    pub folder: Option<PathBuf>,
     /// The look-up of the name and the connection, TLS included.
     pub connect_timeout: Duration,
     /// Longest silence, before the answer and within it.

@@ -113,6 +113,7 @@ pub(super) fn settings(sources: &[&str]) -> FetchSettings {
         authorization: Some("Bearer of-the-helpdesk".into()),
     };
     FetchSettings {
+        folder: None,
         connect_timeout: Duration::from_secs(20),
         idle_timeout: Duration::from_secs(20),
         timeout: Duration::from_secs(40),

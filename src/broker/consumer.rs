@@ -93,6 +93,12 @@ impl Consumer {
         Self { settings, state }
     }
 
+    /// With this state in place of its own: for those who ask whichever consumer there is.
+    #[must_use]
+    pub fn telling(self, state: ConsumerState) -> Self {
+        Self { state, ..self }
+    }
+
     /// What others may ask of it.
     pub fn state(&self) -> ConsumerState {
         self.state.clone()

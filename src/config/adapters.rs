@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use crate::attachments::settings::{AttachmentSource, FetchSettings};
 use crate::broker::settings::{Auth, BrokerSettings, Inbox, Names, TlsSettings, TopologyMode};
@@ -13,8 +14,8 @@ use crate::broker::tls;
 use crate::domain::attachment::LARGEST_BYTES;
 use crate::http::public::SourceLimits;
 use crate::settings::reader::Reader;
-use crate::settings::value::{self, BaseUrl};
-use crate::store::StoreSettings;
+use crate::settings::value::{self, BaseUrl, StoreUrl};
+use crate::store::{PostgresSettings, StorePlace, StoreSettings};
 use crate::telemetry::chain;
 
 /// The listener for X.
@@ -37,6 +38,8 @@ pub struct PrivateConfig {
     pub listen: SocketAddr,
     /// How browsers and the core reach it.
     pub url: Option<BaseUrl>,
+    /// Where other replicas reach it; `None`: where it listens.
+    pub advertise: Option<BaseUrl>,
     /// `None`: nobody may use the API.
     pub token: Option<SecretString>,
 }
@@ -158,25 +161,36 @@ pub(super) fn store(
     r: &mut Reader<'_>,
     retention: Option<Duration>,
 ) -> Option<(StoreSettings, Duration)> {
-    let path = r.required_secret_as("url", value::store_url);
+    let place = r.required_secret_as("url", store_place);
     let max_bytes = r.required("max_bytes", value::size);
     let unwanted = r.required("unwanted", value::duration);
     let settings = StoreSettings {
-        path: path?,
+        place: place?,
         max_bytes: max_bytes?,
         retention: retention?,
     };
     Some((settings, unwanted?))
 }
 
+fn store_place(value: &Value) -> Result<StorePlace, String> {
+    match value::store_url(value)? {
+        StoreUrl::File(path) => Ok(StorePlace::Sqlite(path)),
+        StoreUrl::Server(url) => PostgresSettings::parse(&url)
+            .map(|settings| StorePlace::Postgres(Box::new(settings)))
+            .map_err(|error| error.to_string()),
+    }
+}
+
 pub(super) fn attachments(
     r: &mut Reader<'_>,
     sources: Vec<AttachmentSource>,
 ) -> Option<FetchSettings> {
+    let folder = r.optional("folder", value::folder).flatten();
     let connect_timeout = r.required("connect_timeout", value::duration);
     let idle_timeout = r.required("idle_timeout", value::duration);
     let fetch_timeout = r.required("fetch_timeout", value::duration);
     Some(FetchSettings {
+        folder,
         connect_timeout: connect_timeout?,
         idle_timeout: idle_timeout?,
         timeout: fetch_timeout?,
@@ -224,6 +238,7 @@ pub(super) fn public(r: &mut Reader<'_>) -> Option<PublicConfig> {
 pub(super) fn private(r: &mut Reader<'_>) -> Option<PrivateConfig> {
     let listen = r.required("listen", value::socket_addr);
     let url = r.optional("url", value::base_url);
+    let advertise = r.optional("advertise", value::base_url);
     let has_token = r.has_secret("token");
     let token = r.secret_as("token", value::bearer_token);
     let listen = listen?;
@@ -231,5 +246,10 @@ pub(super) fn private(r: &mut Reader<'_>) -> Option<PrivateConfig> {
         let expected = "missing, expected a token: private.listen is open to other machines";
         r.fault("token", None, expected);
     }
-    Some(PrivateConfig { listen, url, token })
+    Some(PrivateConfig {
+        listen,
+        url,
+        advertise,
+        token,
+    })
 }

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 pub use crate::settings::{BaseUrl, Fault, SecretKey, SettingsFaults as ConfigFaults};
 pub use adapters::{PrivateConfig, PublicConfig};
-pub use service::{Commands, Compliance, ComplianceCheck, Gaps, Reconcile, Secrets, Stop, XApi};
+pub use service::{
+    Commands, Compliance, ComplianceCheck, Gaps, Reconcile, Replicas, Secrets, Stop, XApi,
+};
 pub use source::DEFAULTS;
 
 use crate::attachments::settings::FetchSettings;
@@ -49,6 +51,7 @@ pub struct Settings {
     pub unwanted: Duration,
     pub secrets: Secrets,
     pub x_api: XApi,
+    pub replicas: Replicas,
     pub reconcile: Reconcile,
     pub gaps: Gaps,
     pub commands: Commands,
@@ -87,6 +90,7 @@ impl Settings {
         let (store, unwanted) = r.section("store", |r| adapters::store(r, bodies)).unzip();
         let secrets = r.section("secrets", service::secrets);
         let x_api = r.section("x_api", service::x_api);
+        let replicas = r.section("replicas", service::replicas);
         let reconcile = r.section("reconcile", service::reconcile);
         let gaps = r.section("gaps", service::gaps);
         let commands = r.section("commands", service::commands);
@@ -102,6 +106,13 @@ impl Settings {
         if let (Some(public), Some(x_api)) = (&public, &x_api) {
             check_public_url(r, public, x_api, &declared.apps);
         }
+        if let (Some(store), Some(secrets)) = (&store, &secrets)
+            && store.place.file().is_none()
+            && secrets.key.is_none()
+        {
+            let expected = "expected with PostgreSQL: replicas share it, a file beside one is not";
+            r.fault("secrets.key", None, expected);
+        }
         Some(Self {
             apps: declared.apps,
             accounts: declared.accounts,
@@ -115,6 +126,7 @@ impl Settings {
             unwanted: unwanted?,
             secrets: secrets?,
             x_api: x_api?,
+            replicas: replicas?,
             reconcile: reconcile?,
             gaps: gaps?,
             commands: commands?,

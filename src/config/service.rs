@@ -69,6 +69,13 @@ pub struct Gaps {
     pub replay_end_within: Duration,
 }
 
+/// How replicas agree on who leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// How long a leader leads that is not heard of any more.
+    pub lease: Duration,
+}
+
 /// What holds for commands that do not say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commands {
@@ -95,6 +102,12 @@ pub(super) fn x_api(r: &mut Reader<'_>) -> Option<XApi> {
         search_lag: search_lag?,
         keep_every: keep_every?,
         manage_webhooks: manage_webhooks?,
+    })
+}
+
+pub(super) fn replicas(r: &mut Reader<'_>) -> Option<Replicas> {
+    Some(Replicas {
+        lease: r.required("lease", value::duration)?,
     })
 }
 

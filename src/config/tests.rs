@@ -89,7 +89,10 @@ fn an_empty_configuration_is_the_default() {
         bind: vec!["#".into()],
     };
     assert_eq!(settings.broker.inboxes, [inbox]);
-    assert_eq!(settings.store.path, Path::new("twitter-channel.db"));
+    assert_eq!(
+        settings.store.place.file(),
+        Some(Path::new("twitter-channel.db"))
+    );
     assert_eq!(settings.store.max_bytes, 2 << 30);
     assert_eq!(settings.store.retention, HOUR * 24 * 30);
     assert_eq!(settings.retention.commands, HOUR * 24 * 30);
@@ -399,8 +402,12 @@ fn a_secret_comes_in_one_form_only() {
     "broker.names.events = \"amq.topic\": expected a name"
 )]
 #[case::postgres(
+    "[store]\nurl = \"postgres://u:p@h/d?sslmode=allow\"",
+    "store.url = ***: expected sslmode=disable or sslmode=verify-full"
+)]
+#[case::postgres_without_a_key(
     "[store]\nurl = \"postgres://u:p@h/d\"",
-    "store.url = ***: PostgreSQL is not built yet"
+    "secrets.key: expected with PostgreSQL"
 )]
 #[case::key(
     "[secrets]\nkey = \"c2hvcnQ=\"",

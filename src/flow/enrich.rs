@@ -2,8 +2,9 @@
 //! profile of an author of whom the delivery shows none.
 //!
 //! X has its 200 by then: the delivery waits in the store, three seconds at most, and goes on with
-//! what has been found. Found is what lies in a cache of this process; after a restart an event that
-//! waited is published without.
+//! what has been found. Its wish lies there too, for the leader, whichever replica took the delivery.
+//! Found is what lies in a cache of the leader's process; after a restart an event that waited is
+//! published without.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -54,11 +55,23 @@ pub(crate) struct Request {
     pub wish: Wish,
 }
 
-/// What was found, and the way to ask for more; cheap to clone.
-#[derive(Clone)]
+/// What was found; cheap to clone.
+#[derive(Clone, Default)]
 pub struct Enrichment {
     found: Arc<Found>,
-    requests: mpsc::Sender<Request>,
+}
+
+/// The way to ask for more; cheap to clone.
+#[derive(Clone)]
+pub struct Wishes(mpsc::Sender<Request>);
+
+impl Wishes {
+    /// Asks for what a delivery waits for; one too many goes on without it.
+    pub(crate) fn ask(&self, request: Request) {
+        if self.0.try_send(request).is_err() {
+            tracing::debug!("an event goes on without context: too many wait");
+        }
+    }
 }
 
 #[derive(Default)]
@@ -144,18 +157,11 @@ impl Enrichment {
     }
 
     /// Forgets everything: another process may have erased anybody.
-    pub(crate) fn forget_all(&self) {
+    pub fn forget_all(&self) {
         let people = self.found.people.lock();
         *people.unwrap_or_else(PoisonError::into_inner) = Fifo::default();
         let posts = self.found.posts.lock();
         *posts.unwrap_or_else(PoisonError::into_inner) = Fifo::default();
-    }
-
-    /// Asks for what a delivery waits for; one too many goes on without it.
-    pub(crate) fn ask(&self, request: Request) {
-        if self.requests.try_send(request).is_err() {
-            tracing::debug!("an event goes on without context: too many wait");
-        }
     }
 
     fn keep_post(&self, id: TweetId, post: Option<Post>, now: Timestamp) {
@@ -181,23 +187,22 @@ pub struct Enricher {
 }
 
 impl Enricher {
-    pub fn new(store: Store, rules: LiveRules, client: Arc<Client>) -> Self {
+    /// Also returns where it is asked.
+    pub fn new(
+        store: Store,
+        rules: LiveRules,
+        client: Arc<Client>,
+        enrichment: Enrichment,
+    ) -> (Self, Wishes) {
         let (sender, requests) = mpsc::channel(QUEUE);
-        Self {
+        let enricher = Self {
             store,
             rules,
             client,
-            enrichment: Enrichment {
-                found: Arc::default(),
-                requests: sender,
-            },
+            enrichment,
             requests,
-        }
-    }
-
-    /// For those who ask.
-    pub fn enrichment(&self) -> Enrichment {
-        self.enrichment.clone()
+        };
+        (enricher, Wishes(sender))
     }
 
     /// Reads until `stop`.
@@ -205,7 +210,7 @@ impl Enricher {
         let (tasks, permits) = (TaskTracker::new(), Arc::new(Semaphore::new(AT_ONCE)));
         while let Some(Some(request)) = stop.run_until_cancelled(self.requests.recv()).await {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-                return;
+                break;
             };
             let reader = Reader {
                 store: self.store.clone(),
@@ -219,6 +224,8 @@ impl Enricher {
                 stop.run_until_cancelled(reader.fulfil(request)).await
             });
         }
+        tasks.close();
+        tasks.wait().await;
     }
 }
 

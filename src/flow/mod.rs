@@ -1,5 +1,5 @@
 //! What happens: a delivery to the journal (`ingest`, with what `enrich` reads for it), the journal
-//! to the bus (`relay`), a command to X (`reply`) and whether it got there (`reconcile`), what is
+//! to the bus (`relay`; past it, `typing`), a command to X (`reply`) and whether it got there (`reconcile`), what is
 //! wrong with any of it (`watch`), times for which X has what we have not filled (`gaps`), how long posts may be (`plan_check`), the store kept in order
 //! (`upkeep`), conversations that draw too many messages (`storm`), and what filters would make of
 //! what came (`dry_run`, from what is kept as a `sighting`). What has to go: `deletion`, `person`,
@@ -37,5 +37,6 @@ pub mod storm;
 pub mod test_event;
 pub mod thread_import;
 pub mod tokens;
+pub mod typing;
 pub mod upkeep;
 pub mod watch;

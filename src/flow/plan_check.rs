@@ -36,6 +36,19 @@ impl PostLimits {
         Ok(Self(Mutex::new(known.into_iter().collect())))
     }
 
+    /// Takes what is known by now in place of what was.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn reload(&self, store: &Store) -> Result<(), StoreError> {
+        *self.lock() = store
+            .read(|tx| tx.post_limits())
+            .await?
+            .into_iter()
+            .collect();
+        Ok(())
+    }
+
     /// In weighted characters.
     pub fn of(&self, account: AccountId) -> u32 {
         self.lock().get(&account).copied().unwrap_or(POST_LIMIT)

@@ -3,14 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::link::LinkState;
-use crate::broker::messages;
 use crate::broker::publisher::{Attributes, Fate, Outgoing, PublishError, Publisher};
-use crate::domain::event::Event;
 use crate::domain::ids::{CommandId, EventId};
 use crate::domain::text::written;
 use crate::flow::reply::trace_of;
@@ -22,8 +19,6 @@ use crate::telemetry::{chain, metrics};
 const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 /// How often the store is asked for rows that another process wrote.
 const POLL: Duration = Duration::from_secs(1);
-/// A typing notice older than this is nobody's business; also its AMQP expiration.
-const TYPING_EXPIRES: Duration = Duration::from_secs(30);
 /// How often the store hears how far the broker has confirmed: for each window by itself that would
 /// be a commit of its own. After a crash what was confirmed since then is published again.
 const MARK_EVERY: Duration = Duration::from_millis(50);
@@ -61,7 +56,6 @@ pub struct Relay {
     publisher: Publisher,
     settings: RelaySettings,
     state: RelayState,
-    typing: mpsc::Receiver<Event>,
     /// Up to here every row is confirmed or in a lane; the store hears of it by `mark_due`.
     cursor: u64,
     /// Lane entries of windows that the store has not heard of yet.
@@ -89,25 +83,19 @@ impl Relay {
         store: Store,
         publisher: Publisher,
         settings: RelaySettings,
-        typing: mpsc::Receiver<Event>,
+        state: RelayState,
     ) -> Result<Self, StoreError> {
         let cursor = store.read(|tx| tx.cursor()).await?;
         Ok(Self {
             store,
             publisher,
             settings,
-            state: RelayState::default(),
-            typing,
+            state,
             cursor,
             aside: Vec::new(),
             mark_due: None,
             next_lanes: Instant::now(),
         })
-    }
-
-    /// What others may ask of it.
-    pub fn state(&self) -> RelayState {
-        self.state.clone()
     }
 
     /// Runs until `stop`; then marks what is confirmed and closes the connection.
@@ -128,6 +116,8 @@ impl Relay {
         if let Err(error) = self.mark().await {
             tracing::warn!(%error, "the last window will be published again");
         }
+        self.state.0.set_away(String::new());
+        metrics::set_broker_connected(false);
         self.publisher.close().await;
     }
 
@@ -170,7 +160,6 @@ impl Relay {
         let mark_due = self.mark_due.unwrap_or_else(|| Instant::now() + POLL);
         tokio::select! {
             () = self.store.appended().notified() => {}
-            Some(event) = self.typing.recv() => self.publish_typing(event).await?,
             () = sleep_until(mark_due), if self.mark_due.is_some() => {}
             () = sleep_until(self.next_lanes.min(Instant::now() + POLL)) => self.probe().await?,
             () = stop.cancelled() => {}
@@ -363,18 +352,6 @@ impl Relay {
             .await?;
         Ok(full)
     }
-
-    /// A typing notice goes out now or never.
-    async fn publish_typing(&mut self, event: Event) -> Result<(), RelayError> {
-        let age = Timestamp::now().duration_since(event.time);
-        if age.unsigned_abs() > TYPING_EXPIRES {
-            return Ok(());
-        }
-        let notice = typing_notice(event);
-        self.publisher.publish_window(&[notice]).await?;
-        self.set_connected();
-        Ok(())
-    }
 }
 
 /// Where a row waits that was not confirmed; none for what nobody has to have bound.
@@ -445,27 +422,12 @@ fn outgoing(row: &JournalRow, place: &Place, republished: bool) -> Outgoing {
     }
 }
 
-fn typing_notice(event: Event) -> Outgoing {
-    let id = event.id();
-    let event_type = event.payload.event_type();
-    let account = event.account.key();
-    Outgoing {
-        message_id: id.to_string(),
-        event_type: event_type.to_owned(),
-        routing_key: event.routing_key(),
-        correlation_id: event.correlation_id(),
-        timestamp: seconds(event.time),
-        attributes: attributes(&account, event_type, &event.subject(), event.time),
-        traceparent: Some(TraceContext::of_event(id).traceparent()),
-        tracestate: None,
-        mandatory: false,
-        expiration_ms: u32::try_from(TYPING_EXPIRES.as_millis()).ok(),
-        republished: false,
-        body: messages::encode(id, event, 0),
-    }
-}
-
-fn attributes(account: &str, event_type: &str, subject: &str, time: Timestamp) -> Attributes {
+pub(super) fn attributes(
+    account: &str,
+    event_type: &str,
+    subject: &str,
+    time: Timestamp,
+) -> Attributes {
     Attributes {
         source: written(64, format_args!("/twitter-channel/accounts/{account}")),
         time: written(24, format_args!("{time:.3}")),
@@ -475,6 +437,6 @@ fn attributes(account: &str, event_type: &str, subject: &str, time: Timestamp) -
 }
 
 /// AMQP knows no time before 1970.
-fn seconds(at: Timestamp) -> u64 {
+pub(super) fn seconds(at: Timestamp) -> u64 {
     u64::try_from(at.as_second()).unwrap_or(0)
 }

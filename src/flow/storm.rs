@@ -178,7 +178,7 @@ mod tests {
     fn open() -> (TempDir, Store) {
         let folder = TempDir::new().unwrap();
         let settings = StoreSettings {
-            path: folder.path().join("store.db"),
+            place: folder.path().join("store.db").into(),
             max_bytes: 1 << 30,
             retention: Duration::from_hours(24),
         };

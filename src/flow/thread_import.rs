@@ -716,7 +716,7 @@ mod tests {
         pub(super) fn store() -> (Store, TempDir) {
             let folder = tempfile::tempdir().unwrap();
             let settings = StoreSettings {
-                path: folder.path().join("store.db"),
+                place: folder.path().join("store.db").into(),
                 max_bytes: 1 << 30,
                 retention: Duration::from_hours(24),
             };

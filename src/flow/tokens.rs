@@ -1,21 +1,34 @@
 //! The newest OAuth 2.0 pair of each account, sealed in the store.
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use crate::domain::account::TokenPair;
 use crate::domain::ids::AccountId;
 use crate::sealing::{Sealer, TooLong, WrongKeyOrDamaged};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 use crate::x::client::{TokenVault, VaultError};
+
+/// How long a renewal is given, and by how much longer than its call.
+const RENEWAL: Duration = Duration::from_secs(25);
+const RENEWAL_MARGIN: Duration = Duration::from_secs(5);
+/// How often is looked whether another process has renewed a pair.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Keeps pairs for the client.
 pub struct StoredTokens {
     store: Store,
     sealer: Sealer,
+    /// Of this one among those that may renew pairs.
+    name: String,
+    /// How long a renewal may take before another may be tried.
+    renewal: Duration,
 }
 
 /// A pair as it is sealed.
@@ -43,7 +56,33 @@ pub(super) enum Fault {
 
 impl StoredTokens {
     pub fn new(store: Store, sealer: Sealer) -> Self {
-        Self { store, sealer }
+        Self {
+            store,
+            sealer,
+            name: format!("{:016x}", rand::random::<u64>()),
+            renewal: RENEWAL,
+        }
+    }
+
+    /// With another time limit for the call that renews a pair.
+    #[must_use]
+    pub fn renewing_within(self, call_timeout: Duration) -> Self {
+        Self {
+            renewal: call_timeout + RENEWAL_MARGIN,
+            ..self
+        }
+    }
+
+    async fn wait_for_others(&self, account: AccountId) -> Result<(), StoreError> {
+        loop {
+            let (name, lasts) = (self.name.clone(), self.renewal);
+            let now = Timestamp::now();
+            let reserve = move |tx: &mut Tx<'_>| tx.reserve_renewal(account, &name, lasts, now);
+            match self.store.write(reserve).await? {
+                None => return Ok(()),
+                Some(wait) => sleep(wait.min(LOOK_AGAIN)).await,
+            }
+        }
     }
 
     async fn read(&self, account: AccountId) -> Result<Option<TokenPair>, Fault> {
@@ -60,7 +99,8 @@ impl StoredTokens {
             .write(move |tx| {
                 let mut state = tx.account_state(account)?;
                 state.tokens = Some(sealed);
-                tx.put_account_state(account, &state)
+                tx.put_account_state(account, &state)?;
+                tx.end_renewal(account)
             })
             .await?;
         Ok(())
@@ -112,6 +152,14 @@ impl TokenVault for StoredTokens {
         async move {
             let read = self.read(account).await;
             read.map_err(|fault| VaultError(Box::new(fault)))
+        }
+        .boxed()
+    }
+
+    fn reserve(&self, account: AccountId) -> BoxFuture<'_, Result<(), VaultError>> {
+        async move {
+            let reserved = self.wait_for_others(account).await;
+            reserved.map_err(|error| VaultError(Box::new(error)))
         }
         .boxed()
     }

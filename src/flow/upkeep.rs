@@ -1,4 +1,4 @@
-//! Housekeeping of the store: sign of life, retention, the size cap, kept deliveries.
+//! Housekeeping of the store: retention, the size cap, kept deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::ingest::Ingest;
 use super::{deletion, person};
 use crate::domain::registry::Registry;
-use crate::store::{GapReason, Leaving, Store, StoreError, ThreadsSweep, hour_of};
+use crate::store::{GapReason, LeaseRow, Leaving, Store, StoreError, ThreadsSweep, Tx, hour_of};
 
-/// How exactly a downtime is known.
-const ALIVE_EVERY: Duration = Duration::from_secs(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(30);
 const RETRY_EVERY: Duration = Duration::from_secs(2);
+/// Where any replica runs, there was a sign of life within this.
+const SIGN_OF_LIFE: SignedDuration = SignedDuration::from_secs(20);
 /// Rows removed in one transaction: others must not wait long behind it.
 const CHUNK: usize = 1000;
 /// The same of rows that may be as large as a delivery.
@@ -55,15 +55,68 @@ pub async fn note_downtime(
     registry: &Registry,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    if let Some(since) = store.read(|tx| tx.alive_at()).await? {
+        open_gaps(store, registry, since, now).await?;
+    }
+    store.write(move |tx| tx.note_alive(now)).await
+}
+
+/// A time in which nobody ran, unless the leader of then did.
+#[derive(Clone, Debug)]
+pub struct Doubt {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    lease: LeaseRow,
+}
+
+impl Doubt {
+    /// Whether that leader was dead: it has not renewed its lease since, nor given it back.
+    pub fn is_certain(&self, last: &LeaseRow) -> bool {
+        (last.epoch, last.ends_at) == (self.lease.epoch, self.lease.ends_at)
+    }
+}
+
+/// The same for one of several replicas. Where a leader may be at work, others may have been, too;
+/// then nothing is noted but returned, to be noted should that leader prove to be dead.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn note_downtime_of_all(
+    store: &Store,
+    registry: &Registry,
+    now: Timestamp,
+) -> Result<Option<Doubt>, StoreError> {
+    let read = move |tx: &Tx<'_>| Ok((tx.alive_at()?, tx.lease(now)?));
+    let (Some(since), lease) = store.read(read).await? else {
+        return Ok(None);
+    };
+    if lease.over_for().is_none() && now.duration_since(since) <= SIGN_OF_LIFE {
+        return Ok(Some(Doubt {
+            since,
+            until: now,
+            lease,
+        }));
+    }
+    open_gaps(store, registry, since, now).await.map(|()| None)
+}
+
+/// Opens a gap for each app because nobody ran.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn open_gaps(
+    store: &Store,
+    registry: &Registry,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
     let apps: Vec<String> = registry.apps().iter().map(|app| app.name.clone()).collect();
     store
         .write(move |tx| {
-            if let Some(since) = tx.alive_at()? {
-                for app in &apps {
-                    tx.open_gap(app, since, now, GapReason::Downtime)?;
-                }
+            for app in &apps {
+                tx.open_gap(app, since, until, GapReason::Downtime)?;
             }
-            tx.note_alive(now)
+            Ok(())
         })
         .await
 }
@@ -75,12 +128,11 @@ pub async fn run(
     (retention, unwanted_for): (Retention, Duration),
     stop: CancellationToken,
 ) {
-    let [mut alive, mut prune_due, mut retry] =
-        [ALIVE_EVERY, PRUNE_EVERY, RETRY_EVERY].map(|period| {
-            let mut ticks = interval(period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            ticks
-        });
+    let [mut prune_due, mut retry] = [PRUNE_EVERY, RETRY_EVERY].map(|period| {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    });
     report(
         "look at what waits for accounts",
         retry_unlinked(&store).await,
@@ -90,7 +142,6 @@ pub async fn run(
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            _ = alive.tick() => report("sign of life", note_alive(&store).await),
             _ = prune_due.tick() => {
                 report("clean-up", prune(&store, &retention, Timestamp::now()).await);
                 report("clean-up of what is gone", let_go(&store, Timestamp::now()).await);
@@ -100,7 +151,6 @@ pub async fn run(
                 report("clean-up of what nobody wanted", pruned);
             }
             _ = retry.tick() => {
-                report("noting gaps", ingest.note_refusals().await);
                 if let Err(error) = ingest.retry_quarantined().await {
                     tracing::warn!(%error, "kept deliveries were not tried again");
                 }
@@ -113,8 +163,6 @@ pub async fn run(
             }
         }
     }
-    report("noting gaps", ingest.note_refusals().await);
-    report("sign of life", note_alive(&store).await);
 }
 
 fn report(what: &str, result: Result<(), StoreError>) {
@@ -127,10 +175,6 @@ fn report(what: &str, result: Result<(), StoreError>) {
 async fn retry_unlinked(store: &Store) -> Result<(), StoreError> {
     let asked = store.write(|tx| tx.request_retry_of_unlinked()).await;
     asked.map(drop)
-}
-
-async fn note_alive(store: &Store) -> Result<(), StoreError> {
-    store.write(|tx| tx.note_alive(Timestamp::now())).await
 }
 
 /// Removes what is older than the retention, and confirmed bodies above the size cap.
@@ -298,7 +342,7 @@ mod tests {
 
     fn store(folder: &TempDir) -> Store {
         Store::open(StoreSettings {
-            path: folder.path().join("store.db"),
+            place: folder.path().join("store.db").into(),
             max_bytes: 1 << 30,
             retention: Duration::from_hours(30 * 24),
         })

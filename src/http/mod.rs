@@ -2,6 +2,7 @@
 
 pub mod api;
 mod console;
+pub mod forward;
 pub mod media;
 pub mod private;
 pub mod public;

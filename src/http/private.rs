@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::api::{self, Api};
 use super::console;
+use super::forward::{self, Forward};
 
 /// Work that a request asks of the rest of the service.
 pub type Hook<T> = Box<dyn Fn() -> BoxFuture<'static, T> + Send + Sync>;
@@ -24,6 +25,8 @@ pub struct Private {
     /// The parts of the service for `/readyz?verbose`, which is open: no secrets.
     pub parts: Hook<Vec<Part>>,
     pub metrics: PrometheusHandle,
+    /// Who answers what is neither a probe nor metrics.
+    pub forward: Arc<Forward>,
     /// Brings gauges up to date before they are shown.
     pub refresh: Hook<()>,
 }
@@ -67,6 +70,7 @@ pub fn routes(private: Arc<Private>) -> impl Fn(&mut ServiceConfig) + Clone + Se
             .service(web::resource("/livez").get(livez))
             .service(web::resource("/readyz").get(readyz))
             .service(web::resource("/metrics").get(metrics));
+        forward::routes(&private.forward, config);
         api::routes(config, &private.api);
         console::routes(config, &private.api);
     }
@@ -129,6 +133,15 @@ mod tests {
                 })
             }),
             metrics: crate::telemetry::metrics::install().unwrap(),
+            forward: Arc::new(Forward {
+                leads: Box::new(|| true),
+                leader: Box::new(|| None),
+                http: crate::x::client::http_client(
+                    &"http://replica".parse().unwrap(),
+                    std::time::Duration::from_secs(1),
+                )
+                .unwrap(),
+            }),
             refresh: Box::new(|| {
                 Box::pin(async { crate::telemetry::metrics::set_gaps("refreshed", 7) })
             }),

@@ -106,6 +106,12 @@ pub(crate) fn path(value: &Value) -> Parsed<PathBuf> {
     text(value).map(PathBuf::from)
 }
 
+/// A folder; empty for the one that is meant where none is named.
+pub(crate) fn folder(value: &Value) -> Parsed<Option<PathBuf>> {
+    let path = path(value)?;
+    Ok((!path.as_os_str().is_empty()).then_some(path))
+}
+
 pub(crate) fn boolean(value: &Value) -> Parsed<bool> {
     let read = value.as_bool().or_else(|| value.as_str()?.parse().ok());
     read.ok_or_else(|| "expected true or false".to_owned())
@@ -322,21 +328,27 @@ pub(crate) fn amqp_name(value: &Value) -> Parsed<String> {
     )
 }
 
-/// The path of the database file.
-pub(crate) fn store_url(value: &Value) -> Parsed<PathBuf> {
-    let expected = "expected sqlite:// and the path of a file, e.g. \"sqlite:///var/lib/twitter-channel/channel.db\"";
+/// Where the store lies.
+#[derive(Clone, Debug)]
+pub(crate) enum StoreUrl {
+    File(PathBuf),
+    /// Of PostgreSQL, to be read by its client.
+    Server(SecretString),
+}
+
+/// The path of the database file, or the URL of a server.
+pub(crate) fn store_url(value: &Value) -> Parsed<StoreUrl> {
+    let expected = "expected sqlite:// and the path of a file, e.g. \"sqlite:///var/lib/twitter-channel/channel.db\", or postgres://USER:PASSWORD@HOST:PORT/DATABASE";
     let raw = string(value, expected)?;
     if raw.starts_with("postgres://") || raw.starts_with("postgresql://") {
-        return Err(
-            "PostgreSQL is not built yet, expected sqlite:// and the path of a file".to_owned(),
-        );
+        return Ok(StoreUrl::Server(raw.into()));
     }
     let path = raw.strip_prefix("sqlite://").unwrap_or_default();
     // What other programs have to say to create the file; this one always does.
     let path = path.strip_suffix("?mode=rwc").unwrap_or(path);
     let usable = !path.is_empty() && !path.ends_with('/') && !path.contains([':', '?']);
     usable
-        .then(|| PathBuf::from(path))
+        .then(|| StoreUrl::File(PathBuf::from(path)))
         .ok_or_else(|| expected.to_owned())
 }
 
@@ -571,7 +583,10 @@ mod tests {
     #[case("sqlite://x.db", "x.db")]
     #[case("sqlite://x.db?mode=rwc", "x.db")]
     fn a_store_is_a_file(#[case] url: &str, #[case] path: &str) {
-        assert_eq!(store_url(&json!(url)), Ok(PathBuf::from(path)));
+        let Ok(StoreUrl::File(read)) = store_url(&json!(url)) else {
+            panic!("{url} is no file");
+        };
+        assert_eq!(read, PathBuf::from(path));
     }
 
     #[rstest]
@@ -585,13 +600,12 @@ mod tests {
         assert!(store_url(&json!(url)).unwrap_err().contains("sqlite://"));
     }
 
-    #[test]
-    fn postgres_is_refused_with_the_reason() {
-        assert!(
-            store_url(&json!("postgres://h/db"))
-                .unwrap_err()
-                .contains("not built yet")
-        );
+    #[rstest]
+    #[case("postgres://h/db")]
+    #[case("postgresql://h/db")]
+    fn a_store_may_be_on_a_server(#[case] url: &str) {
+        let read = store_url(&json!(url));
+        assert!(matches!(read, Ok(StoreUrl::Server(_))), "{read:?}");
     }
 
     #[test]

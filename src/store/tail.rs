@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::JournalRow;
+use super::tables::tx::Changes;
 
 /// Most bytes of bodies held; beyond it the relay reads the backlog from disk.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -75,6 +76,25 @@ impl Tail {
     pub(super) fn skip_to(&self, next: u64) {
         self.lock().reset(next);
         self.appended.notify_one();
+    }
+
+    /// Another process has changed this.
+    pub(super) fn heard(&self, changes: Changes) {
+        if changes.bodies {
+            // What is in memory may be as it was before.
+            let mut tail = self.lock();
+            tail.reset(0);
+        }
+        if changes.journal || changes.bodies {
+            self.lock().looked = None;
+            self.appended.notify_one();
+        }
+        if changes.ledger {
+            self.ledger_changed.notify_one();
+        }
+        if changes.echoes {
+            self.echoes_changed.notify_one();
+        }
     }
 
     /// The rows after `cursor`, or `None` when some of them are, or may be, only on disk. What is

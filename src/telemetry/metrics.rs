@@ -79,6 +79,7 @@ metrics! {
     JOURNAL_AGE: Kind::Gauge, "journal_oldest_unpublished_age_seconds", "Age of the oldest of them; 0 when there is none.";
     LANE_DEPTH: Kind::Gauge, "side_lane_events", "Events that wait beside the journal's cursor, by lane.";
     PUBLISH_DURATION: CONFIRMS, "publish_duration_seconds", "Time from handing events to the broker to its confirm.";
+    LEADER: Kind::Gauge, "leader", "1 while this replica leads: publishes, takes commands and acts at X.";
     BROKER_CONNECTED: Kind::Gauge, "broker_connected", "1 while the connection to the broker is up.";
     INBOX_MESSAGES: Kind::Gauge, "inbox_messages", "Messages ready in an inbox, by queue.";
     INBOX_CONSUMERS: Kind::Gauge, "inbox_consumers", "Consumers of an inbox, by queue.";
@@ -176,6 +177,11 @@ pub fn set_lane(lane: &'static str, events: u64) {
 /// The broker confirmed what was handed to it this long ago.
 pub fn observe_publish(took: Duration) {
     histogram!(PUBLISH_DURATION).record(took);
+}
+
+/// This replica leads from now on, or does not any more.
+pub fn set_leader(leads: bool) {
+    gauge!(LEADER).set(f64::from(u8::from(leads)));
 }
 
 /// The connection to the broker came up or went away.

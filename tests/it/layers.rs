@@ -22,7 +22,7 @@ const TIERS: [&[&str]; 9] = [
 ];
 
 /// Crates that do I/O, or belong to one adapter.
-const NOT_IN_DOMAIN: [&str; 9] = [
+const NOT_IN_DOMAIN: [&str; 10] = [
     "actix_web",
     "config",
     "lapin",
@@ -31,6 +31,7 @@ const NOT_IN_DOMAIN: [&str; 9] = [
     "rusqlite",
     "sqlx",
     "tokio",
+    "tokio_postgres",
     "tracing",
 ];
 

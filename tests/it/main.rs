@@ -41,6 +41,7 @@ mod plans;
 mod policies;
 mod reads;
 mod registry;
+mod replicas;
 mod replies;
 mod restored;
 mod rights;

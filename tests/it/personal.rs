@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -451,14 +450,9 @@ async fn proofs_of_erasure_neither_change_nor_go() {
     let zebulon = service.add_user(zebulon());
     service.command(&forget("f1", zebulon)).await;
     service.outcome("f1", &mut Vec::new()).await;
-    let database = rusqlite::Connection::open(service.database()).unwrap();
-    database.busy_timeout(Duration::from_secs(5)).unwrap();
     for sql in ["DELETE FROM erasures", "UPDATE erasures SET asked_by = ''"] {
-        let refused = database.execute(sql, []).unwrap_err();
-        assert!(
-            refused.to_string().contains("proofs of erasure"),
-            "{refused}"
-        );
+        let refused = service.execute(sql).unwrap_err();
+        assert!(refused.contains("proofs of erasure"), "{refused}");
     }
 }
 
@@ -494,14 +488,9 @@ const LIMITED: &str = "account = \"acme\"\nmatch = \"mentions\"\ngroup = \"suppo
 
 /// Bodies of a table of kept deliveries, or of what nobody wanted.
 fn bodies(service: &TestService, table: &str) -> Vec<String> {
-    let database = rusqlite::Connection::open(service.database()).unwrap();
-    database.busy_timeout(Duration::from_secs(5)).unwrap();
-    let mut rows = database
-        .prepare(&format!("SELECT body FROM {table}"))
-        .unwrap();
-    let rows = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
-    rows.map(|body| String::from_utf8(body.unwrap()).unwrap())
-        .collect()
+    let bodies = service.bytes(&format!("SELECT body FROM {table}"));
+    let texts = bodies.into_iter().map(String::from_utf8);
+    texts.map(Result::unwrap).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,9 @@
-//! The store, through its public API only: a second backend runs the same cases.
+//! The store, through its public API only: each case runs on both engines.
 
 mod access;
 mod disk;
 mod journal;
+mod postgres;
 mod side;
 mod support;
 mod tail;

@@ -356,7 +356,8 @@ fn pause(error: &CallError, now: Timestamp) -> Option<Timestamp> {
             NotSent::NoConnection(_)
             | NotSent::RefreshLost(_)
             | NotSent::TokenUnavailable(_)
-            | NotSent::TokenVault(_) => Some(after(now, SHORT_PAUSE)),
+            | NotSent::TokenVault(_)
+            | NotSent::NoLeave => Some(after(now, SHORT_PAUSE)),
         },
         CallError::Refused(_) => None,
     }

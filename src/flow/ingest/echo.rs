@@ -10,7 +10,7 @@ use super::{Ingest, IngestError};
 use crate::domain::account::Account;
 use crate::domain::ids::MessageNumber;
 use crate::domain::outcome::CommandRef;
-use crate::flow::enrich::{self, Request, Wish};
+use crate::flow::enrich::{self, Request, Wish, Wishes};
 use crate::flow::reconcile::{self, Found};
 use crate::flow::reply::{command_ref, settle};
 use crate::store::{Echo, SendState, StoreError};
@@ -77,7 +77,8 @@ impl Work<'_, '_> {
         wish: Wish,
     ) -> Result<Outcome, StoreError> {
         if let Some(wait) = self.keep(account, enrich::WAIT)? {
-            self.report.requests.push(Request { wait, wish });
+            let wish = (wish.account, wish.parent, wish.author);
+            self.tx.put_wish(wait, wish)?;
         }
         Ok(Outcome::Waiting)
     }
@@ -101,10 +102,15 @@ impl Work<'_, '_> {
 }
 
 impl Ingest {
-    /// Processes deliveries whose wait is over, until `stop`.
-    pub async fn release_echoes(&self, stop: CancellationToken) {
+    /// Processes deliveries whose wait is over, until `stop`, and has those that wait for X asked
+    /// for.
+    pub async fn release_echoes(&self, wishes: Wishes, stop: CancellationToken) {
         loop {
-            let wake = match self.release_due_echoes().await {
+            let round = async {
+                self.ask(&wishes).await?;
+                self.release_due_echoes().await
+            };
+            let wake = match round.await {
                 Ok(wake) => wake,
                 Err(error) => {
                     tracing::warn!(%error, "messages of our own wait for the store");
@@ -117,6 +123,21 @@ impl Ingest {
                 () = sleep_until(wake) => {}
             }
         }
+    }
+
+    async fn ask(&self, wishes: &Wishes) -> Result<(), StoreError> {
+        while self.store.read(|tx| tx.has_wishes()).await? {
+            let taken = self.store.write(|tx| tx.take_wishes(BATCH)).await?;
+            for (wait, (account, parent, author)) in taken {
+                let wish = Wish {
+                    account,
+                    parent,
+                    author,
+                };
+                wishes.ask(Request { wait, wish });
+            }
+        }
+        Ok(())
     }
 
     async fn release_due_echoes(&self) -> Result<Instant, IngestError> {

@@ -16,6 +16,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::activity::{Normalized, Via};
 use crate::domain::event::Event;
@@ -35,7 +37,10 @@ use work::{Arrival, Report, store_delivery};
 /// A commit not done by then is answered 503. X waits 10 s by its present pages, 3 s by older
 /// ones; a commit that lands later is recognised as a duplicate.
 const COMMIT_WITHIN: Duration = Duration::from_millis(2500);
-/// Typing notices that may wait for the relay; more are dropped, they are worth nothing later.
+/// How often is looked for gaps to note, and how exactly a downtime is known.
+const NOTES_EVERY: Duration = Duration::from_secs(2);
+const ALIVE_EVERY: Duration = Duration::from_secs(10);
+/// Typing notices that may wait for the broker; more are dropped, they are worth nothing later.
 const TYPING_QUEUE: usize = 256;
 
 /// A delivery is on disk.
@@ -59,6 +64,7 @@ pub enum IngestError {
 }
 
 /// Takes deliveries.
+#[derive(Clone)]
 pub struct Ingest {
     store: Store,
     rules: LiveRules,
@@ -70,7 +76,48 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Also returns where typing notices come out, for the relay.
+    /// The same, with another handle of the store: for what the leader takes in.
+    #[must_use]
+    pub fn with_store(&self, store: Store) -> Self {
+        Self {
+            store,
+            ..self.clone()
+        }
+    }
+
+    /// Notes what is known of deliveries beside the deliveries themselves: gaps, counts and a sign
+    /// of life. Each replica does, until `stop`.
+    pub async fn keep_notes(self: Arc<Self>, stop: CancellationToken) {
+        let mut ticks = interval(NOTES_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut alive_due = Instant::now();
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let alive = Instant::now() >= alive_due;
+            if alive {
+                alive_due = Instant::now() + ALIVE_EVERY;
+            }
+            self.note_all(alive).await;
+        }
+        self.note_all(true).await;
+    }
+
+    async fn note_all(&self, alive: bool) {
+        if let Err(error) = self.note_refusals().await {
+            tracing::warn!(%error, "gaps are not noted yet");
+        }
+        if !alive {
+            return;
+        }
+        if let Err(error) = self.traffic.write(&self.store).await {
+            tracing::warn!(%error, "the last traffic was not noted yet");
+        }
+        let alive = self.store.write(|tx| tx.note_alive(Timestamp::now()));
+        if let Err(error) = alive.await {
+            tracing::warn!(%error, "there was no sign of life");
+        }
+    }
+
+    /// Also returns where typing notices come out.
     pub fn new(
         store: Store,
         rules: LiveRules,
@@ -227,13 +274,10 @@ impl Ingest {
         if let Some(reason) = report.quarantined {
             metrics::count_quarantined(reason);
         }
-        for request in report.requests {
-            self.enrichment.ask(request);
-        }
         for notice in report.typing {
             metrics::count_event(notice.payload.event_type(), notice.payload.kind());
             if self.typing.try_send(notice).is_err() {
-                tracing::debug!("a typing notice was dropped: the relay is busy");
+                tracing::debug!("a typing notice was dropped: the broker is busy");
             }
         }
         let events = match traces::is_on() {

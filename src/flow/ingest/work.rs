@@ -17,7 +17,7 @@ use crate::domain::money::Usd;
 use crate::domain::price::Prices;
 use crate::domain::registry::Registry;
 use crate::flow::deletion;
-use crate::flow::enrich::{Enrichment, Request};
+use crate::flow::enrich::Enrichment;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::reply::revoked;
 use crate::flow::rules::Rules;
@@ -110,8 +110,6 @@ pub(crate) struct Report {
     pub quarantined: Option<&'static str>,
     /// Told past the journal.
     pub typing: Vec<Event>,
-    /// What deliveries that wait want to know of X.
-    pub requests: Vec<Request>,
     /// Holds something that was not known before and is not old.
     pub new: bool,
 }
@@ -124,7 +122,6 @@ impl Report {
         self.unwanted.extend(other.unwanted);
         self.quarantined = self.quarantined.or(other.quarantined);
         self.typing.extend(other.typing);
-        self.requests.extend(other.requests);
         self.new |= other.new;
     }
 }

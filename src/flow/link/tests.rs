@@ -31,7 +31,7 @@ struct Bench {
     store: Store,
     brand: UserId,
     other: UserId,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn now() -> Timestamp {
@@ -86,7 +86,7 @@ impl Bench {
         x.add_user(NewUser::named("fixed").with_id(5)).unwrap();
         let folder = TempDir::new().unwrap();
         let store = Store::open(StoreSettings {
-            path: folder.path().join("store.db"),
+            place: folder.path().join("store.db").into(),
             max_bytes: 1 << 30,
             retention: Duration::from_hours(24),
         })
@@ -94,7 +94,8 @@ impl Bench {
         let sealer = Sealer::new(Box::new([7; 32]).into());
         let rules = LiveRules::new(rules_of(Registry::default()));
         let directory = Directory::open(store.clone(), sealer.clone(), declared(), rules);
-        let directory = Arc::new(directory.await.unwrap().serving());
+        let directory = Arc::new(directory.await.unwrap());
+        directory.set_serving(true);
         for name in ["acme", "second"] {
             let put = directory.put_app(Actor::CommandLine, app_table(name));
             put.await.unwrap();
@@ -106,7 +107,7 @@ impl Bench {
             store,
             brand,
             other,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -829,7 +830,7 @@ async fn no_secret_of_a_linking_lies_open_in_the_store() {
     let issued = bench.x.tokens_of("acme").into_iter().map(|it| it.token);
     let browser = begun.browser.expose_secret().to_owned();
     let secrets: Vec<_> = issued.chain([token, state, browser]).collect();
-    let folder = bench.store.settings().path.parent().unwrap().to_owned();
+    let folder = bench.folder.path().to_owned();
     for file in std::fs::read_dir(folder).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         for secret in &secrets {

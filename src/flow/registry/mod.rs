@@ -7,6 +7,7 @@ mod rows;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -109,7 +110,7 @@ pub struct Directory {
     /// The version in force; held while another is put in force.
     version: Mutex<u64>,
     /// Commands wait and go by its rules.
-    serves: bool,
+    serves: AtomicBool,
 }
 
 impl Directory {
@@ -138,16 +139,13 @@ impl Directory {
             declared,
             rules,
             version: Mutex::new(0),
-            serves: false,
+            serves: AtomicBool::new(false),
         }
     }
 
-    /// For the process that serves: a change also holds commands, and lets held ones go.
-    pub fn serving(self) -> Self {
-        Self {
-            serves: true,
-            ..self
-        }
+    /// In the process that leads, a change also holds commands, and lets held ones go.
+    pub fn set_serving(&self, serves: bool) {
+        self.serves.store(serves, Ordering::Relaxed);
     }
 
     /// The rules in force.
@@ -209,7 +207,7 @@ impl Directory {
         );
         let rules = self.rules.now().with(registry);
         self.rules.replace(rules);
-        if self.serves {
+        if self.serves.load(Ordering::Relaxed) {
             let (rules, now) = (self.rules.now(), Timestamp::now());
             let review = move |tx: &mut Tx<'_>| revoked::review(tx, &rules, now);
             self.store.write(review).await?;

@@ -15,18 +15,23 @@ static ACCOUNT: LazyLock<AccountId> = LazyLock::new(|| AccountId("7".parse().unw
 struct Bench {
     directory: Directory,
     store: Store,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn sealer() -> Sealer {
     Sealer::new(Box::new([7; 32]).into())
 }
 
+fn serving(directory: Directory) -> Directory {
+    directory.set_serving(true);
+    directory
+}
+
 impl Bench {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(StoreSettings {
-            path: folder.path().join("store.db"),
+            place: folder.path().join("store.db").into(),
             max_bytes: 1 << 30,
             retention: Duration::from_hours(24),
         })
@@ -38,9 +43,9 @@ impl Bench {
         let rules = LiveRules::new(rules_of(Registry::default()));
         let directory = Directory::open(store.clone(), sealer(), declared, rules);
         Self {
-            directory: directory.await.unwrap().serving(),
+            directory: serving(directory.await.unwrap()),
             store,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -333,7 +338,7 @@ async fn a_bad_filter_is_named_with_its_place_and_none_is_kept() {
 #[tokio::test]
 async fn no_secret_lies_open_in_the_store() {
     let bench = Bench::linked().await;
-    let folder = bench.store.settings().path.parent().unwrap().to_owned();
+    let folder = bench.folder.path().to_owned();
     for file in std::fs::read_dir(folder).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         for secret in ["\"cs\"", "\"ats\""] {

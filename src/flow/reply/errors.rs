@@ -240,7 +240,7 @@ fn on_its_way(tx: &Tx<'_>) -> Result<u64, StoreError> {
 async fn becomes(error: CallError) -> [String; 2] {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(StoreSettings {
-        path: folder.path().join("store.db"),
+        place: folder.path().join("store.db").into(),
         max_bytes: 1 << 30,
         retention: Duration::from_hours(24),
     });

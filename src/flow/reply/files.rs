@@ -88,7 +88,7 @@ impl Files {
         let tasks = TaskTracker::new();
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 _ = ticks.tick() => {
                     if let Err(error) = self.look(&tasks, &stop).await {
                         tracing::warn!(%error, "attachments wait for the store");
@@ -96,6 +96,8 @@ impl Files {
                 }
             }
         }
+        tasks.close();
+        tasks.wait().await;
     }
 
     async fn look(&self, tasks: &TaskTracker, stop: &CancellationToken) -> Result<(), StoreError> {

@@ -63,6 +63,9 @@ pub struct Replies {
     to_erase: Arc<Notify>,
     /// For steps under way once the service stops.
     grace: Duration,
+    /// Commands that a former leader may still be sending, and from when on they are looked up.
+    on_their_way: Vec<u64>,
+    recover_at: Instant,
 }
 
 /// When the scheduler does what no command asks for.
@@ -84,7 +87,9 @@ impl Default for Due {
 }
 
 impl Replies {
-    /// Recovers what a former process left on its way, and reads what waits.
+    /// Recovers what a former process left on its way, and reads what waits. Where that process may
+    /// not have heard yet that it does not lead any more, what it left on its way has to wait
+    /// for `settle_in`; all else goes on at once.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -93,6 +98,7 @@ impl Replies {
         rules: LiveRules,
         client: Arc<Client>,
         attachments: Attachments,
+        settle_in: Duration,
     ) -> Result<Self, StoreError> {
         let stepper = Arc::new(Stepper {
             store: store.clone(),
@@ -113,6 +119,8 @@ impl Replies {
             paused: watch::Sender::default(),
             untold: Vec::new(),
             grace: GRACE,
+            on_their_way: Vec::new(),
+            recover_at: Instant::now() + settle_in,
         };
         replies.files().sweep().await?;
         replies.recover().await?;
@@ -172,12 +180,13 @@ impl Replies {
 
     async fn recover(&mut self) -> Result<(), StoreError> {
         let (rules, now) = (self.rules.now(), Timestamp::now());
-        let (open, known, sends) = self
+        let at_once = Instant::now() >= self.recover_at;
+        let (mut open, known, sends) = self
             .store
             .write(move |tx| {
                 let open = tx.open_commands()?.into_iter();
                 let on_their_way = open.filter(|it| it.state == CommandState::Sending);
-                for waiting in on_their_way {
+                for waiting in on_their_way.filter(|_| at_once) {
                     recover_one(tx, &rules, waiting.sequence, now)?;
                 }
                 revoked::review(tx, &rules, now)?;
@@ -190,12 +199,46 @@ impl Replies {
             })
             .await?;
         self.known = known;
+        let silent_in = self
+            .recover_at
+            .saturating_duration_since(Instant::now())
+            .saturating_add(POLL);
+        for row in &mut open {
+            if row.state == CommandState::Sending {
+                self.on_their_way.push(row.sequence);
+                // It keeps its place before what comes later in its conversation.
+                row.next_attempt_at = now.saturating_add(silent_in).unwrap_or(now);
+            }
+        }
         self.take_rows(open);
         let (quarter, day) = sends;
         for (account, kind, count) in day {
             let recent = quarter.iter().find(|it| (it.0, it.1) == (account, kind));
             self.count_sends(account, kind, (recent.map_or(0, |it| it.2), count), now);
         }
+        Ok(())
+    }
+
+    /// Looks after what a former leader left on its way, once that leader is silent for sure.
+    async fn recover_rest(&mut self) -> Result<(), StoreError> {
+        if self.on_their_way.is_empty() || Instant::now() < self.recover_at {
+            return Ok(());
+        }
+        let (rules, now) = (self.rules.now(), Timestamp::now());
+        let sequences = self.on_their_way.clone();
+        let rows = self
+            .store
+            .write(move |tx| {
+                let mut rows = Vec::new();
+                for sequence in sequences {
+                    recover_one(tx, &rules, sequence, now)?;
+                    rows.extend(tx.command(sequence)?.map(|row| row.waiting));
+                }
+                Ok(rows)
+            })
+            .await?;
+        self.on_their_way.clear();
+        self.take_rows(rows);
         Ok(())
     }
 
@@ -230,6 +273,8 @@ impl Replies {
 
     /// Works until `stop`; then waits for the steps under way.
     pub async fn run(mut self, stop: CancellationToken) {
+        let cut = CancellationToken::new();
+        let _cut = cut.clone().drop_guard();
         let fetching = TaskTracker::new();
         fetching.spawn(self.files().run(stop.clone()));
         fetching.spawn(self.erasures().run(stop.clone()));
@@ -237,7 +282,7 @@ impl Replies {
         let (ended, mut endings) = mpsc::channel(64);
         let mut due = Due::default();
         while !stop.is_cancelled() {
-            if let Err(error) = self.round(&tasks, &ended, &mut due).await {
+            if let Err(error) = self.round((&tasks, &cut), &ended, &mut due).await {
                 tracing::warn!(%error, "commands wait for the store");
             }
             let wake = self.wakes_at(&due);
@@ -261,6 +306,9 @@ impl Replies {
             fetching.wait().await;
         };
         if timeout(self.grace, drained).await.is_err() {
+            cut.cancel();
+            tasks.wait().await;
+            fetching.wait().await;
             match self.doubt_cut_off().await {
                 Ok(cut_off) => tracing::warn!(
                     cut_off,
@@ -296,7 +344,10 @@ impl Replies {
 
     fn wakes_at(&mut self, due: &Due) -> Instant {
         let now = Timestamp::now();
-        let latest = due.look.min(due.tell);
+        let mut latest = due.look.min(due.tell);
+        if !self.on_their_way.is_empty() {
+            latest = latest.min(self.recover_at);
+        }
         let Some(at) = self.planner.wakes_at(now) else {
             return latest;
         };
@@ -307,7 +358,7 @@ impl Replies {
 
     async fn round(
         &mut self,
-        tasks: &TaskTracker,
+        (tasks, cut): (&TaskTracker, &CancellationToken),
         ended: &mpsc::Sender<Ended>,
         due: &mut Due,
     ) -> Result<(), StoreError> {
@@ -318,13 +369,16 @@ impl Replies {
             let changed = self.store.read(read).await?;
             self.take_rows(changed);
         }
+        self.recover_rest().await?;
         self.expire().await?;
         while let Some(sequence) = self.planner.next(Timestamp::now()) {
             let (stepper, ended) = (Arc::clone(&self.stepper), ended.clone());
+            let cut = cut.clone();
             tasks.spawn(async move {
-                let end = stepper.step(sequence).await;
-                // Nobody listens any more when the service stops.
-                let _ = ended.send(end).await;
+                if let Some(end) = cut.run_until_cancelled(stepper.step(sequence)).await {
+                    // Nobody listens any more when the service stops.
+                    let _ = ended.send(end).await;
+                }
             });
         }
         self.show();

@@ -88,8 +88,11 @@ impl Stepper {
                 recover_one(tx, &rules, sequence, at)?;
                 Settled::read(tx, sequence, Effect::None, None)
             });
-            if let Ok(settled) = recovered.await {
-                return settled.ended(sequence, None);
+            match recovered.await {
+                Ok(settled) => return settled.ended(sequence, None),
+                // The next leader looks it up.
+                Err(StoreError::Deposed) => return std::future::pending().await,
+                Err(_) => {}
             }
         }
     }

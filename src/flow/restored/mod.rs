@@ -179,7 +179,7 @@ mod tests {
 
     fn store(folder: &TempDir) -> Store {
         Store::open(StoreSettings {
-            path: folder.path().join("store.db"),
+            place: folder.path().join("store.db").into(),
             max_bytes: 1 << 30,
             retention: Duration::from_hours(24),
         })

@@ -89,6 +89,11 @@ impl Board {
         }
     }
 
+    /// Takes down everything.
+    pub(super) fn clear(&self) {
+        *self.lock() = Content::default();
+    }
+
     /// Takes down all that concerns accounts and apps which are not there any more.
     pub(super) fn keep_only(&self, there: impl Fn(&Subject) -> bool) {
         let mut content = self.lock();

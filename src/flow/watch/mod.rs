@@ -41,8 +41,8 @@ pub struct Watched {
     pub inboxes: InboxMonitor,
     /// Apps that X takes no calls of.
     pub paused: watch::Receiver<Vec<Paused>>,
-    /// What other parts have found.
-    pub board: Board,
+    /// Where it tells what it sees; with what other parts have found.
+    pub view: HealthView,
     pub traffic: TrafficCounts,
 }
 
@@ -53,23 +53,27 @@ pub struct AccountHealth {
     pub health: Health,
 }
 
-/// What the watch tells those who ask; cheap to clone.
-#[derive(Clone)]
+/// What the watch tells those who ask, whichever term it is of; cheap to clone.
+#[derive(Clone, Default)]
 pub struct HealthView {
-    accounts: watch::Receiver<Vec<AccountHealth>>,
+    accounts: watch::Sender<Vec<AccountHealth>>,
     requested: Arc<Notify>,
     board: Board,
 }
 
 impl HealthView {
     /// Of a watch that has seen nothing.
-    #[cfg(test)]
-    pub(crate) fn of_nothing() -> Self {
+    pub fn new(board: Board) -> Self {
         Self {
-            accounts: watch::Sender::default().subscribe(),
-            requested: Arc::default(),
-            board: Board::default(),
+            board,
+            ..Self::default()
         }
+    }
+
+    /// Forgets what was seen: others may have changed it since.
+    pub fn clear(&self) {
+        self.accounts.send_replace(Vec::new());
+        self.board.clear();
     }
 
     /// Every linked account as it was seen last; empty before the first look.
@@ -106,8 +110,7 @@ pub struct Watch {
     faults: Faults,
     told: HashMap<AccountId, Told>,
     snapshot_at: Option<Timestamp>,
-    shown: watch::Sender<Vec<AccountHealth>>,
-    requested: Arc<Notify>,
+    view: HealthView,
 }
 
 /// What was told of an account.
@@ -131,23 +134,13 @@ impl Watch {
     /// A watch that begins with a snapshot.
     pub fn new(store: Store, rules: LiveRules, watched: Watched) -> Self {
         Self {
+            view: watched.view.clone(),
             store,
             rules,
             watched,
             faults: Faults::default(),
             told: HashMap::new(),
             snapshot_at: None,
-            shown: watch::Sender::default(),
-            requested: Arc::default(),
-        }
-    }
-
-    /// For those who ask how things are.
-    pub fn view(&self) -> HealthView {
-        HealthView {
-            accounts: self.shown.subscribe(),
-            requested: Arc::clone(&self.requested),
-            board: self.watched.board.clone(),
         }
     }
 
@@ -155,8 +148,8 @@ impl Watch {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let requested = Arc::clone(&self.requested);
-        let board = self.watched.board.clone();
+        let requested = Arc::clone(&self.view.requested);
+        let board = self.view.board.clone();
         let mut changes = self.rules.changes();
         loop {
             tokio::select! {
@@ -236,7 +229,7 @@ impl Watch {
     /// Looks at each account's way to X.
     fn observe(&mut self, rules: &Rules, sight: &Sight, now: Timestamp) {
         let paused = self.watched.paused.borrow_and_update().clone();
-        let board = &self.watched.board;
+        let board = &self.view.board;
         board.keep_only(|subject| match subject {
             Subject::Service => true,
             Subject::App(name) => rules.registry.apps().iter().any(|app| app.name == *name),
@@ -269,7 +262,7 @@ impl Watch {
     /// What there is to tell of an account.
     fn state(&self, rules: &Rules, account: &Account, now: Timestamp) -> Told {
         let mut faults = self.faults.list(now);
-        faults.extend(self.watched.board.of(account));
+        faults.extend(self.view.board.of(account));
         let any = |stops: fn(&Fault) -> bool| faults.iter().any(stops);
         let live = rules.sending(account) == Sending::Live;
         Told {
@@ -301,7 +294,7 @@ impl Watch {
                 health,
             });
         }
-        self.shown.send_replace(all);
+        self.view.accounts.send_replace(all);
         self.publish(news, now).await?;
         self.told
             .retain(|id, _| rules.registry.account(id.0).is_some());
@@ -337,7 +330,7 @@ impl Watch {
 
     /// Until when all that X had for an account is known to be here.
     fn complete_until(&self, account: &Account, sight: &Sight) -> Option<Timestamp> {
-        let verified = self.watched.board.verified_at(account)?;
+        let verified = self.view.board.verified_at(account)?;
         let own = sight.gaps.iter();
         let own = own.filter(|gap| gaps::concerns(gap, account));
         let first_gap = own.map(Gap::rest).min();

@@ -37,7 +37,7 @@ impl TrafficCounts {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub(super) async fn write(&self, store: &Store) -> Result<(), StoreError> {
+    pub(in crate::flow) async fn write(&self, store: &Store) -> Result<(), StoreError> {
         let taken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if taken.is_empty() {
             return Ok(());

@@ -229,12 +229,16 @@ impl From<StoreError> for Problem {
                 let detail = "The store did not take it in time; it may still be done.";
                 Self::new(Kind::Unavailable, detail).after(STORE_RETRY)
             }
-            StoreError::Unusable(_) => {
+            StoreError::Unusable(_) | StoreError::Unreachable { .. } => {
                 tracing::warn!(%error, "the API cannot use the store");
                 Self::new(Kind::Unavailable, "The store cannot be used.").after(STORE_RETRY)
             }
             StoreError::Closed => {
                 Self::new(Kind::Unavailable, "The service stops.").after(STORE_RETRY)
+            }
+            StoreError::Deposed => {
+                let detail = "Another replica leads by now.";
+                Self::new(Kind::Unavailable, detail).after(STORE_RETRY)
             }
             StoreError::Open { .. } | StoreError::Corrupt { .. } => {
                 tracing::error!(%error, "the API found the store damaged");

@@ -30,7 +30,7 @@ use crate::x::client::{Client, ClientSettings, http_client};
 pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     let folder = tempfile::tempdir().unwrap().keep();
     let store = Store::open(StoreSettings {
-        path: folder.join("store.db"),
+        place: folder.join("store.db").into(),
         max_bytes: 1 << 30,
         retention: Duration::from_hours(24),
     });
@@ -53,7 +53,7 @@ pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
         setup: Arc::new(setup.unwrap()),
         store,
         directory,
-        health: HealthView::of_nothing(),
+        health: HealthView::default(),
         public_url: Some(base_url(&json!("https://channel.example")).unwrap()),
         tests,
         persons,

@@ -116,7 +116,7 @@ mod tests {
     #[actix_web::test]
     async fn a_store_that_cannot_take_it_asks_for_another_try_and_keeps_the_reason() {
         let full = StoreError::Open {
-            path: "/data".into(),
+            place: "/data".to_owned(),
             reason: "disk full".to_owned(),
         };
         let refusal = Refusal::from(IngestError::Unavailable(full));

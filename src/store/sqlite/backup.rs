@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::tx::{millis, number, timestamp};
+use crate::store::tables::tx::{millis, number, timestamp};
 use crate::store::StoreError;
 
 /// By this small fact a copy is known for one, until the service was started on it.
@@ -98,7 +98,7 @@ fn finish(path: &Path, now: Timestamp) -> Result<Copied, StoreError> {
 
 fn open_error(path: &Path, error: impl ToString) -> StoreError {
     StoreError::Open {
-        path: path.to_owned(),
+        place: path.display().to_string(),
         reason: error.to_string(),
     }
 }

@@ -1,33 +1,9 @@
 //! The embedded store: one file, one writer, readers beside it.
 
-pub(super) mod access;
-pub(super) mod accounts;
-pub(super) mod audit;
 pub(super) mod backup;
-pub(super) mod cases;
-pub(super) mod compliance;
-pub(super) mod conversations;
-pub(super) mod echoes;
-pub(super) mod feeds;
-pub(super) mod gaps;
-pub(super) mod gone_files;
-pub(super) mod journal;
-pub(super) mod keeper;
-pub(super) mod ledger;
-pub(super) mod linking;
-pub(super) mod persons;
-pub(super) mod quarantine;
-pub(super) mod registry;
-mod restored;
-mod schema;
-pub(super) mod sends;
-pub(super) mod sightings;
-pub(super) mod storms;
-mod tested;
-pub(super) mod threads;
-pub(super) mod traffic;
-pub(super) mod tx;
-mod writer;
+mod engine;
+pub(super) mod schema;
+pub(super) mod shared;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,8 +13,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::StoreError;
-use tx::Tx;
-pub(super) use writer::Writer;
+use super::sql::Conn;
+use super::tables::tx::Tx;
+pub(super) use engine::Sqlite;
 
 /// How long to wait for another process's transaction (the command line writes too).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -51,7 +28,7 @@ const SMALL_CACHE: i64 = -2048;
 const WAL_KEPT_BYTES: i64 = 128 * 1024 * 1024;
 
 /// Opens the database, made when it is not there.
-fn create(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn create(path: &Path) -> rusqlite::Result<Connection> {
     connect(path, OpenFlags::SQLITE_OPEN_CREATE)
 }
 
@@ -72,7 +49,7 @@ fn connect(path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "journal_mode", "wal")?;
     // FULL: a commit is on the disk, not in its cache, before X hears 200.
     conn.pragma_update(None, "synchronous", "full")?;
-    // Checkpoints run beside the writer, see `writer`.
+    // Checkpoints run beside the writer, see `engine`.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     conn.pragma_update(None, "cache_size", -8192)?;
@@ -133,7 +110,7 @@ impl Reader {
         let result = conn
             .unchecked_transaction()
             .map_err(StoreError::from)
-            .and_then(|snapshot| work(&Tx::new(&snapshot, 0)));
+            .and_then(|snapshot| work(&Tx::new(Conn::Sqlite(&snapshot), 0)));
         // After a disk fault a new connection is the safe way on.
         if !matches!(result, Err(StoreError::Unusable(_))) {
             *slot = Some(conn);

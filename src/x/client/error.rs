@@ -100,6 +100,9 @@ pub enum NotSent {
     /// The store of OAuth 2.0 tokens cannot be read or written.
     #[error("the token store fails: {0}")]
     TokenVault(String),
+    /// Another process acts at X by now.
+    #[error("this replica does not lead any more")]
+    NoLeave,
     /// The request cannot be made as it was asked for.
     #[error("cannot be asked of X: {0}")]
     Unaskable(String),

@@ -101,7 +101,11 @@ pub struct Client {
     tokens: Tokens,
     bearers: Bearers,
     words: InUse,
+    leave: Leave,
 }
+
+/// Whether this process may change something at X now, and renew tokens: asked right before.
+pub type Leave = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,7 +146,22 @@ impl Client {
             clock,
             bearers: Bearers::default(),
             words: InUse::default(),
+            leave: Arc::new(|| true),
         })
+    }
+
+    /// The same for a process that is one of several, of which one at a time acts at X. Reads, and
+    /// the steps of linking an account, need no leave.
+    #[must_use]
+    pub fn with_leave(mut self, leave: Leave) -> Self {
+        self.tokens.set_leave(Arc::clone(&leave));
+        self.leave = leave;
+        self
+    }
+
+    /// As [`Client::forget_tokens`], of every account: after somebody else may have renewed them.
+    pub fn forget_all_tokens(&self) {
+        self.tokens.forget_all();
     }
 
     /// Forgets the OAuth 2.0 pair of an account, so that the vault is asked for it again: after a

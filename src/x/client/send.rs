@@ -276,6 +276,9 @@ impl Client {
         let credential = self
             .credential(context, auth, request, &url, &query)
             .await?;
+        if request.method != Method::GET && !(self.leave)() {
+            return Err(NotSent::NoLeave.into());
+        }
         let transport = &self.transport;
         let answer = transport
             .exchange(&request.method, url, &request.body, &credential.header())

@@ -3,7 +3,6 @@
 use std::net::{SocketAddr, TcpListener};
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::Connection;
 use serde_json::json;
 use simulator::{Echo, Endpoint, Fault, FaultKind, UserId};
 use twitter_channel::store::{CommandRow, CommandState, Hold, Wait};
@@ -49,9 +48,8 @@ async fn row(service: &TestService, id: &str) -> CommandRow {
 
 /// As if the command had come two hours ago. The service must not be running.
 fn age(service: &TestService, id: &str) {
-    let database = Connection::open(service.database()).unwrap();
-    let sql = "UPDATE commands SET received_at = received_at - 7200000 WHERE id = ?1";
-    assert_eq!(database.execute(sql, [id]).unwrap(), 1);
+    let sql = "UPDATE commands SET received_at = received_at - 7200000 WHERE id =";
+    assert_eq!(service.execute(&format!("{sql} '{id}'")), Ok(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

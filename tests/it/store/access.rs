@@ -1,11 +1,12 @@
 //! Tokens and logins of the API, and the audit.
 
 use jiff::Timestamp;
+use rstest::rstest;
 use serde_json::{Value, json};
 use twitter_channel::domain::access::{Actor, Role, TokenName};
 use twitter_channel::store::{ApiSession, ApiToken, StoreError};
 
-use super::support::{at, fresh, read, write};
+use super::support::{Engine, at, fresh, read, write};
 
 fn name(raw: &str) -> TokenName {
     raw.parse().unwrap()
@@ -20,9 +21,12 @@ fn token(raw: &str, number: u8) -> ApiToken {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_token_is_found_by_its_hash_until_it_is_removed() {
-    let (_database, store) = fresh();
+async fn a_token_is_found_by_its_hash_until_it_is_removed(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let added = write(&store, |tx| tx.insert_api_token(&token("core", 1))).await;
     let again = write(&store, |tx| tx.insert_api_token(&token("core", 2))).await;
     assert!(added && !again);
@@ -34,9 +38,12 @@ async fn a_token_is_found_by_its_hash_until_it_is_removed() {
     assert!(read(&store, |tx| tx.api_tokens()).await.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_login_ends_with_its_time_its_token_or_by_itself() {
-    let (_database, store) = fresh();
+async fn a_login_ends_with_its_time_its_token_or_by_itself(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     write(&store, |tx| tx.insert_api_token(&token("core", 1))).await;
     let open = |hash: u8, expires: i64| {
         let session = ApiSession {
@@ -61,9 +68,12 @@ async fn a_login_ends_with_its_time_its_token_or_by_itself() {
     assert!(!is_open(13, 50).await);
 }
 
+#[rstest]
 #[tokio::test]
-async fn changes_are_listed_newest_first_and_forgotten_by_age() {
-    let (_database, store) = fresh();
+async fn changes_are_listed_newest_first_and_forgotten_by_age(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let note = |object: &'static str, detail: Value, second| {
         let who = Actor::Token(name("ops"));
         write(&store, move |tx| {
@@ -85,9 +95,12 @@ async fn changes_are_listed_newest_first_and_forgotten_by_age() {
     assert_eq!(read(&store, |tx| tx.audited(None, 10)).await.len(), 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_change_that_fails_leaves_no_trace_in_the_audit() {
-    let (_database, store) = fresh();
+async fn a_change_that_fails_leaves_no_trace_in_the_audit(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let fails = store.write(|tx| -> Result<(), StoreError> {
         tx.audit(
             &Actor::CommandLine,

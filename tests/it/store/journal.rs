@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use rstest::rstest;
 use twitter_channel::store::{Lane, Summary};
 
 use super::support::{
-    Database, append, append_all, at, event, fresh, journal, keyed, read, row, row_of, sequences,
-    write,
+    Database, Engine, append, append_all, at, event, fresh, journal, keyed, read, row, row_of,
+    sequences, write,
 };
 
+#[rstest]
 #[tokio::test]
-async fn sequences_grow_by_one_over_restarts_and_after_pruning_everything() {
-    let database = Database::new();
+async fn sequences_grow_by_one_over_restarts_and_after_pruning_everything(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let database = Database::new(engine);
     for round in 0..3 {
         let store = database.open();
         assert_eq!(append(&store, round * 2 + 1).await, round * 2 + 1);
@@ -27,9 +31,12 @@ async fn sequences_grow_by_one_over_restarts_and_after_pruning_everything() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_event_is_seen_and_readable_after_a_restart() {
-    let database = Database::new();
+async fn an_event_is_seen_and_readable_after_a_restart(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let database = Database::new(engine);
     append(&database.open(), 7).await;
     let store = database.open();
     let (seen, found) = read(&store, |tx| Ok((tx.seen(event(7))?, tx.event(event(7))?))).await;
@@ -59,9 +66,12 @@ async fn an_event_is_seen_and_readable_after_a_restart() {
     assert_eq!(read(&store, |tx| tx.seen(event(8))).await, None);
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_was_unwanted_can_become_wanted_but_not_the_reverse() {
-    let (_database, store) = fresh();
+async fn what_was_unwanted_can_become_wanted_but_not_the_reverse(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let remembered = write(&store, |tx| {
         Ok((
             tx.remember_unwanted(event(1), at(1))?,
@@ -78,9 +88,12 @@ async fn what_was_unwanted_can_become_wanted_but_not_the_reverse() {
     assert_eq!((seen.sequence, seen.wanted), (2, true));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_body_can_name_its_own_sequence() {
-    let (_database, store) = fresh();
+async fn a_body_can_name_its_own_sequence(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append(&store, 1).await;
     write(&store, |tx| {
         let body = tx.next_sequence().to_string();
@@ -94,9 +107,12 @@ async fn a_body_can_name_its_own_sequence() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_window_ends_by_rows_or_once_its_bytes_are_there() {
-    let (_database, store) = fresh();
+async fn a_window_ends_by_rows_or_once_its_bytes_are_there(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     write(&store, |tx| {
         (1..=6).try_for_each(|number| tx.append(row_of(number, vec![0; 100]), at(1)).map(drop))
     })
@@ -122,17 +138,21 @@ async fn a_window_ends_by_rows_or_once_its_bytes_are_there() {
     assert!(window(6, 10, 10_000).await.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_newest_events_come_first() {
-    let (_database, store) = fresh();
+async fn the_newest_events_come_first(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let (_database, store) = fresh(engine);
     append_all(&store, 1..=5).await;
     let rows = read(&store, |tx| tx.newest_events(3)).await;
     assert_eq!(sequences(&rows), [5, 4, 3]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_cursor_and_its_lanes_survive_a_restart() {
-    let database = Database::new();
+async fn the_cursor_and_its_lanes_survive_a_restart(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let database = Database::new(engine);
     let store = database.open();
     append_all(&store, 1..=4).await;
     assert_eq!(read(&store, |tx| tx.cursor()).await, 0);
@@ -154,9 +174,12 @@ async fn the_cursor_and_its_lanes_survive_a_restart() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_lane_gives_its_oldest_rows_and_a_head_for_each_routing_key() {
-    let (_database, store) = fresh();
+async fn a_lane_gives_its_oldest_rows_and_a_head_for_each_routing_key(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     write(&store, |tx| {
         for (number, key) in [(1, "a"), (2, "b"), (3, "a"), (4, "b"), (5, "a")] {
             let sequence = tx.append(keyed(number, key), at(1))?;
@@ -205,9 +228,12 @@ async fn republish(store: &twitter_channel::store::Store, written: std::ops::Ran
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn republishing_takes_what_was_written_in_the_time_but_its_end() {
-    let (_database, store) = fresh();
+async fn republishing_takes_what_was_written_in_the_time_but_its_end(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append_all(&store, 1..=6).await;
     write(&store, |tx| tx.remember_unwanted(event(100), at(3))).await;
     assert_eq!(republish(&store, 2..5).await, 3);
@@ -220,9 +246,12 @@ async fn republishing_takes_what_was_written_in_the_time_but_its_end() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_summary_counts_what_is_not_confirmed() {
-    let (_database, store) = fresh();
+async fn the_summary_counts_what_is_not_confirmed(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     assert_eq!(
         read(&store, |tx| tx.journal_summary()).await,
         Summary::default()
@@ -246,9 +275,12 @@ async fn the_summary_counts_what_is_not_confirmed() {
     assert_eq!(read(&store, |tx| tx.journal_summary()).await, expected);
 }
 
+#[rstest]
 #[tokio::test]
-async fn pruning_never_removes_what_is_unconfirmed_or_in_a_lane() {
-    let (_database, store) = fresh();
+async fn pruning_never_removes_what_is_unconfirmed_or_in_a_lane(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append_all(&store, 1..=8).await;
     let removed = write(&store, |tx| {
         tx.advance_cursor(6, &[(Lane::Unrouted, 2, "k".to_owned())], at(9))?;
@@ -273,9 +305,12 @@ async fn pruning_never_removes_what_is_unconfirmed_or_in_a_lane() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn pruning_keeps_to_its_time_and_its_limit() {
-    let (_database, store) = fresh();
+async fn pruning_keeps_to_its_time_and_its_limit(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append_all(&store, 1..=10).await;
     write(&store, |tx| tx.advance_cursor(10, &[], at(11))).await;
     assert_eq!(write(&store, |tx| tx.prune_bodies(at(6), 3)).await, 3);
@@ -287,9 +322,12 @@ async fn pruning_keeps_to_its_time_and_its_limit() {
     assert!(read(&store, |tx| tx.seen(event(6))).await.is_some());
 }
 
+#[rstest]
 #[tokio::test]
-async fn rows_that_wait_in_a_lane_do_not_stop_the_pruning_of_later_ones() {
-    let (_database, store) = fresh();
+async fn rows_that_wait_in_a_lane_do_not_stop_the_pruning_of_later_ones(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append_all(&store, 1..=20).await;
     let removed = write(&store, |tx| {
         let aside: Vec<_> = (1..=10)
@@ -302,9 +340,10 @@ async fn rows_that_wait_in_a_lane_do_not_stop_the_pruning_of_later_ones() {
     assert_eq!(removed, 5);
 }
 
+#[rstest]
 #[tokio::test]
-async fn pruning_gives_bytes_back() {
-    let (_database, store) = fresh();
+async fn pruning_gives_bytes_back(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let (_database, store) = fresh(engine);
     // Each table has a page of its own from the start.
     let empty = read(&store, |tx| tx.used_bytes()).await;
     write(&store, |tx| {

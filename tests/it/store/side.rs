@@ -3,13 +3,14 @@
 use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
+use rstest::rstest;
 use twitter_channel::domain::ids::{AccountId, ConversationId, TweetId, UserId};
 use twitter_channel::store::{
     Case, ConversationRow, GapMethod, GapReason, NewQuarantined, NewRow, PostRow, QuarantineReason,
     ReplayOrder, Store, StoreError, ThreadsSweep, Tx,
 };
 
-use super::support::{Database, account, at, event, fresh, read, row, write};
+use super::support::{Database, Engine, account, at, event, fresh, read, row, write};
 
 /// Above 2^63: more than a signed column holds as a positive number.
 const LARGE: u64 = 9_999_999_999_999_999_999;
@@ -62,9 +63,12 @@ async fn kept(store: &Store) -> Vec<String> {
         .collect()
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_same_body_is_kept_once_for_an_app() {
-    let (_database, store) = fresh();
+async fn the_same_body_is_kept_once_for_an_app(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     assert!(quarantine(&store, delivery("{}"), 1).await);
     assert!(!quarantine(&store, delivery("{}"), 2).await);
     let other_app = NewQuarantined {
@@ -75,9 +79,12 @@ async fn the_same_body_is_kept_once_for_an_app() {
     assert_eq!(kept(&store).await.len(), 2);
 }
 
+#[rstest]
 #[tokio::test]
-async fn quarantined_deliveries_are_found_by_page_id_and_account() {
-    let (_database, store) = fresh();
+async fn quarantined_deliveries_are_found_by_page_id_and_account(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let waiting = NewQuarantined {
         account: Some(account(LARGE)),
         reason: QuarantineReason::AccountNotLinked,
@@ -114,9 +121,12 @@ async fn quarantined_deliveries_are_found_by_page_id_and_account() {
     assert!(read(&store, |tx| tx.quarantined_one(2)).await.is_none());
 }
 
+#[rstest]
 #[tokio::test]
-async fn quarantine_is_pruned_by_age_then_oldest_first_by_size() {
-    let (_database, store) = fresh();
+async fn quarantine_is_pruned_by_age_then_oldest_first_by_size(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     for (second, body) in [
         (1, "old"),
         (2, "1111111111"),
@@ -154,9 +164,10 @@ fn gap(app: &str, from: i64, until: i64) -> (String, Timestamp, Timestamp) {
     (app.to_owned(), at(from), at(until))
 }
 
+#[rstest]
 #[tokio::test]
-async fn gaps_that_touch_become_one() {
-    let (_database, store) = fresh();
+async fn gaps_that_touch_become_one(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let (_database, store) = fresh(engine);
     open_gap(&store, "a", 1000, 1010, GapReason::Refused).await;
     open_gap(&store, "a", 1011, 1020, GapReason::Refused).await;
     open_gap(&store, "a", 1005, 1006, GapReason::Refused).await;
@@ -176,9 +187,12 @@ async fn gaps_that_touch_become_one() {
     assert_eq!(gaps(&store).await, expected);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_gap_that_is_being_filled_is_left_as_it_is() {
-    let (_database, store) = fresh();
+async fn a_gap_that_is_being_filled_is_left_as_it_is(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     open_gap(&store, "a", 1000, 1010, GapReason::Refused).await;
     let id = read(&store, |tx| tx.open_gaps()).await[0].id;
     let begin = move |tx: &mut Tx<'_>| tx.set_gap_method(id, Some(GapMethod::Replay));
@@ -195,9 +209,12 @@ async fn a_gap_that_is_being_filled_is_left_as_it_is() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_replay_is_known_by_its_span_while_it_runs() {
-    let (_database, store) = fresh();
+async fn a_replay_is_known_by_its_span_while_it_runs(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     open_gap(&store, "a", 1000, 2000, GapReason::Downtime).await;
     let id = read(&store, |tx| tx.open_gaps()).await[0].id;
     let order = ReplayOrder {
@@ -220,17 +237,23 @@ async fn a_replay_is_known_by_its_span_while_it_runs() {
     assert_eq!((gap.rest(), gap.order), (at(1500), None));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_gap_noted_out_of_order_grows_backwards() {
-    let (_database, store) = fresh();
+async fn a_gap_noted_out_of_order_grows_backwards(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     open_gap(&store, "a", 1000, 1000, GapReason::Refused).await;
     open_gap(&store, "a", 999, 999, GapReason::Refused).await;
     assert_eq!(gaps(&store).await, [gap("a", 999, 1000)]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn facts_and_the_sign_of_life_survive_a_restart() {
-    let database = Database::new();
+async fn facts_and_the_sign_of_life_survive_a_restart(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let database = Database::new(engine);
     let store = database.open();
     assert_eq!(read(&store, |tx| tx.alive_at()).await, None);
     write(&store, |tx| {
@@ -245,9 +268,12 @@ async fn facts_and_the_sign_of_life_survive_a_restart() {
     assert_eq!((fact.as_deref(), alive), (Some("2"), Some(at(77))));
 }
 
+#[rstest]
 #[tokio::test]
-async fn ids_above_two_to_the_sixty_third_survive() {
-    let (_database, store) = fresh();
+async fn ids_above_two_to_the_sixty_third_survive(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let row = PostRow {
         author: Some(user(LARGE)),
         customer: Some(user(LARGE - 1)),
@@ -272,9 +298,12 @@ async fn ids_above_two_to_the_sixty_third_survive() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_post_is_replaced_for_its_account_only() {
-    let (_database, store) = fresh();
+async fn a_post_is_replaced_for_its_account_only(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let known = PostRow {
         author: Some(user(5)),
         ..post(2)
@@ -316,9 +345,12 @@ async fn merge(store: &Store, merged: u64, into: u64) {
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_conversation_reads_back_and_keeps_its_merge_when_stored_again() {
-    let (_database, store) = fresh();
+async fn a_conversation_reads_back_and_keeps_its_merge_when_stored_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     assert_eq!(
         read(&store, |tx| tx.conversation(account(1), &thread(1))).await,
         None
@@ -344,9 +376,12 @@ async fn a_conversation_reads_back_and_keeps_its_merge_when_stored_again() {
     assert_eq!(elsewhere, thread(1));
 }
 
+#[rstest]
 #[tokio::test]
-async fn merges_are_followed_in_whatever_order_they_come() {
-    let (_database, store) = fresh();
+async fn merges_are_followed_in_whatever_order_they_come(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     merge(&store, 1, 2).await;
     merge(&store, 2, 3).await;
     merge(&store, 4, 1).await;
@@ -399,9 +434,12 @@ async fn touch(store: &Store, customer: u64, id: u64, second: i64) {
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn related_are_the_customers_other_conversations_newest_first() {
-    let (_database, store) = fresh();
+async fn related_are_the_customers_other_conversations_newest_first(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     for (id, second) in [(1, 10), (2, 30), (3, 20), (4, 5)] {
         touch(&store, 7, id, second).await;
     }
@@ -423,9 +461,12 @@ async fn related_are_the_customers_other_conversations_newest_first() {
     assert_eq!(related(&store, account(1), 7, 1, 6).await.len(), 20);
 }
 
+#[rstest]
 #[tokio::test]
-async fn cases_follow_a_merge_with_their_newest_time() {
-    let (_database, store) = fresh();
+async fn cases_follow_a_merge_with_their_newest_time(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     touch(&store, 7, 1, 10).await;
     touch(&store, 7, 2, 30).await;
     touch(&store, 7, 3, 20).await;
@@ -455,9 +496,12 @@ async fn many_cases(store: &Store, customers: RangeInclusive<u64>, when: Timesta
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn cases_are_found_wherever_they_are_held_and_after_a_restart() {
-    let (database, store) = fresh();
+async fn cases_are_found_wherever_they_are_held_and_after_a_restart(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (database, store) = fresh(engine);
     for part in [1..=10_000, 10_001..=20_000, 20_001..=30_000] {
         many_cases(&store, part, at(10)).await;
     }
@@ -485,9 +529,12 @@ async fn cases_are_found_wherever_they_are_held_and_after_a_restart() {
     assert_eq!(found(database.open()).await, [0; 0]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_decision_stays_until_its_case_is_entered() {
-    let (_database, store) = fresh();
+async fn a_decision_stays_until_its_case_is_entered(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     for id in 1..=3 {
         touch(&store, 7, id, 10).await;
     }
@@ -510,9 +557,12 @@ async fn swept(store: &Store, mut sweep: ThreadsSweep, until: i64, limit: usize)
     sweep.removed
 }
 
+#[rstest]
 #[tokio::test]
-async fn threads_are_forgotten_when_untouched_within_the_limit() {
-    let (_database, store) = fresh();
+async fn threads_are_forgotten_when_untouched_within_the_limit(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     write(&store, |tx| {
         for id in 1..=5 {
             tx.put_post(account(1), tweet(id), &post(id), day(id.cast_signed()))?;
@@ -540,9 +590,12 @@ async fn threads_are_forgotten_when_untouched_within_the_limit() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn cases_are_forgotten_when_untouched() {
-    let (_database, store) = fresh();
+async fn cases_are_forgotten_when_untouched(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     for id in 1..=5 {
         touch(&store, 7, id, id.cast_signed() * 24 * 3600).await;
     }
@@ -553,9 +606,12 @@ async fn cases_are_forgotten_when_untouched() {
     assert_eq!(related, [thread(5), thread(4)]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_merge_is_known_as_long_as_its_survivor_is_in_use() {
-    let (_database, store) = fresh();
+async fn a_merge_is_known_as_long_as_its_survivor_is_in_use(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     merge(&store, 1, 2).await;
     write(&store, |tx| {
         tx.put_conversation(account(1), &thread(2), &conversation(1), day(100))

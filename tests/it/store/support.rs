@@ -9,28 +9,49 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use twitter_channel::domain::ids::{AccountId, EventId};
-use twitter_channel::store::{JournalRow, NewRow, Store, StoreError, StoreSettings, Tx};
+use twitter_channel::store::{
+    JournalRow, NewRow, PostgresSettings, Store, StoreError, StorePlace, StoreSettings, Tx,
+};
+
+use crate::support::fresh::FreshDatabase;
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A folder for one database, removed with the value.
+/// Which of the stores is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A place for one database, removed with the value.
 pub(super) struct Database {
     dir: TempDir,
+    server: Option<FreshDatabase>,
 }
 
 impl Database {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(engine: Engine) -> Self {
         Self {
             dir: TempDir::new().unwrap(),
+            server: (engine == Engine::Postgres).then(FreshDatabase::new),
         }
     }
 
+    /// The file, where it is one.
     pub(super) fn path(&self) -> PathBuf {
         self.dir.path().join("store.db")
     }
 
+    pub(super) fn settings(&self) -> StoreSettings {
+        match &self.server {
+            None => settings(&self.path()),
+            Some(server) => on_server(&server.url()),
+        }
+    }
+
     pub(super) fn open(&self) -> Store {
-        Store::open(settings(&self.path())).unwrap()
+        Store::open(self.settings()).unwrap()
     }
 
     /// Size of the write-ahead log.
@@ -41,15 +62,23 @@ impl Database {
 
 pub(super) fn settings(path: &Path) -> StoreSettings {
     StoreSettings {
-        path: path.to_owned(),
+        place: path.to_owned().into(),
         max_bytes: 1 << 30,
         retention: Duration::from_secs(30 * 24 * 3600),
     }
 }
 
-/// A new store and the folder that must outlive it.
-pub(super) fn fresh() -> (Database, Store) {
-    let database = Database::new();
+pub(super) fn on_server(url: &str) -> StoreSettings {
+    let settings = PostgresSettings::parse(&url.into()).unwrap();
+    StoreSettings {
+        place: StorePlace::Postgres(Box::new(settings)),
+        ..self::settings(Path::new(""))
+    }
+}
+
+/// A new store and the place that must outlive it.
+pub(super) fn fresh(engine: Engine) -> (Database, Store) {
+    let database = Database::new(engine);
     let store = database.open();
     (database, store)
 }

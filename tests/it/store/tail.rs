@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use rstest::rstest;
 use twitter_channel::store::Store;
 
 use super::support::{
-    DEADLINE, Database, append, append_all, at, beside, event, fresh, journal, row_of, sequences,
-    write,
+    DEADLINE, Database, Engine, append, append_all, at, beside, event, fresh, journal, row_of,
+    sequences, write,
 };
 
 const WHOLE: usize = usize::MAX;
@@ -32,9 +33,12 @@ async fn relay_until(store: &Store, last: u64) -> Vec<u64> {
     got
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_relay_that_keeps_up_is_woken_for_each_commit() {
-    let (_database, store) = fresh();
+async fn a_relay_that_keeps_up_is_woken_for_each_commit(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let mut cursor = 0;
     for number in 1..=50 {
         append(&store, number).await;
@@ -47,9 +51,12 @@ async fn a_relay_that_keeps_up_is_woken_for_each_commit() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_relay_that_keeps_up_never_reads_the_disk() {
-    let (_database, store) = fresh();
+async fn a_relay_that_keeps_up_never_reads_the_disk(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append(&store, 1).await;
     // With the only reader held, a read of the disk would wait.
     let (release, held) = std::sync::mpsc::channel::<()>();
@@ -71,9 +78,12 @@ async fn a_relay_that_keeps_up_never_reads_the_disk() {
     assert!(reading.await.unwrap());
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_same_window_comes_again_until_the_cursor_moves() {
-    let (_database, store) = fresh();
+async fn the_same_window_comes_again_until_the_cursor_moves(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append_all(&store, 1..=3).await;
     for _ in 0..2 {
         let window = store.after(0, 2, WHOLE).await.unwrap();
@@ -87,9 +97,12 @@ async fn the_same_window_comes_again_until_the_cursor_moves() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_backlog_beyond_memory_is_read_from_disk_in_order() {
-    let (_database, store) = fresh();
+async fn a_backlog_beyond_memory_is_read_from_disk_in_order(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     for first in (1..=40).step_by(4) {
         write(&store, move |tx| {
             (first..first + 4)
@@ -101,17 +114,23 @@ async fn a_backlog_beyond_memory_is_read_from_disk_in_order() {
     assert_eq!(relay_until(&store, 40).await, expected);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_restarted_store_gives_what_was_appended_before() {
-    let database = Database::new();
+async fn a_restarted_store_gives_what_was_appended_before(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let database = Database::new(engine);
     append_all(&database.open(), 1..=5).await;
     let store = database.open();
     assert_eq!(relay_until(&store, 5).await, [1, 2, 3, 4, 5]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_another_process_appends_is_found_without_a_commit_of_ours() {
-    let (database, store) = fresh();
+async fn what_another_process_appends_is_found_without_a_commit_of_ours(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (database, store) = fresh(engine);
     append(&store, 1).await;
     assert_eq!(relay_until(&store, 1).await, [1]);
     let other = database.open();
@@ -180,7 +199,7 @@ async fn fail(store: &Store) {
 
 /// What the relay published, and what the journal holds.
 async fn play(steps: Vec<Step>) -> (Vec<u64>, Vec<u64>) {
-    let (database, store) = fresh();
+    let (database, store) = fresh(Engine::Sqlite);
     let other = database.open();
     let (mut number, mut cursor, mut published) = (1, 0, Vec::new());
     for step in steps {
@@ -229,9 +248,12 @@ proptest! {
     }
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_relay_beside_two_busy_writers_gets_each_row_once() {
-    let (database, store) = fresh();
+async fn a_relay_beside_two_busy_writers_gets_each_row_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (database, store) = fresh(engine);
     let other = database.open();
     let writing = |store: Store, first: u64, count: u64| {
         beside(async move {

@@ -4,11 +4,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rstest::rstest;
 use twitter_channel::store::{Store, StoreError};
 
 use super::support::{
-    DEADLINE, Database, append, append_all, at, beside, event, fresh, journal, read, row, row_of,
-    settings, write,
+    DEADLINE, Database, Engine, append, append_all, at, beside, event, fresh, journal, read, row,
+    row_of, settings, write,
 };
 
 /// Keeps the writer busy until the sender is used, so that what is written meanwhile queues up.
@@ -41,7 +42,7 @@ async fn together<T>(store: &Store, writes: Vec<impl Future<Output = T>>) -> Vec
 
 #[tokio::test]
 async fn writes_that_queue_up_share_one_commit() {
-    let (database, store) = fresh();
+    let (database, store) = fresh(Engine::Sqlite);
     append(&store, 1).await;
     let before = database.wal_bytes();
     for number in 2..=31 {
@@ -62,9 +63,12 @@ async fn writes_that_queue_up_share_one_commit() {
     assert_eq!(sequences, (32..=61).collect::<Vec<_>>());
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_failed_leaves_nothing_behind() {
-    let (_database, store) = fresh();
+async fn what_failed_leaves_nothing_behind(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append(&store, 1).await;
     let failed: Result<(), _> = store
         .write(|tx| {
@@ -88,9 +92,12 @@ async fn what_failed_leaves_nothing_behind() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn one_that_refuses_before_it_wrote_fails_alone() {
-    let (_database, store) = fresh();
+async fn one_that_refuses_before_it_wrote_fails_alone(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let refuse = |number: u64| {
         let store = store.clone();
         async move {
@@ -109,9 +116,12 @@ async fn one_that_refuses_before_it_wrote_fails_alone() {
     assert_eq!(journal(&store).await.len(), 9);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_panic_is_told_to_its_caller_and_to_nobody_else() {
-    let (_database, store) = fresh();
+async fn a_panic_is_told_to_its_caller_and_to_nobody_else(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let panic = |number: u64| {
         let store = store.clone();
         async move {
@@ -129,9 +139,12 @@ async fn a_panic_is_told_to_its_caller_and_to_nobody_else() {
     assert_eq!(append(&store, 11).await, 10);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_panic_after_a_write_undoes_it_and_the_writer_goes_on() {
-    let (_database, store) = fresh();
+async fn a_panic_after_a_write_undoes_it_and_the_writer_goes_on(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append(&store, 1).await;
     let failed = store
         .write(|tx| {
@@ -144,9 +157,12 @@ async fn a_panic_after_a_write_undoes_it_and_the_writer_goes_on() {
     assert_eq!(read(&store, |tx| tx.seen(event(2))).await, None);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_panicking_read_does_not_stop_later_ones() {
-    let (_database, store) = fresh();
+async fn a_panicking_read_does_not_stop_later_ones(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append(&store, 1).await;
     let failed = store
         .read(|_tx| -> Result<(), StoreError> { panic!("on purpose") })
@@ -155,17 +171,19 @@ async fn a_panicking_read_does_not_stop_later_ones() {
     assert_eq!(journal(&store).await, [1]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_read_cannot_write() {
-    let (_database, store) = fresh();
+async fn a_read_cannot_write(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let (_database, store) = fresh(engine);
     let failed = store.read(|tx| tx.set_meta("k", "v")).await;
     assert!(matches!(failed, Err(StoreError::Unusable(_))), "{failed:?}");
     assert_eq!(read(&store, |tx| tx.meta("k")).await, None);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_read_sees_one_moment() {
-    let (_database, store) = fresh();
+async fn a_read_sees_one_moment(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let (_database, store) = fresh(engine);
     let (written, wait) = mpsc::channel();
     let writing = store.clone();
     let reading = store.read(move |tx| {
@@ -182,9 +200,12 @@ async fn a_read_sees_one_moment() {
     assert_eq!(before, after);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_late_write_is_told_and_lands_all_the_same() {
-    let (_database, store) = fresh();
+async fn a_late_write_is_told_and_lands_all_the_same(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     let release = hold_writer(&store).await;
     let limit = Duration::from_millis(20);
     let late = store
@@ -199,9 +220,12 @@ async fn a_late_write_is_told_and_lands_all_the_same() {
     assert_eq!(journal(&store).await, [1, 2]);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_processes_write_without_loss_or_a_sequence_used_twice() {
-    let database = Database::new();
+async fn two_processes_write_without_loss_or_a_sequence_used_twice(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let database = Database::new(engine);
     let stores = [database.open(), database.open()];
     let writing = stores
         .iter()
@@ -219,9 +243,12 @@ async fn two_processes_write_without_loss_or_a_sequence_used_twice() {
     assert_eq!(journal(&stores[0]).await, sequences);
 }
 
+#[rstest]
 #[test]
-fn a_new_database_can_be_opened_by_many_at_once() {
-    let database = Database::new();
+fn a_new_database_can_be_opened_by_many_at_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let database = Database::new(engine);
     std::thread::scope(|scope| {
         let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| database.open())).collect();
         for thread in opening {
@@ -232,13 +259,13 @@ fn a_new_database_can_be_opened_by_many_at_once() {
 
 #[tokio::test]
 async fn one_process_serves_while_the_command_line_may_write() {
-    let database = Database::new();
+    let database = Database::new(Engine::Sqlite);
     let serving = Store::open_exclusive(settings(&database.path())).unwrap();
     let second = Store::open_exclusive(settings(&database.path()));
-    let Err(StoreError::Open { path, reason }) = second else {
+    let Err(StoreError::Open { place, reason }) = second else {
         panic!("two processes serve from one database");
     };
-    assert_eq!(path, database.path());
+    assert_eq!(place, database.path().display().to_string());
     assert!(reason.contains("another process"), "{reason}");
     append(&database.open(), 1).await;
     append(&serving, 2).await;
@@ -249,7 +276,7 @@ async fn one_process_serves_while_the_command_line_may_write() {
 
 #[test]
 fn a_folder_that_is_not_there_is_named() {
-    let database = Database::new();
+    let database = Database::new(Engine::Sqlite);
     let path = database.path().join("missing.db");
     let Err(error) = Store::open(settings(&path)) else {
         panic!("opened {path:?}");
@@ -262,7 +289,7 @@ const MOST_WAL_BYTES: u64 = 200 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_log_stays_bounded_under_constant_load() {
-    let (database, store) = fresh();
+    let (database, store) = fresh(Engine::Sqlite);
     let mut largest = 0;
     for round in 0..75 {
         let writes = (0..64).map(|number| {
@@ -275,9 +302,12 @@ async fn the_log_stays_bounded_under_constant_load() {
     assert!(largest < MOST_WAL_BYTES, "{largest} bytes");
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_long_read_does_not_hold_up_writes() {
-    let (_database, store) = fresh();
+async fn a_long_read_does_not_hold_up_writes(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
     append(&store, 1).await;
     let (release, held) = mpsc::channel::<()>();
     let reading = beside({

@@ -6,6 +6,7 @@ pub(crate) mod core;
 pub(crate) mod cutter;
 pub(crate) mod desk;
 pub(crate) mod disk;
+pub(crate) mod fresh;
 pub(crate) mod load;
 pub(crate) mod process;
 pub(crate) mod proxy;

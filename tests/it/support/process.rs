@@ -196,6 +196,12 @@ impl ServiceProcess {
         ended.expect("SIGTERM ends the service").unwrap()
     }
 
+    /// Sends it a signal, by its name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().unwrap().id().unwrap().to_string();
+        run("kill", &[&format!("-{name}"), &pid]).await;
+    }
+
     /// Lets every write to its files fail, or succeed again; reads go on.
     pub(crate) async fn set_writable(&self, writable: bool) {
         let pid = self.child.as_ref().unwrap().id().unwrap().to_string();

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use lapin::BasicProperties;
@@ -19,6 +20,7 @@ use twitter_channel::config::Settings;
 use twitter_channel::store::{Quarantined, Store, Tx};
 
 use super::broker::{TestBroker, client, eventually};
+use super::fresh::FreshDatabase;
 use crate::contract::check_event;
 use crate::schemas::check_envelope;
 
@@ -57,6 +59,7 @@ pub(crate) struct Setup {
     /// X has no webhook and no subscription of ours.
     bare: bool,
     replies_to_replies: bool,
+    on_server: bool,
 }
 
 impl Setup {
@@ -90,6 +93,7 @@ impl Setup {
             media_base: MediaBase::X,
             bare: false,
             replies_to_replies: true,
+            on_server: false,
         }
     }
 
@@ -204,6 +208,13 @@ impl Setup {
     #[must_use]
     pub(crate) fn without_replies_to_replies(mut self) -> Self {
         self.replies_to_replies = false;
+        self
+    }
+
+    /// The store is PostgreSQL.
+    #[must_use]
+    pub(crate) fn on_server(mut self) -> Self {
+        self.on_server = true;
         self
     }
 
@@ -359,13 +370,13 @@ pub(crate) struct TestService {
     public: SocketAddr,
     private: SocketAddr,
     app: Option<App>,
-    folder: TempDir,
+    folder: Place,
 }
 
 impl TestService {
     /// Starts everything; X knows of our apps and accounts, and delivers.
     pub(crate) async fn start(setup: Setup) -> Self {
-        let (broker, folder) = (TestBroker::vhost().await, tempfile::tempdir().unwrap());
+        let (broker, folder) = (TestBroker::vhost().await, Place::new(setup.on_server));
         let simulator = simulator::Settings {
             clock: setup.clock.clone(),
             time_scale: 0.01,
@@ -420,9 +431,39 @@ impl TestService {
         self.tell_x();
     }
 
-    /// The database of the service.
+    /// The database of the service, where it is a file; beside it lies what else is kept.
     pub(crate) fn database(&self) -> PathBuf {
         self.folder.path().join("channel.db")
+    }
+
+    /// Runs a statement in the database; how many rows it changed, or why it was refused.
+    pub(crate) fn execute(&self, sql: &str) -> Result<u64, String> {
+        match &self.folder.server {
+            Some(server) => server.execute(sql),
+            None => {
+                let changed = self.connection().execute(sql, []);
+                changed
+                    .map(|rows| rows as u64)
+                    .map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// A column of bytes of the database.
+    pub(crate) fn bytes(&self, sql: &str) -> Vec<Vec<u8>> {
+        if let Some(server) = &self.folder.server {
+            return server.bytes(sql);
+        }
+        let connection = self.connection();
+        let mut rows = connection.prepare(sql).unwrap();
+        let rows = rows.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    fn connection(&self) -> rusqlite::Connection {
+        let connection = rusqlite::Connection::open(self.database()).unwrap();
+        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        connection
     }
 
     /// Where X reaches the service.
@@ -514,7 +555,7 @@ impl TestService {
             .args(arguments)
             .arg("--config")
             .arg(self.folder.path().join(SETTINGS))
-            .env("TWITTER_CHANNEL__STORE__URL", store_url(&self.folder))
+            .envs(self.folder.variables())
             .env("TWITTER_CHANNEL__BROKER__URL", self.broker.url())
             .envs(self.setup.variables.clone());
         let output = command.output().await.unwrap();
@@ -620,11 +661,54 @@ impl TestService {
 /// The configuration file, in the service's folder.
 const SETTINGS: &str = "twitter-channel.toml";
 
-fn store_url(folder: &TempDir) -> String {
-    format!("sqlite://{}", folder.path().join("channel.db").display())
+/// A key of the deployment, for a store on a server.
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// With `postgres`, every service of the tests has its store on a server.
+const STORE: &str = "TWITTER_CHANNEL_TEST_STORE";
+
+/// The folder of a service, and its database where that is on a server.
+struct Place {
+    folder: TempDir,
+    server: Option<FreshDatabase>,
 }
 
-fn load(setup: &Setup, folder: &TempDir, broker: &TestBroker, public: SocketAddr) -> Settings {
+impl Place {
+    fn new(on_server: bool) -> Self {
+        let all = std::env::var(STORE).is_ok_and(|store| store == "postgres");
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            server: (on_server || all).then(FreshDatabase::new),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the store needs of the settings, by its variable.
+    fn variables(&self) -> Vec<(String, String)> {
+        let own = match &self.server {
+            None => {
+                let file = self.path().join("channel.db");
+                vec![("STORE__URL", format!("sqlite://{}", file.display()))]
+            }
+            Some(server) => vec![
+                ("STORE__URL", server.url()),
+                ("SECRETS__KEY", KEY.to_owned()),
+                (
+                    "ATTACHMENTS__FOLDER",
+                    self.path().join("channel.db.files").display().to_string(),
+                ),
+            ],
+        };
+        let own = own.into_iter();
+        own.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value))
+            .collect()
+    }
+}
+
+fn load(setup: &Setup, folder: &Place, broker: &TestBroker, public: SocketAddr) -> Settings {
     let path = folder.path().join(SETTINGS);
     std::fs::write(&path, setup.file()).unwrap();
     let own = [
@@ -632,14 +716,14 @@ fn load(setup: &Setup, folder: &TempDir, broker: &TestBroker, public: SocketAddr
         ("PUBLIC__WORKERS", "1".to_owned()),
         ("PRIVATE__LISTEN", "127.0.0.1:0".to_owned()),
         ("BROKER__URL", broker.url()),
-        ("STORE__URL", store_url(folder)),
     ];
     let own = own.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
-    let variables = own.into_iter().chain(setup.variables.clone());
+    let variables = folder.variables().into_iter().chain(own);
+    let variables = variables.chain(setup.variables.clone());
     Settings::load(Some(&path), variables).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-fn open_store(setup: &Setup, folder: &TempDir, broker: &TestBroker) -> Store {
+fn open_store(setup: &Setup, folder: &Place, broker: &TestBroker) -> Store {
     let settings = load(setup, folder, broker, ([127, 0, 0, 1], 0).into());
     Store::open(settings.store).unwrap()
 }

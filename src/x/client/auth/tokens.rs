@@ -16,6 +16,7 @@ use super::Clock;
 use super::bearer::basic;
 use crate::domain::account::{Account, App, TokenPair};
 use crate::domain::ids::AccountId;
+use crate::x::client::Leave;
 use crate::x::client::error::{CallError, NotSent};
 use crate::x::client::transport::{Answer, Transport, read_object};
 use crate::x::wire::answer::Token;
@@ -29,6 +30,9 @@ const USUAL_LIFE: u32 = 7_200;
 pub trait TokenVault: Send + Sync + 'static {
     /// The pair of an account; `None` before its first refresh.
     fn load(&self, account: AccountId) -> BoxFuture<'_, Result<Option<TokenPair>, VaultError>>;
+    /// Makes sure that nobody else renews the pair of an account: waits until the one who does has
+    /// saved it, or was given up. Holds until the pair is saved, or for as long as a call may take.
+    fn reserve(&self, account: AccountId) -> BoxFuture<'_, Result<(), VaultError>>;
     /// Keeps the pair in place of the one before it; durable when it returns.
     fn save(&self, account: AccountId, pair: TokenPair) -> BoxFuture<'_, Result<(), VaultError>>;
 }
@@ -53,6 +57,7 @@ pub(in crate::x::client) struct Tokens {
     vault: Arc<dyn TokenVault>,
     clock: Clock,
     tasks: TaskTracker,
+    leave: Leave,
     accounts: StdMutex<HashMap<AccountId, Arc<Mutex<Held>>>>,
 }
 
@@ -66,8 +71,19 @@ impl Tokens {
             vault,
             clock,
             tasks,
+            leave: Arc::new(|| true),
             accounts: StdMutex::default(),
         }
+    }
+
+    pub(in crate::x::client) fn set_leave(&mut self, leave: Leave) {
+        self.leave = leave;
+    }
+
+    /// Forgets what is known of all accounts. What X gave and the vault does not have yet stays.
+    pub(in crate::x::client) fn forget_all(&self) {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|_, slot| slot.try_lock().map_or(true, |held| held.unsaved));
     }
 
     /// An access token that X should take.
@@ -129,6 +145,7 @@ fn is_fresh(pair: &TokenPair, clock: &Clock) -> bool {
 /// Everything that one refresh needs, owned: it outlives the call that began it.
 struct Refresh {
     vault: Arc<dyn TokenVault>,
+    leave: Leave,
     clock: Clock,
     transport: Transport,
     account: AccountId,
@@ -148,6 +165,7 @@ impl Refresh {
         let missing = NotSent::NoCredential("the app has no OAuth 2.0 client id");
         Ok(Self {
             vault: tokens.vault.clone(),
+            leave: tokens.leave.clone(),
             clock: tokens.clock.clone(),
             transport: transport.clone(),
             account: account.id,
@@ -171,11 +189,30 @@ impl Refresh {
             fresh && !held.refused
         };
         if !is_usable(&held) && !held.unsaved {
+            let reserved = self.vault.reserve(self.account).await;
+            reserved.map_err(vault_fails)?;
+            self.take_over(&mut held).await?;
+        }
+        if !is_usable(&held) && !held.unsaved {
+            if !(self.leave)() {
+                return Err(NotSent::NoLeave.into());
+            }
             held.pair = Some(self.new_pair(&mut held).await?);
             held.refused = false;
             held.unsaved = true;
         }
         self.store(&mut held).await
+    }
+
+    /// Another process may have renewed the pair, or the account was linked again.
+    async fn take_over(&self, held: &mut Held) -> Result<(), CallError> {
+        let kept = self.vault.load(self.account).await.map_err(vault_fails)?;
+        let token = |pair: &TokenPair| pair.refresh_token.expose_secret().to_owned();
+        if kept.as_ref().map(token) != held.pair.as_ref().map(token) {
+            held.pair = kept;
+            held.refused = false;
+        }
+        Ok(())
     }
 
     async fn store(&self, held: &mut Held) -> Result<SecretString, CallError> {

@@ -1,0 +1,335 @@
+//! One connection, for one thread at a time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::future::maybe_done;
+use futures_util::{TryStreamExt, poll};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error, Statement};
+
+use super::settings::PostgresSettings;
+use super::shared::{Kept, told, translated};
+use crate::store::StoreError;
+use crate::store::sql::{Result, Row, Value};
+
+/// Longer than the server lets a statement run: then the connection is dead.
+const ANSWER_LIMIT: Duration = Duration::from_secs(45);
+/// Of what is sent later, so much at most.
+const QUEUE: usize = 256;
+/// For how long the size of the database is taken as known: it is looked up file by file.
+const SIZE_KNOWN: Duration = Duration::from_secs(5);
+/// A commit is on the disk before X hears 200; nothing waits for ever, not even for another replica
+/// that hangs in the middle of its transaction.
+const SET_UP: &str = "SET synchronous_commit = on;
+    SET statement_timeout = '30s';
+    SET lock_timeout = '15s';
+    SET idle_in_transaction_session_timeout = '10s';
+    SET client_min_messages = warning;";
+
+/// A connection, driven by the thread that waits for its answers.
+pub(in crate::store) struct Session {
+    /// None only while it is dropped.
+    runtime: Option<Runtime>,
+    client: Client,
+    /// By their text.
+    statements: RefCell<HashMap<String, Arc<Prepared>>>,
+    /// Sent with the next statement that answers: a round trip for each would take most of the time.
+    later: RefCell<Vec<Later>>,
+    changes: Cell<u64>,
+    sound: Cell<bool>,
+    /// It has not answered in time.
+    dead: Cell<bool>,
+    /// Bytes of files other than the journal's, and when they were looked up.
+    files: Cell<Option<(Instant, u64)>>,
+}
+
+struct Prepared {
+    statement: Statement,
+    /// See [`translated`].
+    used: Vec<usize>,
+}
+
+struct Later {
+    prepared: Arc<Prepared>,
+    params: Vec<Kept>,
+}
+
+fn fault(reason: String) -> StoreError {
+    let error: Box<dyn std::error::Error + Send + Sync> = reason.into();
+    StoreError::Unusable(error.into())
+}
+
+/// A runtime for the thread that it is used on.
+pub(super) fn runtime() -> Result<Runtime> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| fault(error.to_string()))
+}
+
+/// Why there is no connection.
+pub(super) fn connect_error(settings: &PostgresSettings, error: &Error) -> StoreError {
+    let (place, reason) = (settings.to_string(), told(error));
+    // What will not mend itself: a password, a database, a role, a right.
+    let refused = error.code().is_some_and(|code| {
+        *code == SqlState::INVALID_PASSWORD
+            || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+            || *code == SqlState::INVALID_CATALOG_NAME
+            || *code == SqlState::INSUFFICIENT_PRIVILEGE
+    });
+    match refused {
+        true => StoreError::Open { place, reason },
+        false => StoreError::Unreachable { place, reason },
+    }
+}
+
+impl Session {
+    /// # Errors
+    /// [`StoreError::Unreachable`]: try later. [`StoreError::Open`]: in vain.
+    pub(super) fn connect(settings: &PostgresSettings) -> Result<Self> {
+        let runtime = runtime()?;
+        let tls = settings.tls().map_err(|reason| StoreError::Open {
+            place: settings.to_string(),
+            reason,
+        })?;
+        let client = runtime.block_on(async {
+            let (client, connection) = settings.config().connect(tls).await?;
+            // Ends with the client; what it fails with, the client tells.
+            drop(tokio::spawn(connection));
+            client.batch_execute(SET_UP).await?;
+            Ok(client)
+        });
+        Ok(Self {
+            client: client.map_err(|error| connect_error(settings, &error))?,
+            runtime: Some(runtime),
+            statements: RefCell::default(),
+            later: RefCell::default(),
+            changes: Cell::new(0),
+            sound: Cell::new(true),
+            dead: Cell::new(false),
+            files: Cell::new(None),
+        })
+    }
+
+    fn wait<T>(&self, work: impl Future<Output = std::result::Result<T, Error>>) -> Result<T> {
+        let Some(runtime) = &self.runtime else {
+            return Err(StoreError::Closed);
+        };
+        let answer = runtime.block_on(async { timeout(ANSWER_LIMIT, work).await });
+        let result = match answer {
+            Ok(answer) => answer.map_err(|error| fault(told(&error))),
+            Err(_elapsed) => {
+                self.dead.set(true);
+                Err(fault("the database does not answer".to_owned()))
+            }
+        };
+        // PostgreSQL ends a transaction with the first failure in it.
+        result.inspect_err(|_| self.sound.set(false))
+    }
+
+    fn prepared(&self, sql: &str) -> Result<Arc<Prepared>> {
+        if let Some(known) = self.statements.borrow().get(sql) {
+            return Ok(Arc::clone(known));
+        }
+        let (text, used) = translated(sql);
+        let statement = self.wait(self.client.prepare(&text))?;
+        let prepared = Arc::new(Prepared { statement, used });
+        let mut statements = self.statements.borrow_mut();
+        statements.insert(sql.to_owned(), Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    /// Runs statements one by one that give no rows; for what is done once.
+    pub(super) fn batch(&self, sql: &str) -> Result<()> {
+        self.flush()?;
+        self.wait(self.client.batch_execute(sql))
+    }
+
+    /// Runs statements outside of transactions that may take any time.
+    pub(super) fn batch_patiently(&self, sql: &str) -> Result<()> {
+        let Some(runtime) = &self.runtime else {
+            return Err(StoreError::Closed);
+        };
+        let run = async {
+            self.client
+                .batch_execute("SET statement_timeout = 0")
+                .await?;
+            for statement in sql.split(';') {
+                self.client.batch_execute(statement).await?;
+            }
+            Ok(())
+        };
+        let run: std::result::Result<(), Error> = runtime.block_on(run);
+        run.map_err(|error| fault(told(&error)))
+    }
+
+    /// Sends a statement along with the next one that answers.
+    pub(in crate::store) fn run(&self, sql: &str, params: &[Value<'_>]) -> Result<()> {
+        let prepared = self.prepared(sql)?;
+        let params = prepared.bound(params).into_iter().map(Kept::from).collect();
+        self.changes.set(self.changes.get() + 1);
+        let mut later = self.later.borrow_mut();
+        later.push(Later { prepared, params });
+        let is_full = later.len() >= QUEUE;
+        drop(later);
+        if is_full { self.flush() } else { Ok(()) }
+    }
+
+    /// Sends what was to be sent later, and waits for it.
+    pub(super) fn flush(&self) -> Result<()> {
+        let later = self.later.take();
+        if later.is_empty() {
+            return Ok(());
+        }
+        self.wait(self.send(&later, async { Ok(()) }))
+    }
+
+    /// Forgets what was to be sent later.
+    pub(super) fn forget(&self) {
+        self.later.take();
+    }
+
+    /// Sends statements and then what `last` sends, without waiting in between.
+    async fn send<T>(
+        &self,
+        later: &[Later],
+        last: impl Future<Output = std::result::Result<T, Error>>,
+    ) -> std::result::Result<T, Error> {
+        let mut sent = Vec::with_capacity(later.len());
+        for Later { prepared, params } in later {
+            let run = self.client.execute_raw(&prepared.statement, params);
+            let mut run = Box::pin(maybe_done(run));
+            // What is polled is on its way.
+            let _begun = poll!(run.as_mut());
+            sent.push(run);
+        }
+        let mut last = pin!(last);
+        let at_once = poll!(last.as_mut());
+        for mut run in sent {
+            run.as_mut().await;
+            run.as_mut().take_output().transpose()?;
+        }
+        match at_once {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => last.await,
+        }
+    }
+
+    /// Runs a statement; how many rows it changed.
+    pub(in crate::store) fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<usize> {
+        let prepared = self.prepared(sql)?;
+        let params = prepared.bound(params);
+        let later = self.later.take();
+        let run = self.client.execute_raw(&prepared.statement, params);
+        let changed = self.wait(self.send(&later, run))?;
+        self.changes.set(self.changes.get() + changed);
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    /// Hands rows to `each` until that has seen enough; the rest of them is dropped.
+    pub(in crate::store) fn query(
+        &self,
+        sql: &str,
+        params: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let prepared = self.prepared(sql)?;
+        let params = prepared.bound(params);
+        let later = self.later.take();
+        let read = async {
+            let rows = self.client.query_raw(&prepared.statement, params).await?;
+            let mut rows = pin!(rows);
+            while let Some(row) = rows.try_next().await? {
+                match each(&Row::Postgres(&row)) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            Ok(Ok(()))
+        };
+        // Those that return rows may have written.
+        if !sql.trim_start().starts_with("SELECT") {
+            self.changes.set(self.changes.get() + 1);
+        }
+        self.wait(self.send(&later, read))?
+    }
+
+    pub(in crate::store) fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
+    pub(in crate::store) fn is_sound(&self) -> bool {
+        self.sound.get()
+    }
+
+    /// Begins a transaction; also finds out whether the connection still stands.
+    pub(super) fn begin(&self, sql: &str) -> Result<()> {
+        self.sound.set(true);
+        self.batch(sql)
+    }
+
+    pub(super) fn commit(&self) -> Result<()> {
+        self.run("COMMIT", &[])?;
+        self.flush()
+    }
+
+    /// Undoes the transaction; false: only a new connection helps.
+    pub(super) fn roll_back(&self) -> bool {
+        self.forget();
+        let stands = !self.dead.get() && !self.client.is_closed();
+        stands && self.wait(self.client.batch_execute("ROLLBACK")).is_ok()
+    }
+
+    /// Bytes in use: the journal by its bodies, for its files keep their size when rows go; all else
+    /// by its files.
+    pub(in crate::store) fn used_bytes(&self) -> Result<u64> {
+        let bodies = self.number("SELECT bytes FROM sizes WHERE name = 'journal'")?;
+        Ok(bodies.saturating_add(self.files_of_the_rest()?))
+    }
+
+    fn files_of_the_rest(&self) -> Result<u64> {
+        if let Some((at, known)) = self.files.get()
+            && at.elapsed() < SIZE_KNOWN
+        {
+            return Ok(known);
+        }
+        let files = self.number(
+            "SELECT pg_database_size(current_database()) - pg_total_relation_size('journal')",
+        )?;
+        self.files.set(Some((Instant::now(), files)));
+        Ok(files)
+    }
+
+    fn number(&self, sql: &str) -> Result<u64> {
+        let mut number = 0;
+        self.query(sql, &[], &mut |row| {
+            number = row.get::<i64>(0)?.max(0).cast_unsigned();
+            Ok(false)
+        })?;
+        Ok(number)
+    }
+}
+
+impl Prepared {
+    /// Those of the parameters that the statement uses.
+    fn bound<'a>(&self, params: &[Value<'a>]) -> Vec<Value<'a>> {
+        let used = self.used.iter();
+        used.map(|place| params.get(*place).copied().unwrap_or(Value::Null))
+            .collect()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // On an async thread a runtime must not be waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

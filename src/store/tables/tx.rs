@@ -1,0 +1,240 @@
+//! One transaction (or one reading connection). Its methods live beside their tables.
+
+use std::cell::Cell;
+
+use jiff::Timestamp;
+
+use super::cases::Recent;
+use super::journal::JournalRow;
+use crate::store::StoreError;
+use crate::store::sql::{self, Conn, Params, Row};
+
+/// What a write or read may do, in the words of the domain.
+pub struct Tx<'a> {
+    conn: Conn<'a>,
+    pub(super) next_sequence: u64,
+    pub(super) appended: Vec<JournalRow>,
+    /// A command was added, or changed by others than the scheduler.
+    pub(super) ledger_changed: Cell<bool>,
+    /// A delivery waits that did not, or its wait was ended.
+    pub(super) echoes_changed: Cell<bool>,
+    /// Bodies were changed that may lie in memory.
+    pub(super) bodies_changed: Cell<bool>,
+    /// Cases that the table may lack; none on a reading connection.
+    pub(super) recent: Option<Recent>,
+    /// Of the present term, once it was asked for.
+    pub(super) epoch: Cell<Option<u64>>,
+    used_bytes: Cell<Option<u64>>,
+}
+
+/// What a writing transaction leaves to its writer.
+pub(in crate::store) struct Written {
+    pub next_sequence: u64,
+    pub appended: Vec<JournalRow>,
+    pub changes: Changes,
+    pub recent: Option<Recent>,
+}
+
+/// What others have to hear of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Changes {
+    pub journal: bool,
+    pub ledger: bool,
+    pub echoes: bool,
+    /// Bodies in memory may be as they were before.
+    pub bodies: bool,
+    /// Bytes of the bodies that were appended to the journal.
+    pub bytes: u64,
+}
+
+impl Changes {
+    /// Whatever there is.
+    pub(in crate::store) const ALL: Self = Self {
+        journal: true,
+        ledger: true,
+        echoes: true,
+        bodies: true,
+        bytes: 0,
+    };
+}
+
+impl<'a> Tx<'a> {
+    pub(in crate::store) fn new(conn: Conn<'a>, next_sequence: u64) -> Self {
+        Self {
+            conn,
+            next_sequence,
+            appended: Vec::new(),
+            ledger_changed: Cell::new(false),
+            echoes_changed: Cell::new(false),
+            bodies_changed: Cell::new(false),
+            recent: None,
+            epoch: Cell::new(None),
+            used_bytes: Cell::new(None),
+        }
+    }
+
+    /// A writing transaction: it goes on after the last sequence that was given out.
+    pub(in crate::store) fn begin(conn: Conn<'a>) -> Result<Self, StoreError> {
+        let mut tx = Self::new(conn, 0);
+        tx.next_sequence = tx.last_sequence()? + 1;
+        Ok(tx)
+    }
+
+    /// Runs one of the works that share this transaction. One that fails before it has written is
+    /// alone in failing; an error returned from here is the end of the transaction for all of them.
+    /// (A savepoint for each could undo one alone, but costs a fifth of what the work itself does.)
+    pub(in crate::store) fn share(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let before = self.conn.changes();
+        let result = work(self);
+        let untouched = self.conn.changes() == before && self.conn.is_sound();
+        if untouched { Ok(()) } else { result }
+    }
+
+    /// What others have to hear of by now.
+    pub(in crate::store) fn changes(&self) -> Changes {
+        Changes {
+            journal: !self.appended.is_empty(),
+            ledger: self.ledger_changed.get(),
+            echoes: self.echoes_changed.get(),
+            bodies: self.bodies_changed.get(),
+            bytes: self.appended.iter().map(|row| row.body.len() as u64).sum(),
+        }
+    }
+
+    /// Ends it, before the commit.
+    pub(in crate::store) fn written(self) -> Written {
+        Written {
+            changes: self.changes(),
+            next_sequence: self.next_sequence,
+            appended: self.appended,
+            recent: self.recent,
+        }
+    }
+
+    /// How many rows a statement changed: for those who act on it. See [`Tx::run`].
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        self.conn.execute(sql, &params.values())
+    }
+
+    /// Runs a statement. On an engine behind a network it costs no round trip: its failure, should
+    /// there be one, may show at a later statement, or at the commit.
+    pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        self.conn.run(sql, &params.values())
+    }
+
+    /// Runs an insertion that returns the number of its row.
+    pub(super) fn inserted(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
+        let id = self.row(sql, params, |row| row.get(0))?;
+        id.map(number).ok_or_else(|| StoreError::Corrupt {
+            what: "answer to an insertion",
+            value: "no row".to_owned(),
+        })
+    }
+
+    pub(super) fn row<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> sql::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let (mut read, mut found) = (Some(read), None);
+        self.each_row(sql, params, |row| {
+            found = read.take().map(|read| read(row)).transpose()?;
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
+    pub(super) fn rows<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> sql::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        self.each_row(sql, params, |row| {
+            found.push(read(row)?);
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// Hands each row to `each`, until that has seen enough (false).
+    pub(super) fn each_row(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut each: impl FnMut(&Row<'_>) -> sql::Result<bool>,
+    ) -> Result<(), StoreError> {
+        self.conn.query(sql, &params.values(), &mut each)
+    }
+
+    /// A small fact of the service; see `meta` in the migrations.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+            row.get(0)
+        })
+    }
+
+    /// Sets a small fact of the service.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.run(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [key, value],
+        )
+    }
+
+    /// The time by the clock that all who use the database share: its own where it is a server, and
+    /// `now` where this process is the only one.
+    pub(super) fn clock(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        Ok(self.conn.clock()?.map_or(now, timestamp))
+    }
+
+    /// Bytes of the database in use, free pages not counted, when the transaction first asked:
+    /// what it writes itself is little beside them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn used_bytes(&self) -> Result<u64, StoreError> {
+        if let Some(known) = self.used_bytes.get() {
+            return Ok(known);
+        }
+        let used = self.conn.used_bytes()?;
+        self.used_bytes.set(Some(used));
+        Ok(used)
+    }
+}
+
+/// X's unsigned ids and our counters in the signed columns of a database, bit for bit.
+pub(super) fn stored(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// The reverse of [`stored`].
+pub(in crate::store) fn number(stored: i64) -> u64 {
+    stored.cast_unsigned()
+}
+
+/// A time as stored: milliseconds since 1970.
+pub(in crate::store) fn millis(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+/// The reverse of [`millis`]; what lies outside of jiff's years is cut to them.
+pub(in crate::store) fn timestamp(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(if millis < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}

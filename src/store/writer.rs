@@ -1,0 +1,198 @@
+//! One thread writes. It commits whatever has queued up as one transaction: one fsync for many.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::StoreError;
+use super::sql::Conn;
+use super::tables::cases::Recent;
+use super::tables::tx::{Changes, Tx, Written};
+use super::tail::Tail;
+
+/// Writes that may wait; more wait in their callers, who give up after their own limit.
+const QUEUE: usize = 4096;
+/// Most writes in one transaction: bounds what one disk fault refuses.
+const BATCH: usize = 512;
+/// Where the writer's transactions run.
+pub(super) trait Engine: Send {
+    /// Runs `work` in a transaction that no other writer is in at the same time, and commits it: on
+    /// return it is on disk, and who listens hears of the changes that it tells of. After an error
+    /// nothing of it is stored (or it is not known), and the next transaction may be tried.
+    fn transact(
+        &mut self,
+        work: &mut dyn FnMut(Conn<'_>) -> Result<Changes, StoreError>,
+    ) -> Result<(), StoreError>;
+}
+
+/// A queued write: runs inside the transaction, answers after the commit.
+trait Job: Send {
+    /// After an error what it wrote must be undone.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Write<T, F> {
+    work: Option<F>,
+    /// What the work returned; [`StoreError::Closed`] until it has run.
+    result: Result<T, StoreError>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Write<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
+        // A panic (its hook has told of it) is the end of this work, not of the writer.
+        self.result =
+            catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or(Err(StoreError::Closed));
+        self.result.as_ref().map(drop).map_err(StoreError::again)
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self { result, reply, .. } = *self;
+        // The caller may have stopped waiting; the write stands all the same.
+        let _gone = reply.send(result.and_then(|value| committed.map(|()| value)));
+    }
+}
+
+/// Handle to the writer thread, which ends when the last handle is dropped.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Writer {
+    /// Starts the thread, over an engine that is open.
+    pub(crate) fn start(
+        engine: impl Engine + 'static,
+        tail: Arc<Tail>,
+    ) -> Result<Self, StoreError> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let thread = WriterThread {
+            engine,
+            tail,
+            known_sequence: None,
+            recent: None,
+        };
+        spawn("store-writer", move || thread.run(jobs))?;
+        Ok(Self { queue })
+    }
+
+    pub(crate) async fn submit<T, F>(
+        &self,
+        work: F,
+        reply: oneshot::Sender<Result<T, StoreError>>,
+    ) -> Result<(), StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let job = Box::new(Write {
+            work: Some(work),
+            result: Err(StoreError::Closed),
+            reply,
+        });
+        self.queue
+            .send(job)
+            .await
+            .map_err(|_closed| StoreError::Closed)
+    }
+}
+
+pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map(drop)
+        .map_err(|error| StoreError::Open {
+            place: name.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+struct WriterThread<E> {
+    engine: E,
+    tail: Arc<Tail>,
+    /// Next sequence after our last commit; another process may have moved on since.
+    known_sequence: Option<u64>,
+    /// As of our last commit.
+    recent: Option<Recent>,
+}
+
+impl<E: Engine> WriterThread<E> {
+    fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+        let mut batch = Vec::new();
+        while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+            let committed = self.commit(&mut batch);
+            if let Err(error) = &committed {
+                tracing::error!(%error, writes = batch.len(), "a commit failed");
+            }
+            for job in batch.drain(..) {
+                job.answer(committed.as_ref().map(drop).map_err(StoreError::again));
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let Self {
+            engine,
+            tail,
+            known_sequence,
+            recent,
+        } = self;
+        let mut written = None;
+        engine.transact(&mut |conn| {
+            let mut tx = Tx::begin(conn)?;
+            let first = tx.next_sequence();
+            // Taken: should the commit fail, the next one reads again what is on disk.
+            let known = recent.take();
+            let is_ours = known_sequence.is_none_or(|known| known == first);
+            if !is_ours {
+                tail.skip_to(first);
+            }
+            tx.hold_cases(known.filter(|_| is_ours))?;
+            for job in batch.iter_mut() {
+                tx.share(|tx| job.run(tx))?;
+            }
+            tx.enter_cases()?;
+            let end = tx.written();
+            let changes = end.changes;
+            written = Some((first, end));
+            Ok(changes)
+        })?;
+        if let Some((first, written)) = written {
+            self.committed(first, written);
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, first: u64, written: Written) {
+        let Written {
+            next_sequence,
+            appended,
+            changes,
+            recent,
+        } = written;
+        self.known_sequence = Some(next_sequence);
+        self.recent = recent;
+        match changes.bodies {
+            // What is in memory may be as it was before.
+            true => self.tail.skip_to(next_sequence),
+            false => self.tail.push(first, next_sequence, appended),
+        }
+        if changes.ledger {
+            self.tail.ledger_changed().notify_one();
+        }
+        if changes.echoes {
+            self.tail.echoes_changed().notify_one();
+        }
+    }
+}

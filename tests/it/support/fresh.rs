@@ -1,0 +1,96 @@
+//! Databases of PostgreSQL for tests, one for each.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use tokio_postgres::{Client, NoTls};
+
+/// Set by `scripts/postgres`.
+const SERVER: &str = "TWITTER_CHANNEL_TEST_POSTGRES";
+
+/// An empty database, removed with the value.
+pub(crate) struct FreshDatabase {
+    name: String,
+}
+
+impl FreshDatabase {
+    /// # Panics
+    /// Where there is no server: a test over both stores must not pass over one.
+    pub(crate) fn new() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        // Of a process of this id before, which was killed.
+        on_server(
+            &server(),
+            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+        );
+        on_server(&server(), &format!("CREATE DATABASE {name}"));
+        Self { name }
+    }
+
+    /// Runs a statement in it; how many rows it changed, or why it was refused.
+    pub(crate) fn execute(&self, sql: &str) -> Result<u64, String> {
+        let changed = with(&self.url(), async |client| client.execute(sql, &[]).await);
+        changed.map_err(|error| format!("{error}: {:?}", error.as_db_error()))
+    }
+
+    /// A column of bytes.
+    pub(crate) fn bytes(&self, sql: &str) -> Vec<Vec<u8>> {
+        let rows = with(&self.url(), async |client| client.query(sql, &[]).await);
+        rows.unwrap().iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Throws all connections to it out.
+    pub(crate) fn cut(&self) {
+        on_server(
+            &server(),
+            &format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+                self.name
+            ),
+        );
+    }
+
+    /// For `store.url`.
+    pub(crate) fn url(&self) -> String {
+        let server = server();
+        let (server, _) = server.rsplit_once('/').unwrap();
+        format!("{server}/{}", self.name)
+    }
+}
+
+impl Drop for FreshDatabase {
+    fn drop(&mut self) {
+        on_server(
+            &server(),
+            &format!("DROP DATABASE {} WITH (FORCE)", self.name),
+        );
+    }
+}
+
+fn server() -> String {
+    std::env::var(SERVER).unwrap_or_else(|_unset| {
+        panic!("{SERVER} is not set: run this by `scripts/postgres run DIR -- COMMAND`")
+    })
+}
+
+fn on_server(url: &str, sql: &str) {
+    with(url, async |client| client.batch_execute(sql).await).unwrap();
+}
+
+/// On a thread that may wait, wherever the test runs.
+fn with<T: Send>(url: &str, work: impl AsyncFnOnce(Client) -> T + Send) -> T {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+            drop(tokio::spawn(connection));
+            work(client).await
+        })
+    };
+    thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
