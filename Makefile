@@ -8,7 +8,7 @@ by_hand = --ignored --nocapture --test-threads 1
 # Tests of the whole service that run on PostgreSQL too; those of the store itself run on both anyway.
 over_postgres = api:: compliance:: echoes:: faults:: feeds:: gaps:: linking:: personal:: registry:: replies:: \
 	routing:: storm:: threads::
-.PHONY: help demo test chart screenshots chaos storm examples schemas lint bench image clean bootstrap
+.PHONY: help demo test chart screenshots chaos storm examples schemas lint bench image release clean bootstrap
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -65,6 +65,10 @@ bench: bootstrap ## Load on the service, release build
 image: bootstrap ## The container image, built from stand-ins for its bases and tried with a read-only root
 	scripts/bootstrap image
 	scripts/broker run .run/broker/image -- scripts/image try release
+
+release: bootstrap ## Version VERSION=1.2.3: image, chart, schemas, into .run/release (OPTIONS=--dry-run: tree put back)
+	scripts/bootstrap tests lint image
+	scripts/release "$(VERSION)" $(OPTIONS)
 
 clean: ## Remove what was built and what demo, tests and benchmarks left
 	for dir in .run/broker/*/; do scripts/broker kill "$$dir"; done

@@ -16,6 +16,7 @@ mod console;
 mod contract;
 mod cuts;
 mod dead_letters;
+mod documents;
 mod dry_run;
 mod echoes;
 mod enrichment;
