@@ -10,8 +10,18 @@ use rstest::rstest;
 const NOT_OURS: [&str; 5] = ["target", "node_modules", ".git", ".run", ".venv"];
 /// What a path of ours begins with.
 const FOLDERS: [&str; 12] = [
-    "src", "tests", "docs", "scripts", "config", "proto", "simulator", "benches", "helm",
-    "examples", "templates", "fuzz",
+    "src",
+    "tests",
+    "docs",
+    "scripts",
+    "config",
+    "proto",
+    "simulator",
+    "benches",
+    "helm",
+    "examples",
+    "templates",
+    "fuzz",
 ];
 
 fn root() -> &'static Path {
@@ -106,10 +116,21 @@ fn dead_links_are_named(#[case] text: &str, #[case] dead: &[&str]) {
     assert_eq!(dead_links(&root().join("README.md"), text), dead);
 }
 
+#[rstest]
+#[case("Run `make demo`, then `SMOKE=1 make demo`.", &["demo", "demo"])]
+#[case("x\n\n    make test     # all tests\n", &["test"])]
+#[case("these\nmake clear what `cmake x` does", &[])]
+fn targets_are_found(#[case] text: &str, #[case] targets: &[&str]) {
+    assert_eq!(targets_in(text), targets);
+}
+
 /// Links that lead nowhere; those to other hosts are left alone.
 fn dead_links(document: &Path, text: &str) -> Vec<String> {
     let folder = document.parent().unwrap();
-    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let links = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
     let local = links.filter(|link| !link.contains("://") && !link.contains(' '));
     let dead = local.filter(|link| {
         let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
@@ -129,7 +150,9 @@ fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let anchor = |line: &str| {
         let words = line.trim_start_matches('#').trim().to_lowercase();
-        let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        let kept = words
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
         kept.map(|c| if c == ' ' { '-' } else { c }).collect()
     };
     headings.map(anchor).collect()
@@ -158,7 +181,9 @@ fn missing(text: &str) -> Vec<String> {
                 continue;
             };
             // Of a file that is missing it was said.
-            let Ok(source) = fs::read_to_string(root().join(file)) else { continue };
+            let Ok(source) = fs::read_to_string(root().join(file)) else {
+                continue;
+            };
             if !source.contains(&format!("fn {function}")) {
                 faults.push(format!("{file} has no {function}()"));
             } else if !source.contains(owner) {
@@ -184,21 +209,14 @@ fn symbol(span: &str) -> Option<(&str, &str)> {
     (plain(owner) && plain(function)).then_some((owner, function))
 }
 
-/// Every `make` command in prose or in a block.
+/// Targets of every `make` command: quoted, or the first word of an indented line.
 fn targets_in(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
     let commands = text.match_indices("make ").filter(|(at, _)| {
-        let before = text[..*at].trim_end_matches(' ');
-        before.is_empty() || before.ends_with(['`', '\n', '=', '1'])
+        let before = &text[..*at];
+        before.ends_with('`') || before.ends_with("    ") || before.ends_with("=1 ")
     });
-    for (at, _) in commands {
-        let rest = &text[at + "make ".len()..];
-        let target: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
-        let (indented, after) = (text[..at].ends_with("  "), &rest[target.len()..]);
-        // In running text a line may begin with the verb.
-        if indented || text[..at].ends_with(['`', '1']) || after.starts_with('`') {
-            found.push(target);
-        }
-    }
-    found
+    let target = |rest: &str| rest.chars().take_while(char::is_ascii_lowercase).collect();
+    commands
+        .map(|(at, command)| target(&text[at + command.len()..]))
+        .collect()
 }
