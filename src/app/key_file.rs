@@ -107,7 +107,7 @@ fn master(settings: &Settings) -> Result<SecretKey, KeyFileError> {
     if let Some(key) = &settings.secrets.key {
         return Ok(SecretBox::new(Box::new(*key.expose_secret())));
     }
-    let path = beside(settings, ".key");
+    let path = beside_store(settings, ".key");
     let key = kept_or_made(&path).map_err(|source| KeyFileError::of(&path, source))?;
     tracing::warn!(
         path = %path.display(),
@@ -127,15 +127,18 @@ fn random_key() -> SecretKey {
 pub fn attachments_folder(settings: &Settings) -> PathBuf {
     match &settings.attachments.folder {
         Some(folder) => folder.clone(),
-        None => beside(settings, ".files"),
+        None => beside_store(settings, ".files"),
     }
 }
 
 /// Beside the database file; in the working folder, where a server has the database.
-fn beside(settings: &Settings, suffix: &str) -> PathBuf {
+fn beside_store(settings: &Settings, suffix: &str) -> PathBuf {
     let file = settings.store.place.file();
-    let file = file.unwrap_or(Path::new("twitter-channel.db"));
-    let mut path = file.to_owned().into_os_string();
+    beside(file.unwrap_or(Path::new("twitter-channel.db")), suffix)
+}
+
+fn beside(store: &Path, suffix: &str) -> PathBuf {
+    let mut path = store.to_owned().into_os_string();
     path.push(suffix);
     path.into()
 }
