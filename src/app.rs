@@ -279,6 +279,7 @@ impl Base {
     /// Webhooks, for the apps in force, and the pages of those who link accounts.
     async fn serve_public(
         &self,
+        listener: TcpListener,
         linker: Arc<Linker>,
         ingest: &Arc<Ingest>,
         signatures: Signatures,
@@ -294,7 +295,7 @@ impl Base {
         let linking = LinkPages::new(linker, self.settings.x_api.base_url.as_url());
         let linking = public::link_routes(Arc::new(linking));
         let receiving = public::routes(Arc::clone(&webhooks), Arc::clone(ingest));
-        let public = serve_public(&self.settings, move |config| {
+        let public = serve_public(listener, &self.settings, move |config| {
             receiving(config);
             linking(config);
         })?;
@@ -334,8 +335,12 @@ impl App {
             signatures: signatures.clone(),
         };
         let candidate = Candidate::new(shared, base.advertised(private.address));
+        // The leader asks at once whether our address answers: until it is served, its question waits.
+        let listener = listen("public.listen", base.settings.public.listen)?;
         let begun = candidate.begin().await?;
-        let public = base.serve_public(linker, &ingest, signatures).await?;
+        let public = base
+            .serve_public(listener, linker, &ingest, signatures)
+            .await?;
 
         let servers = TaskTracker::new();
         servers.spawn(public.running);
@@ -573,10 +578,10 @@ fn server(
 }
 
 fn serve_public(
+    listener: TcpListener,
     settings: &Settings,
     routes: impl Fn(&mut actix_web::web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<Server, StartError> {
-    let listener = listen("public.listen", settings.public.listen)?;
     let cores = available_parallelism().map_or(1, usize::from);
     let workers = settings.public.workers.map_or(cores, usize::from);
     let settings = ServerSettings {

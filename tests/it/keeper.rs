@@ -82,6 +82,17 @@ async fn set_up(kind: Kind) -> TestService {
     service
 }
 
+#[tokio::test]
+async fn a_start_finds_its_own_address_served() {
+    let service = TestService::start(bare(Kind::V2)).await;
+    let first = async || {
+        let mut events = service.take_events_of(INBOX).await.into_iter();
+        events.find(|event| event.event_type() == "account.health")
+    };
+    let first = eventually("the first look at the set-up", first).await;
+    assert_eq!(fault(&first, "PUBLIC_URL_UNREACHABLE"), None);
+}
+
 fn subscriptions(service: &TestService) -> Vec<SubscriptionSeen> {
     service.simulator.subscriptions_of(APP, ACME)
 }
