@@ -414,12 +414,8 @@ fn asked_for(query: &str) -> Vec<(String, Vec<String>)> {
 /// Labels that Prometheus itself puts on what it scrapes.
 const TARGET: [&str; 3] = ["namespace", "job", "pod"];
 
-/// What this test cannot bring about: X's deliveries come without TLS here, and leaders come with
-/// several replicas.
-const NOT_SHOWN: [&str; 2] = [
-    "twitter_channel_certificate_expiry_timestamp_seconds",
-    "twitter_channel_leader",
-];
+/// What this test cannot bring about: X's deliveries come without TLS here.
+const NOT_SHOWN: [&str; 1] = ["twitter_channel_certificate_expiry_timestamp_seconds"];
 
 /// Labels of each metric that is scraped.
 fn scraped(page: &str) -> BTreeMap<String, BTreeSet<String>> {

@@ -361,6 +361,15 @@ impl Drop for TestBroker {
 
 /// Asks again and again until there is an answer; fails when that takes too long.
 pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    within(PATIENCE, what, ask).await
+}
+
+/// The same with another patience.
+pub(crate) async fn within<T>(
+    patience: Duration,
+    what: &str,
+    ask: impl AsyncFn() -> Option<T>,
+) -> T {
     let asking = async {
         loop {
             match ask().await {
@@ -369,8 +378,8 @@ pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) 
             }
         }
     };
-    let answer = tokio::time::timeout(PATIENCE, asking).await;
-    answer.unwrap_or_else(|_| panic!("not seen within {PATIENCE:?}: {what}"))
+    let answer = tokio::time::timeout(patience, asking).await;
+    answer.unwrap_or_else(|_| panic!("not seen within {patience:?}: {what}"))
 }
 
 /// RabbitMQ's HTTP API.
