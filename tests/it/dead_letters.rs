@@ -30,11 +30,10 @@ async fn rejected(count: usize) -> (TestService, Vec<String>, Vec<Vec<u8>>) {
         ids.push(id(&message));
         bodies.push(message.delivery.data.clone());
         // As it came, to be rejected.
-        let properties = message.delivery.properties.clone();
-        service
-            .broker
-            .publish_with("", INBOX, &message.delivery.data, properties)
-            .await;
+        let (properties, key) = (&message.delivery.properties, &message.delivery.routing_key);
+        let (key, body) = (key.as_str(), &message.delivery.data);
+        let again = (service.broker).publish_with("twitter.events", key, body, properties.clone());
+        again.await;
         service.broker.reject(INBOX).await;
         let depth = u32::try_from(number + 1).unwrap();
         service.broker.wait_for_depth(DEAD, depth).await;
@@ -108,9 +107,13 @@ async fn a_letter_comes_back_as_it_was_and_only_the_one_that_was_named() {
     let back = service.broker.get(INBOX).await.unwrap();
     assert_eq!(id(&back), ids[1]);
     assert_eq!(back.delivery.data, bodies[1]);
-    for gone in ["x-death", "x-first-death-queue", "x-delivery-count"] {
+    for gone in ["x-death", "x-first-death-queue"] {
         assert_eq!(header(&back, gone), None, "{gone}");
     }
+    // Some brokers count from 0, others say nothing until it is handed out again.
+    let looks = header(&back, "x-delivery-count");
+    let fresh = [None, Some(&AMQPValue::LongLongInt(0))];
+    assert!(fresh.contains(&looks), "{looks:?}");
     let republished = header(&back, "x-republished");
     assert_eq!(republished, Some(&AMQPValue::Boolean(true)));
     assert!(header(&back, "cloudEvents_id").is_some());
