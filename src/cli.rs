@@ -155,8 +155,13 @@ impl Serve {
 pub(crate) enum Failure {
     #[error("the configuration cannot be used:\n{0}")]
     Configuration(#[from] ConfigFaults),
-    #[error("{0:#}")]
+    #[error("{}", told(.0))]
     Failed(#[from] anyhow::Error),
+}
+
+/// With its causes, none of them twice.
+fn told(error: &anyhow::Error) -> String {
+    telemetry::chain(&**error)
 }
 
 impl Failure {

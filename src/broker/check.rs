@@ -89,10 +89,11 @@ async fn lacks_write(session: &Session, exchange: &Entity) -> Result<Option<Deni
         channel.tx_select().await?;
         let options = BasicPublishOptions::default();
         let nothing = BasicProperties::default();
-        channel
-            .basic_publish(name, "check".into(), options, b"", nothing)
-            .await?;
-        channel.tx_rollback().await
+        let publish = channel.basic_publish(name, "check".into(), options, b"", nothing);
+        // Both at once: a broker that has refused the one already would leave the other without
+        // its words.
+        let (published, rolled_back) = tokio::join!(publish, channel.tx_rollback());
+        rolled_back.and(published.map(drop))
     };
     verdict(tried.await, Right::Write, exchange)
 }

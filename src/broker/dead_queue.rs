@@ -164,7 +164,8 @@ impl DeadQueue {
         })
     }
 
-    /// The next letter, the oldest first; none once all that were there at the beginning were given.
+    /// The next letter: in the order in which they came, but for those that were looked at before.
+    /// None once all that were there at the beginning were given.
     ///
     /// # Errors
     /// [`DeadQueueError`].

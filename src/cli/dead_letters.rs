@@ -15,7 +15,7 @@ use super::{line, rows};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List dead letters, oldest first: id, when it died, type, account, reason, deaths, size, queue.
+    /// List dead letters, in the order of the queue: id, when it died, type, account, reason, deaths, size, queue.
     List {
         #[command(flatten)]
         queue: Queue,

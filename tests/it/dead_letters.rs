@@ -1,5 +1,7 @@
 //! Dead letters brought back by the command line, on the real broker.
 
+use std::collections::BTreeSet;
+
 use lapin::BasicProperties;
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -30,11 +32,10 @@ async fn rejected(count: usize) -> (TestService, Vec<String>, Vec<Vec<u8>>) {
         ids.push(id(&message));
         bodies.push(message.delivery.data.clone());
         // As it came, to be rejected.
-        let properties = message.delivery.properties.clone();
-        service
-            .broker
-            .publish_with("", INBOX, &message.delivery.data, properties)
-            .await;
+        let (properties, key) = (&message.delivery.properties, &message.delivery.routing_key);
+        let (key, body) = (key.as_str(), &message.delivery.data);
+        let again = (service.broker).publish_with("twitter.events", key, body, properties.clone());
+        again.await;
         service.broker.reject(INBOX).await;
         let depth = u32::try_from(number + 1).unwrap();
         service.broker.wait_for_depth(DEAD, depth).await;
@@ -108,9 +109,13 @@ async fn a_letter_comes_back_as_it_was_and_only_the_one_that_was_named() {
     let back = service.broker.get(INBOX).await.unwrap();
     assert_eq!(id(&back), ids[1]);
     assert_eq!(back.delivery.data, bodies[1]);
-    for gone in ["x-death", "x-first-death-queue", "x-delivery-count"] {
+    for gone in ["x-death", "x-first-death-queue"] {
         assert_eq!(header(&back, gone), None, "{gone}");
     }
+    // Some brokers count from 0, others say nothing until it is handed out again.
+    let looks = header(&back, "x-delivery-count");
+    let fresh = [None, Some(&AMQPValue::LongLongInt(0))];
+    assert!(fresh.contains(&looks), "{looks:?}");
     let republished = header(&back, "x-republished");
     assert_eq!(republished, Some(&AMQPValue::Boolean(true)));
     assert!(header(&back, "cloudEvents_id").is_some());
@@ -118,8 +123,9 @@ async fn a_letter_comes_back_as_it_was_and_only_the_one_that_was_named() {
 
     let (status, said) = service.run(&["dead-letters", "retry", "--all"]).await;
     assert_eq!(status, 0, "{said}");
-    let back: Vec<_> = service.broker.drain(INBOX).await.iter().map(id).collect();
-    assert_eq!(back, [ids[0].clone(), ids[2].clone()]);
+    // In whichever order: what was looked at comes back into the queue as the broker likes.
+    let back: BTreeSet<_> = service.broker.drain(INBOX).await.iter().map(id).collect();
+    assert_eq!(back, BTreeSet::from([ids[0].clone(), ids[2].clone()]));
     service.broker.wait_for_depth(DEAD, 0).await;
     let (status, said) = service.run(&["dead-letters", "retry", &ids[0]]).await;
     assert_eq!(status, 1);

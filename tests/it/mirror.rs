@@ -106,8 +106,8 @@ async fn a_mirror_that_hangs_or_is_away_delays_nothing() {
         began.elapsed()
     );
     copies.recv().await.unwrap();
-    // More than may be on their way at a time.
-    let dropped = "twitter_channel_mirrored_total{app=\"acme\",result=\"dropped\"}";
-    let counted = async || (service.metric(dropped).await > 0.0).then_some(());
-    eventually("copies are dropped", counted).await;
+    // Neither is waited for; what is beyond their measure is dropped (see the mirror's own tests).
+    let away = "twitter_channel_mirrored_total{app=\"acme\",result=\"failed\"}";
+    let counted = async || (service.metric(away).await > 0.0).then_some(());
+    eventually("copies fail", counted).await;
 }

@@ -4,8 +4,11 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use reqwest::{Method, redirect};
 use serde_json::{Value, json};
-use simulator::{Clock, Echo, Endpoint, Fault, FaultKind, Simulator};
+use simulator::{
+    ApiCall, Clock, Decision, Echo, Endpoint, Fault, FaultKind, NewUser, Simulator, UserId,
+};
 use tempfile::TempDir;
 
 use crate::support::broker::{TestBroker, client, eventually};
@@ -14,11 +17,14 @@ use crate::support::desk::Desk;
 use crate::support::fresh::FreshDatabase;
 use crate::support::load::Load;
 use crate::support::process::ServiceProcess;
-use crate::support::service::{ACME, INBOX, Setup};
+use crate::support::service::{ACME, APP, INBOX, Setup};
 
 /// Of the deployment: replicas seal with the same one.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const TOKEN: &str = "for-the-api-of-replicas";
+/// How browsers reach whichever replica is in turn.
+const PUBLIC: &str = "https://channel.example";
+const BRAND: UserId = UserId(77);
 /// Short enough for a test.
 const LEASE: &str = "3s";
 /// The promises are for a lease of 15 s and calls of 20 s; here both are shorter.
@@ -158,6 +164,71 @@ async fn a_follower_passes_on_what_only_the_leader_answers() {
         };
         eventually("the next leader answers", answers).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_linked_at_replicas_that_do_not_lead_and_the_leader_sends_for_it() {
+    let settings = simulator::Settings {
+        clock: Clock::Wall,
+        ..simulator::Settings::default()
+    };
+    let simulator = Simulator::start(settings).await.unwrap();
+    let oauth2 = format!("client_id = \"{APP}-client\"\nclient_secret = \"{APP}-client-secret\"");
+    let setup = quick()
+        .app_keys(&oauth2)
+        .callback(&format!("{PUBLIC}/oauth/twitter/callback"))
+        .set("PUBLIC__URL", PUBLIC)
+        .set("X_API__BASE_URL", simulator.url());
+    setup.tell(&simulator, |_app| "http://127.0.0.1:9/".to_owned());
+    simulator
+        .add_user(NewUser::named("brand").with_id(BRAND.0))
+        .unwrap();
+    let fleet = Fleet::start(setup).await;
+    let leader = fleet.leader().await;
+    let [begins, ends] = [1, 2].map(|next| &fleet.replicas[(leader + next) % 3]);
+
+    let said = begins
+        .run(&["account", "link", "--app", APP, "--oauth2"])
+        .await;
+    let page = browse(Method::POST, begins, said.lines().next().unwrap(), "").await;
+    assert_eq!(page.status(), 303);
+    let header = |name: &str| page.headers()[name].to_str().unwrap().to_owned();
+    let (cookie, at_x) = (header("set-cookie"), header("location"));
+    let back = simulator.consent(&at_x, BRAND, Decision::Allow).unwrap();
+    let (cookie, _) = cookie.split_once(';').unwrap();
+    let page = browse(Method::GET, ends, &back, cookie).await;
+    assert_eq!(page.status(), 200);
+    let page = page.text().await.unwrap();
+    assert!(page.contains("@brand is linked"), "{page}");
+    ends.run(&["account", "confirm", &BRAND.to_string()]).await;
+
+    // The leader asks for the plan of an account that is new to it.
+    let known = async || {
+        let calls = simulator.calls();
+        let is_own = |it: &&ApiCall| it.endpoint == Endpoint::Me && it.account == Some(BRAND);
+        (calls.iter().filter(is_own).count() > 1).then_some(())
+    };
+    eventually("the leader knows the account", known).await;
+    let mut desk = Desk::at(&fleet.broker.url());
+    let mut command = post("c1", "Hello from here");
+    command["account_id"] = json!(BRAND.to_string());
+    desk.send(&command).await;
+    let outcome = desk.outcome("c1", GOES_ON).await;
+    assert_eq!(outcome["event"]["type"], "command.succeeded", "{outcome:#}");
+    assert_eq!(simulator.count_posts(BRAND, "Hello from here"), 1);
+}
+
+/// What a browser gets of the public listener of a replica.
+async fn browse(
+    method: Method,
+    replica: &ServiceProcess,
+    url: &str,
+    cookie: &str,
+) -> reqwest::Response {
+    let builder = reqwest::Client::builder().redirect(redirect::Policy::none());
+    let url = url.replace(PUBLIC, &replica.public(""));
+    let request = builder.build().unwrap().request(method, url);
+    request.header("cookie", cookie).send().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use simulator::{Endpoint, Fault, FaultKind, NewPost, NewUser, PostId, UserId};
 
-use crate::support::broker::{TestBroker, eventually};
+use crate::support::broker::{TestBroker, eventually, within};
+use crate::support::fresh::FreshDatabase;
 use crate::support::service::{ACME, Setup};
 use crate::support::stage::{Stage, Times, send_message, send_post};
 
@@ -20,6 +21,8 @@ const TIMES: Times = Times {
 };
 /// An app to whose webhooks X replays nothing: gaps are read from X's lists.
 const WITHOUT_REPLAY: &str = "delivery = \"account_activity_v1\"\nenvironment = \"prod\"";
+/// Of the deployment, not of the store.
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// Replies in one conversation, of which some are sent before the backup and the others after it.
 const REPLIES: usize = 12;
 
@@ -31,11 +34,15 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
+        Self::start_with(Setup::new()).await
+    }
+
+    async fn start_with(setup: Setup) -> Self {
         let x = simulator::Settings {
             time_scale: 0.01,
             ..simulator::Settings::default()
         };
-        let setup = Setup::new().app_keys(WITHOUT_REPLAY);
+        let setup = setup.app_keys(WITHOUT_REPLAY);
         let (broker, through) = (TestBroker::vhost().await, async |url: &str| url.to_owned());
         let stage = Stage::start(setup, TIMES, x, broker, through).await;
         let customer = stage.simulator.add_user(NewUser::named("ann")).unwrap();
@@ -113,7 +120,7 @@ impl Scene {
                 .contains("is looked up: sending goes on")
                 .then_some(())
         };
-        eventually("what X has is looked up", said).await;
+        within(PATIENCE, "what X has is looked up", said).await;
     }
 }
 
@@ -191,7 +198,12 @@ async fn a_backup_made_under_load_is_restored_and_nothing_comes_twice_or_is_lost
         let parts = scene.stage.service.parts().await;
         (!parts.contains("gap:") && parts.contains("ledger: 0 open")).then_some(())
     };
-    eventually("every gap is closed and every command ended", closed).await;
+    within(
+        GAP_PATIENCE,
+        "every gap is closed and every command ended",
+        closed,
+    )
+    .await;
 
     let all = early
         .iter()
@@ -244,6 +256,68 @@ async fn a_backup_is_known_for_one_without_being_told() {
         let parts = scene.stage.service.parts().await;
         parts.contains("ledger: 0 open").then_some(())
     };
-    eventually("the command has ended", ended).await;
+    within(PATIENCE, "the command has ended", ended).await;
     assert_eq!((scene.restores(), scene.at_x("open")), (1, 1));
+}
+
+/// What copies a database of PostgreSQL leaves no mark in it: people say what it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_database_of_a_server_is_looked_up_when_somebody_says_so() {
+    let (database, files) = (FreshDatabase::new(), tempfile::tempdir().unwrap());
+    let setup = Setup::new()
+        .set("STORE__URL", &database.url())
+        .set("SECRETS__KEY", KEY)
+        .set("ATTACHMENTS__FOLDER", &files.path().display().to_string())
+        .set("REPLICAS__LEASE", "3s");
+    let mut scene = Scene::start_with(setup).await;
+    let refused = scene
+        .stage
+        .service
+        .run_in_vain(&["store", "backup", "x.db"]);
+    let (status, said) = refused.await;
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("pg_dump"), "{said}");
+    scene.reply("early").await;
+    scene.succeeds("early").await;
+    // X has it, and the backup knows only that it was on its way.
+    let late = Fault::new(FaultKind::Nothing).slow(0, 60_000);
+    scene.stage.simulator.order(late.on(Endpoint::CreatePost));
+    scene.reply("open").await;
+    let sent = async || (scene.at_x("open") == 1).then_some(());
+    eventually("X has the post", sent).await;
+    scene.stage.service.kill().await;
+    let backup = database.copy();
+
+    scene.stage.service.start_again().await;
+    scene.mention();
+    for id in ["lost", "lost-too"] {
+        scene.reply(id).await;
+        scene.succeeds(id).await;
+    }
+    scene.succeeds("open").await;
+    scene.all_mentions_came().await;
+    scene.stage.service.kill().await;
+    scene.mention();
+
+    scene.stage.service.set("STORE__URL", &backup.url());
+    scene.stage.service.start_with(&["--restored"]).await;
+    for id in ["lost", "late"] {
+        scene.reply(id).await;
+    }
+    scene.caught_up().await;
+    scene.succeeds("late").await;
+    scene.all_mentions_came().await;
+    for id in ["early", "open", "lost", "lost-too", "late"] {
+        assert_eq!(scene.at_x(id), 1, "{id} at X");
+    }
+    for mention in &scene.mentions {
+        let noted = scene.stage.desk.noted();
+        let events = noted.about("message.received", &mention.to_string());
+        assert_eq!(events.len(), 1, "ids of the event of {mention}");
+    }
+    scene.stage.service.kill().await;
+    scene.stage.service.start_with(&["--restored"]).await;
+    scene.reply("later").await;
+    scene.succeeds("later").await;
+    assert_eq!((scene.restores(), scene.at_x("later")), (1, 1));
 }

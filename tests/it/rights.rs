@@ -171,6 +171,11 @@ async fn what_the_broker_refuses_is_told_without_the_password(
         assert!(line.contains(wanted), "{line}");
         assert!(!line.contains("hunter2"), "{line}");
     }
+    let (status, said) = service.run_in_vain(&["check", "--broker"]).await;
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains(wanted) && !said.contains("hunter2"), "{said}");
+    let words = said.matches("ACCESS_REFUSED").count() + said.matches("NOT_ALLOWED").count();
+    assert!(words <= 1, "the broker is quoted twice: {said}");
 }
 
 /// Settings whose user and password stand in files, and the folder of these.

@@ -111,8 +111,9 @@ async fn secured(more: &str, plugins: &str) -> (PrivateBroker, Authority, u16) {
     let folder = TempDir::new().unwrap();
     let authority = Authority::new(folder.path(), "authority");
     authority.sign("localhost");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = port.local_addr().unwrap().port();
+    // Let go at once: the port is the broker's then.
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let port = free().unwrap().port();
     let settings = format!(
         "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {}\n\
          ssl_options.certfile = {}\nssl_options.keyfile = {}\n{more}",

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use simulator::{Endpoint, Fault, FaultKind, NewPost, NewUser};
+use simulator::{Echo, Endpoint, Fault, FaultKind, NewPost, NewUser};
 
 use crate::support::broker::{TestBroker, client, eventually};
 use crate::support::load::Load;
@@ -90,7 +90,11 @@ async fn calls_under_way_and_deliveries_end_before_the_service_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_outlasts_the_grace_time_is_uncertain_and_looked_up() {
     let (mut stage, mention) = stage(Setup::new().set("STOP__GRACE", "4s")).await;
-    slow_posts(&stage, 9000);
+    // X tells nobody of it: the echo would settle it.
+    let slow = Fault::new(FaultKind::Nothing)
+        .slow(0, 9000)
+        .with_echo(Echo::NEVER);
+    stage.simulator.order(slow.on(Endpoint::CreatePost));
     stage
         .desk
         .send(&send_post("late", ACME, "Too late.", &mention))

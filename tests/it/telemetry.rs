@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Value, json};
-use simulator::{Form, NewPost, PostId, RawSignature, Simulator, UserId};
+use simulator::{Clock, Form, NewPost, PostId, RawSignature, Simulator, UserId};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 use twitter_channel::telemetry::metrics;
@@ -134,7 +134,11 @@ struct Traced {
 
 async fn start(setup: Setup) -> Traced {
     let (broker, collector) = (TestBroker::vhost().await, Collector::start().await);
-    let simulator = simulator::Settings::default();
+    // The service, a process of its own, tells time by the wall.
+    let simulator = simulator::Settings {
+        clock: Clock::Wall,
+        ..simulator::Settings::default()
+    };
     let simulator = Simulator::start(simulator).await.unwrap();
     let setup = setup
         .set("X_API__BASE_URL", simulator.url())
@@ -171,7 +175,11 @@ impl Traced {
                 AMQPValue::LongString(text) => Some(text.to_string()),
                 other => panic!("{name}: {other:?}"),
             };
-            (body["event"]["type"] == event_type).then(|| Came {
+            if body["event"]["type"] != event_type {
+                eprintln!("beside {event_type} came {body}");
+                return None;
+            }
+            Some(Came {
                 traceparent: header("traceparent").unwrap(),
                 tracestate: header("tracestate"),
                 body,
@@ -300,7 +308,11 @@ fn incoming_root<'a>(spans: &[&'a Span]) -> &'a Span {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_collector_costs_nothing_but_the_traces_and_is_told_of() {
     let broker = TestBroker::vhost().await;
-    let simulator = simulator::Settings::default();
+    // The service, a process of its own, tells time by the wall.
+    let simulator = simulator::Settings {
+        clock: Clock::Wall,
+        ..simulator::Settings::default()
+    };
     let simulator = Simulator::start(simulator).await.unwrap();
     let setup = Setup::new()
         .set("X_API__BASE_URL", simulator.url())
@@ -414,12 +426,8 @@ fn asked_for(query: &str) -> Vec<(String, Vec<String>)> {
 /// Labels that Prometheus itself puts on what it scrapes.
 const TARGET: [&str; 3] = ["namespace", "job", "pod"];
 
-/// What this test cannot bring about: X's deliveries come without TLS here, and leaders come with
-/// several replicas.
-const NOT_SHOWN: [&str; 2] = [
-    "twitter_channel_certificate_expiry_timestamp_seconds",
-    "twitter_channel_leader",
-];
+/// What this test cannot bring about: X's deliveries come without TLS here.
+const NOT_SHOWN: [&str; 1] = ["twitter_channel_certificate_expiry_timestamp_seconds"];
 
 /// Labels of each metric that is scraped.
 fn scraped(page: &str) -> BTreeMap<String, BTreeSet<String>> {

@@ -15,11 +15,11 @@ use crate::domain::registry::Registry;
 use crate::flow::registry::{Declared, Table};
 use crate::flow::rules::LiveRules;
 use crate::flow::rules::testing::rules_of;
-use crate::flow::tokens::StoredTokens;
+use crate::flow::tokens::{self, StoredTokens};
 use crate::settings::Known;
 use crate::settings::declared::{entered_account, entered_app};
 use crate::store::{AccountState, LinkRow, StoreSettings, Tx};
-use crate::x::client::{ClientSettings, http_client};
+use crate::x::client::{Auth, ClientSettings, http_client};
 
 const NOW: &str = "2026-09-01T12:00:00Z";
 const CALLBACK_URL: &str = "https://channel.example/oauth/twitter/callback";
@@ -184,14 +184,13 @@ impl Bench {
     }
 }
 
-fn linker(x: &Simulator, store: &Store, sealer: &Sealer, directory: &Arc<Directory>) -> Linker {
+fn client(x: &Simulator, store: &Store, sealer: &Sealer, tasks: &TaskTracker) -> Client {
     let base_url: Url = x.url().parse().unwrap();
     let settings = ClientSettings {
         base_url: base_url.clone(),
         call_timeout: Duration::from_secs(10),
         upload_timeout: Duration::from_secs(10),
     };
-    let tasks = TaskTracker::new();
     let client = Client::new(
         settings,
         http_client(&base_url, Duration::from_secs(5)).unwrap(),
@@ -199,11 +198,16 @@ fn linker(x: &Simulator, store: &Store, sealer: &Sealer, directory: &Arc<Directo
         Arc::new(Timestamp::now),
         tasks.clone(),
     );
+    client.unwrap()
+}
+
+fn linker(x: &Simulator, store: &Store, sealer: &Sealer, directory: &Arc<Directory>) -> Linker {
+    let tasks = TaskTracker::new();
     Linker::new(
         store.clone(),
         sealer.clone(),
         Arc::clone(directory),
-        Arc::new(client.unwrap()),
+        Arc::new(client(x, store, sealer, &tasks)),
         LinkSettings {
             public_url: base("https://channel.example"),
             private_url: base("http://ops.example:8081"),
@@ -894,4 +898,38 @@ async fn the_log_tells_of_linkings_without_their_secrets() {
     for secret in secrets {
         assert!(!log.contains(&secret), "{secret}: {log}");
     }
+}
+
+#[tokio::test]
+async fn two_replicas_that_renew_a_pair_at_once_ask_x_once() {
+    let bench = Bench::new().await;
+    let id = bench.linked(Kind::OAuth2).await.account;
+    let confirm = bench.linker.confirm(Actor::CommandLine, id);
+    confirm.await.unwrap();
+    let sealer = Sealer::new(Box::new([7; 32]).into());
+    let state = bench.store.read(move |tx| tx.account_state(id)).await;
+    let state = state.unwrap();
+    let mut pair = tokens::open(&sealer, id, state.tokens.as_ref().unwrap()).unwrap();
+    pair.expires_at = now();
+    let tokens = Some(tokens::seal(&sealer, id, &pair).unwrap());
+    let over = AccountState { tokens, ..state };
+    let put = move |tx: &mut Tx<'_>| tx.put_account_state(id, &over);
+    bench.store.write(put).await.unwrap();
+
+    let rules = bench.directory.rules().now();
+    let account = rules.registry.account(id.0).unwrap();
+    let app = rules.registry.app_of(account).unwrap();
+    let renewals = || {
+        let calls = bench.x.calls();
+        let of_tokens = calls.iter().filter(|it| it.endpoint == Endpoint::UserToken);
+        of_tokens.count()
+    };
+    let (before, tasks) = (renewals(), TaskTracker::new());
+    let [one, other] = [(); 2].map(|()| client(&bench.x, &bench.store, &sealer, &tasks));
+    let auth = || Auth::Account { app, account };
+    let (one, other) = tokio::join!(one.me(auth()), other.me(auth()));
+    for profile in [one, other] {
+        assert_eq!(profile.result.unwrap().person.id.to_string(), "7");
+    }
+    assert_eq!(renewals() - before, 1);
 }

@@ -137,3 +137,68 @@ fn note(app: &str, result: &Result<StatusCode, reqwest::Error>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    /// Nobody takes a connection there, and nobody refuses one.
+    fn hanging() -> (tokio::net::TcpListener, Url) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1024).unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        (listener, url.parse().unwrap())
+    }
+
+    fn delivery(bytes: usize) -> Original {
+        let request = TestRequest::default().to_http_request();
+        Original::new(&request, Bytes::from(vec![b' '; bytes]))
+    }
+
+    /// How many copies of so many deliveries were dropped, with nothing waited for.
+    fn dropped(deliveries: usize, bytes: usize) -> usize {
+        let (_listener, url) = hanging();
+        let (mirror, original) = (Mirror::new(TaskTracker::new()), delivery(bytes));
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        ::metrics::with_local_recorder(&recorder, || {
+            for _ in 0..deliveries {
+                mirror.pass_on("acme", std::slice::from_ref(&url), &original);
+            }
+        });
+        assert_eq!(
+            mirror.tasks.len() + counted(&recorder.handle().render()),
+            deliveries
+        );
+        counted(&recorder.handle().render())
+    }
+
+    fn counted(page: &str) -> usize {
+        let sample = "twitter_channel_mirrored_total{app=\"acme\",result=\"dropped\"} ";
+        let mut lines = page.lines();
+        let count = lines.find_map(|line| line.strip_prefix(sample));
+        count.map_or(0, |count| count.parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn copies_beyond_what_may_be_on_its_way_are_dropped_and_counted() {
+        assert_eq!(dropped(AT_ONCE, 2), 0);
+        assert_eq!(dropped(AT_ONCE + 3, 2), 3);
+        // Few, but large.
+        assert_eq!(dropped(3, BYTES / 2), 1);
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_has_ended_makes_room_for_the_next() {
+        let (listener, url) = hanging();
+        drop(listener);
+        let (mirror, original) = (Mirror::new(TaskTracker::new()), delivery(BYTES));
+        mirror.pass_on("acme", std::slice::from_ref(&url), &original);
+        assert!(mirror.room(1).is_none());
+        mirror.tasks.close();
+        mirror.tasks.wait().await;
+        assert!(mirror.room(BYTES).is_some());
+    }
+}

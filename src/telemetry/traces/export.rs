@@ -100,9 +100,10 @@ struct Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let request = reqwest::Request::try_from(request)?;
-        let sending = self.http.execute(request);
+        let http = self.http.clone();
         let answered = self.runtime.spawn(async move {
-            let answer = sending.await?;
+            // Only in here: its time limit needs a runtime from the first on.
+            let answer = http.execute(request).await?;
             let mut response = Response::builder().status(answer.status());
             if let Some(headers) = response.headers_mut() {
                 *headers = answer.headers().clone();

@@ -219,8 +219,11 @@ impl TestBroker {
         channel.basic_get(queue.into(), options).await.unwrap()
     }
 
-    /// Takes everything out of a queue, in order.
+    /// Takes everything out of a queue, in order; nothing where the service has not made it yet.
     pub(crate) async fn drain(&self, queue: &str) -> Vec<BasicGetMessage> {
+        if !self.has_queue(queue).await {
+            return Vec::new();
+        }
         let channel = self.channel().await;
         let options = BasicGetOptions { no_ack: true };
         let mut messages = Vec::new();
@@ -361,6 +364,15 @@ impl Drop for TestBroker {
 
 /// Asks again and again until there is an answer; fails when that takes too long.
 pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    within(PATIENCE, what, ask).await
+}
+
+/// The same with another patience.
+pub(crate) async fn within<T>(
+    patience: Duration,
+    what: &str,
+    ask: impl AsyncFn() -> Option<T>,
+) -> T {
     let asking = async {
         loop {
             match ask().await {
@@ -369,8 +381,8 @@ pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) 
             }
         }
     };
-    let answer = tokio::time::timeout(PATIENCE, asking).await;
-    answer.unwrap_or_else(|_| panic!("not seen within {PATIENCE:?}: {what}"))
+    let answer = tokio::time::timeout(patience, asking).await;
+    answer.unwrap_or_else(|_| panic!("not seen within {patience:?}: {what}"))
 }
 
 /// RabbitMQ's HTTP API.

@@ -30,6 +30,19 @@ impl FreshDatabase {
         Self { name }
     }
 
+    /// A copy of it as it is; who is connected is thrown out.
+    pub(crate) fn copy(&self) -> Self {
+        self.cut();
+        let name = format!("{}_copy", self.name);
+        on_server(
+            &server(),
+            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+        );
+        let copy = format!("CREATE DATABASE {name} TEMPLATE {}", self.name);
+        on_server(&server(), &copy);
+        Self { name }
+    }
+
     /// Runs a statement in it; how many rows it changed, or why it was refused.
     pub(crate) fn execute(&self, sql: &str) -> Result<u64, String> {
         let changed = with(&self.url(), async |client| client.execute(sql, &[]).await);
