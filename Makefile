@@ -8,7 +8,7 @@ by_hand = --ignored --nocapture --test-threads 1
 # Tests of the whole service that run on PostgreSQL too; those of the store itself run on both anyway.
 over_postgres = api:: compliance:: echoes:: faults:: feeds:: gaps:: linking:: personal:: registry:: replies:: \
 	routing:: storm:: threads::
-.PHONY: help demo test chart screenshots chaos storm examples schemas lint bench image clean bootstrap
+.PHONY: help demo test chart screenshots chaos storm examples schemas lint fuzz bench image clean bootstrap
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -56,6 +56,9 @@ lint: bootstrap ## Format, clippy, documentation, scripts, contract, spelling, d
 	cd proto && ../.run/tools/bin/buf lint && ../.run/tools/bin/buf breaking --against released.binpb
 	.run/tools/lint/bin/typos
 	scripts/supply-chain check
+
+fuzz: bootstrap ## What strangers write, thought up by libFuzzer: a minute for each target (FUZZ_SECONDS=60)
+	scripts/fuzz
 
 bench: bootstrap ## Load on the service, release build
 	scripts/bootstrap tests
