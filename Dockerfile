@@ -14,6 +14,8 @@ ENV CARGO_TERM_COLOR=never
 WORKDIR /src
 # What is compiled changes seldom, what it is compiled for often: dependencies have a layer of their own, made beside
 # empty sources. `rust-toolchain.toml` stays outside: the image brings its compiler.
+# How the bundled SQLite is compiled stands in .cargo.
+COPY .cargo .cargo/
 COPY Cargo.toml Cargo.lock ./
 COPY simulator/Cargo.toml simulator/
 COPY benches/Cargo.toml benches/
