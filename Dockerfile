@@ -14,12 +14,15 @@ ENV CARGO_TERM_COLOR=never
 WORKDIR /src
 # What is compiled changes seldom, what it is compiled for often: dependencies have a layer of their own, made beside
 # empty sources. `rust-toolchain.toml` stays outside: the image brings its compiler.
+# How the bundled SQLite is compiled stands in .cargo.
+COPY .cargo .cargo/
 COPY Cargo.toml Cargo.lock ./
 COPY simulator/Cargo.toml simulator/
 COPY benches/Cargo.toml benches/
-RUN mkdir -p src simulator/src simulator/tests/sim benches/load \
- && touch src/lib.rs simulator/src/lib.rs simulator/tests/sim/main.rs \
- && for main in src/main.rs simulator/src/main.rs benches/bare.rs benches/load/main.rs; do \
+COPY fuzz/Cargo.toml fuzz/
+RUN mkdir -p src simulator/src simulator/tests/sim benches/load fuzz/src \
+ && touch src/lib.rs simulator/src/lib.rs simulator/tests/sim/main.rs fuzz/src/lib.rs \
+ && for main in src/main.rs simulator/src/main.rs benches/bare.rs benches/load/main.rs fuzz/src/libfuzzer.rs; do \
       echo 'fn main() {}' >"$main"; \
     done \
  && echo 'fn main() {}' >build.rs \

@@ -11,7 +11,7 @@ over_postgres = api:: compliance:: echoes:: faults:: feeds:: gaps:: linking:: pe
 	routing:: storm:: threads:: --skip the_words_of_a_deleted_post_leave_the_disk \
 	--skip no_word_of_an_erased_person_is_left_on_the_disk --skip a_refusal_is_a_gap_also_when_nothing_comes \
 	--skip a_store_that_takes_no_writes_is_told
-.PHONY: help demo test chart screenshots chaos storm examples schemas lint bench image release clean bootstrap
+.PHONY: help demo test chart screenshots chaos storm examples schemas lint fuzz bench image release clean bootstrap
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -59,6 +59,9 @@ lint: bootstrap ## Format, clippy, documentation, scripts, contract, spelling, d
 	cd proto && ../.run/tools/bin/buf lint && ../.run/tools/bin/buf breaking --against released.binpb
 	.run/tools/lint/bin/typos
 	scripts/supply-chain check
+
+fuzz: bootstrap ## What strangers write, thought up by libFuzzer: a minute for each target (FUZZ_SECONDS=60)
+	scripts/fuzz
 
 bench: bootstrap ## Load on the service, release build
 	scripts/bootstrap tests

@@ -99,7 +99,8 @@ impl Inspector {
             return Ok(());
         };
         let head = std::mem::take(head);
-        let media_type = match recognised(&head) {
+        // No more than that, or it would depend on the pieces in which a file comes.
+        let media_type = match recognised(head.get(..HEAD).unwrap_or(&head)) {
             Ok(media_type) => media_type,
             Err(found) => return Err(self.no_media(found)),
         };

@@ -143,6 +143,30 @@ fn a_declared_type_that_contradicts_the_content_is_refused_naming_both() {
 }
 
 #[test]
+fn a_file_is_judged_the_same_in_one_piece_and_in_many() {
+    // A letter of Word, by what it has behind the bytes that tell the type.
+    let entry = |name: &str, size: usize| {
+        let mut header = b"PK\x03\x04".to_vec();
+        header.resize(18, 0);
+        header.extend([size as u32, size as u32].map(u32::to_le_bytes).concat());
+        header.extend([name.len() as u16, 0].map(u16::to_le_bytes).concat());
+        [header, name.into(), vec![b' '; size]].concat()
+    };
+    let letter = [
+        entry("[Content_Types].xml", 600),
+        entry("_rels/.rels", 40),
+        entry("word/document.xml", 60),
+    ]
+    .concat();
+    let whole = inspect(&letter, "");
+    for piece in [1, HEAD, HEAD + 100] {
+        let mut inspector = Inspector::new("");
+        let pushed = letter.chunks(piece).try_for_each(|it| inspector.push(it));
+        assert_eq!(pushed.and_then(|()| inspector.finish()), whole, "{piece}");
+    }
+}
+
+#[test]
 fn what_is_no_image_though_it_says_so_is_refused_naming_both() {
     let unfit = inspect(HTML, "image/png").unwrap_err();
     assert_eq!(
