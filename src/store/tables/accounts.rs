@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, UserId};
 use crate::domain::money::Usd;
 use crate::store::StoreError;
@@ -60,6 +60,15 @@ fn date_of_1970() -> Date {
 /// UTC days since 1970, by which X counts.
 fn day(at: Timestamp) -> i64 {
     at.as_second().div_euclid(24 * 3600)
+}
+
+/// What X charged in a transaction, of one account, day and kind.
+pub(super) struct Charged {
+    account: i64,
+    day: i64,
+    kind: String,
+    count: i64,
+    micros: i64,
 }
 
 impl Tx<'_> {
@@ -244,7 +253,7 @@ impl Tx<'_> {
         self.execute(
             "DELETE FROM costs WHERE (account, day, kind) IN
                (SELECT account, day, kind FROM costs WHERE day < ?1 LIMIT ?2)",
-            params![day(before), stored(limit as u64)],
+            params![day(before), count(limit)],
         )
     }
 }
