@@ -60,8 +60,8 @@ lint: bootstrap ## Format, clippy, documentation, scripts, contract, spelling, d
 	.run/tools/lint/bin/typos
 	scripts/supply-chain check
 
-bench: bootstrap ## Load on the service, release build
-	scripts/bootstrap tests
+bench: bootstrap ## Load on the service over either store, beside the like in Node and Python; release build
+	scripts/bootstrap bench
 	cargo build --release --locked --workspace
 	POSTGRES_FSYNC=on $(call beside,bench) target/release/load
 
