@@ -63,8 +63,8 @@ lint: bootstrap ## Format, clippy, documentation, scripts, contract, spelling, d
 fuzz: bootstrap ## What strangers write, thought up by libFuzzer: a minute for each target (FUZZ_SECONDS=60)
 	scripts/fuzz
 
-bench: bootstrap ## Load on the service, release build
-	scripts/bootstrap tests
+bench: bootstrap ## Load on the service over either store, beside the like in Node and Python; release build
+	scripts/bootstrap bench
 	cargo build --release --locked --workspace
 	POSTGRES_FSYNC=on $(call beside,bench) target/release/load
 

@@ -168,7 +168,7 @@ impl<'a> Commands<'a> {
     /// Lets customers write as many posts, and reads the events of them.
     async fn mentions(&mut self, service: &Subject, count: usize) -> anyhow::Result<()> {
         let deliveries = Rc::new(self.maker.make(count)?);
-        send(service.address, &deliveries, Pace::Full).await?;
+        send(&[service.address], &deliveries, Pace::Full).await?;
         self.broker.reached(count).await?;
         self.broker.purge().await
     }

@@ -3,6 +3,7 @@
 
 mod broker;
 mod commands;
+mod database;
 mod deliveries;
 mod http;
 mod journal;
@@ -19,6 +20,7 @@ use clap::Parser;
 
 use broker::Broker;
 use commands::Commands;
+use database::Server;
 use report::Figure;
 use rounds::{Bench, Scale};
 
@@ -44,6 +46,12 @@ struct Arguments {
     /// URL of the broker's management.
     #[arg(long, env = "BROKER_MANAGEMENT_URL", hide_env_values = true)]
     management: String,
+    /// URL of a superuser of PostgreSQL.
+    #[arg(long, env = "TWITTER_CHANNEL_TEST_POSTGRES", hide_env_values = true)]
+    postgres: String,
+    /// Its first process.
+    #[arg(long, env = "POSTGRES_PID")]
+    postgres_pid: u32,
 }
 
 /// What the service does.
@@ -53,6 +61,8 @@ enum Side {
     Deliveries,
     /// From the core to X.
     Commands,
+    /// From X to the core, over either store, of several replicas, and of others.
+    Peers,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -74,6 +84,10 @@ async fn measure(arguments: &Arguments, broker: &Broker) -> anyhow::Result<Vec<F
         false => (Scale::FULL, commands::Scale::FULL),
     };
     let folder = &arguments.folder;
+    let server = Server {
+        url: arguments.postgres.clone(),
+        pid: arguments.postgres_pid,
+    };
     let bench = Bench::new(broker, folder.clone(), scale)?;
     let commands = Commands::new(broker, folder.clone(), commands)?;
     match (arguments.processor, arguments.only) {
@@ -81,8 +95,11 @@ async fn measure(arguments: &Arguments, broker: &Broker) -> anyhow::Result<Vec<F
         (Some(count), _) => bench.processor(count).await.map(|()| Vec::new()),
         (None, Some(Side::Commands)) => commands.run().await,
         (None, Some(Side::Deliveries)) => bench.run().await,
+        (None, Some(Side::Peers)) => bench.peers(&server).await,
         (None, None) => {
             let mut figures = bench.run().await?;
+            let peers = Bench::new(broker, folder.clone(), scale)?;
+            figures.extend(peers.peers(&server).await?);
             figures.extend(commands.run().await?);
             Ok(figures)
         }

@@ -36,17 +36,18 @@ pub(crate) enum Pace {
     PerSecond(f64),
 }
 
-/// Sends them all and waits for the answers, every one of which must be 200.
+/// Sends them all, to each of these in turn, and waits for the answers, every one of which must be
+/// 200.
 pub(crate) async fn send(
-    to: SocketAddr,
+    to: &[SocketAddr],
     deliveries: &Rc<Deliveries>,
     pace: Pace,
 ) -> anyhow::Result<Answers> {
     let latency = Rc::new(RefCell::new(empty()?));
     let next = Rc::new(Cell::new(0));
     let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
-        clients.push(Client::connect(to).await?);
+    for to in to.iter().cycle().take(CONNECTIONS) {
+        clients.push(Client::connect(*to).await?);
     }
     let began = Instant::now();
     let senders = LocalSet::new();

@@ -1,6 +1,9 @@
 //! What is run, in which order, and which figures come of it.
 
+mod peers;
+
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -107,11 +110,7 @@ impl<'a> Bench<'a> {
 
     /// Everything.
     pub(crate) async fn run(mut self) -> anyhow::Result<Vec<Figure>> {
-        // The service declares what bare publishes to.
-        let folder = empty_folder(&self.folder, "first")?;
-        let first = Subject::service(self.broker.url(), &folder, Setup::default()).await?;
-        self.settle(&first).await?;
-        first.stop().await?;
+        self.declare().await?;
         let full = self.filled("full", self.scale.rows, 100, true).await?;
         let mut rounds = Vec::new();
         for number in 1..=self.scale.rounds {
@@ -129,10 +128,7 @@ impl<'a> Bench<'a> {
     /// what else the machine does tells in it too.
     pub(crate) async fn processor(mut self, deliveries: usize) -> anyhow::Result<()> {
         self.scale.deliveries = deliveries;
-        let folder = empty_folder(&self.folder, "first")?;
-        let first = Subject::service(self.broker.url(), &folder, Setup::default()).await?;
-        self.settle(&first).await?;
-        first.stop().await?;
+        self.declare().await?;
         for _ in 0..self.scale.rounds {
             let bare = self.start_bare().await?;
             self.threads_of("bare", bare).await?;
@@ -141,6 +137,14 @@ impl<'a> Bench<'a> {
             self.threads_of("service", service).await?;
         }
         Ok(())
+    }
+
+    /// The service declares what the others publish to.
+    async fn declare(&mut self) -> anyhow::Result<()> {
+        let folder = empty_folder(&self.folder, "first")?;
+        let first = Subject::service(self.broker.url(), &folder, Setup::default()).await?;
+        self.settle(&first).await?;
+        first.stop().await
     }
 
     async fn threads_of(&mut self, name: &str, subject: Subject) -> anyhow::Result<()> {
@@ -194,9 +198,13 @@ impl<'a> Bench<'a> {
 
     /// Warms it up and leaves an empty queue behind.
     async fn settle(&mut self, subject: &Subject) -> anyhow::Result<()> {
+        self.settle_all(&[subject.address]).await
+    }
+
+    async fn settle_all(&mut self, to: &[SocketAddr]) -> anyhow::Result<()> {
         let before = self.broker.depth().await?;
         let deliveries = Rc::new(self.maker.make(self.scale.warm_up)?);
-        send(subject.address, &deliveries, Pace::Full).await?;
+        send(to, &deliveries, Pace::Full).await?;
         self.broker.reached(before + deliveries.len()).await?;
         self.broker.purge().await
     }
@@ -205,7 +213,7 @@ impl<'a> Bench<'a> {
     async fn full_speed(&mut self, subject: &Subject) -> anyhow::Result<Run> {
         let deliveries = Rc::new(self.maker.make(self.scale.deliveries)?);
         let processor = subject.processor_time()?;
-        let answers = send(subject.address, &deliveries, Pace::Full).await?;
+        let answers = send(&[subject.address], &deliveries, Pace::Full).await?;
         let confirmed = self.confirmed(&deliveries).await?.max(answers.ended);
         let (took, count) = (confirmed - answers.began, deliveries.len() as f64);
         let processor = subject.processor_time()? - processor;
@@ -229,7 +237,7 @@ impl<'a> Bench<'a> {
 
     async fn paced(&mut self, subject: &Subject, rate: f64) -> anyhow::Result<Histogram<u64>> {
         let deliveries = Rc::new(self.maker.make((rate * self.scale.paced) as usize)?);
-        let answers = send(subject.address, &deliveries, Pace::PerSecond(rate)).await?;
+        let answers = send(&[subject.address], &deliveries, Pace::PerSecond(rate)).await?;
         self.confirmed(&deliveries).await?;
         Ok(answers.latency)
     }
@@ -252,7 +260,7 @@ impl<'a> Bench<'a> {
         let service = Subject::service(self.broker.url(), &folder, Setup::default()).await?;
         let (drained, answers) = tokio::try_join!(
             self.broker.reached(usize::try_from(backlog)?),
-            send(service.address, &deliveries, Pace::PerSecond(rate)),
+            send(&[service.address], &deliveries, Pace::PerSecond(rate)),
         )?;
         let memory = service.peak_memory()?;
         service.stop().await?;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
@@ -60,6 +62,33 @@ impl Subject {
         Self::start(command, public, private).await
     }
 
+    /// The same in Node.
+    pub(crate) async fn node(broker: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new("node");
+        command
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/node/service.js"))
+            .env("NODE_PATH", tool("bench-node/node_modules")?)
+            .env("NODE_ENV", "production");
+        Self::peer(command, broker).await
+    }
+
+    /// The same in Python.
+    pub(crate) async fn python(broker: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(tool("bench-python/bin/python")?);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/service.py"));
+        Self::peer(command, broker).await
+    }
+
+    async fn peer(mut command: Command, broker: &str) -> anyhow::Result<Self> {
+        let address = free_address()?;
+        command
+            .env("LISTEN", address.to_string())
+            .env("AMQP_URL", broker)
+            .env("SECRET", SECRET)
+            .env("WORKERS", WORKERS.to_string());
+        Self::start(command, address, address).await
+    }
+
     async fn start(
         mut command: Command,
         address: SocketAddr,
@@ -108,17 +137,9 @@ impl Subject {
         Ok(value.map(|(_, value)| value.parse()).transpose()?)
     }
 
-    /// Processor time it has used.
+    /// Processor time it has used, with its children.
     pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
-        // USER_HZ, which is the same everywhere Linux runs.
-        const TICK: Duration = Duration::from_millis(10);
-        let pid = self.process.id().context("it has ended")?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The name before it may hold blanks.
-        let (_, fields) = stat.rsplit_once(") ").context("no name")?;
-        let times = fields.split(' ').skip(11).take(2);
-        let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
-        Ok(TICK * ticks)
+        processor_of(self.process.id().context("it has ended")?)
     }
 
     /// Processor time of its present threads by their names.
@@ -161,6 +182,33 @@ impl Subject {
     }
 }
 
+/// Processor time that a process and those it has started have used.
+pub(crate) fn processor_of(pid: u32) -> anyhow::Result<Duration> {
+    // USER_HZ, which is the same everywhere Linux runs.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name before it may hold blanks.
+    let (_, fields) = stat.rsplit_once(") ").context("no name")?;
+    let times = fields.split(' ').skip(11).take(2);
+    let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+    let mut total = TICK * ticks;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let children = std::fs::read_to_string(thread?.path().join("children"))?;
+        for child in children.split_whitespace() {
+            // One that has ended meanwhile.
+            total += processor_of(child.parse()?).unwrap_or_default();
+        }
+    }
+    Ok(total)
+}
+
+/// What `scripts/bootstrap bench` has installed.
+fn tool(path: &str) -> anyhow::Result<PathBuf> {
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.run/tools").join(path);
+    ensure!(tool.exists(), "run scripts/bootstrap bench: there is no {}", tool.display());
+    Ok(tool)
+}
+
 /// What is not as by default.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Setup<'a> {
@@ -168,6 +216,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) x: Option<SocketAddr>,
     /// The stop switch; empty as by default.
     pub(crate) sending: &'a str,
+    /// The database of PostgreSQL; without it a file in the folder.
+    pub(crate) store: Option<&'a str>,
 }
 
 impl Setup<'_> {
@@ -181,6 +231,11 @@ impl Setup<'_> {
 
     fn others(&self) -> String {
         let mut settings = String::new();
+        if self.store.is_some() {
+            // The same for all replicas.
+            let key = STANDARD.encode([7; 32]);
+            settings += &format!("\n[secrets]\nkey = \"{key}\"\n");
+        }
         if let Some(x) = self.x {
             settings += &format!("\n[x_api]\nbase_url = \"http://{x}\"\n");
         }
@@ -211,8 +266,10 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 
 /// All as by default, but for the room: nothing may be pruned meanwhile.
 fn settings(public: SocketAddr, private: SocketAddr, folder: &Path, setup: Setup<'_>) -> String {
-    let journal = journal(folder);
-    let journal = journal.display();
+    let file = || format!("sqlite://{}", journal(folder).display());
+    let store = setup.store.map_or_else(file, str::to_owned);
+    let files = folder.join("files");
+    let files = files.display();
     let (credential, others) = (setup.credential(), setup.others());
     format!(
         r#"
@@ -224,8 +281,11 @@ workers = {WORKERS}
 listen = "{private}"
 
 [store]
-url = "sqlite://{journal}"
+url = "{store}"
 max_bytes = "16GiB"
+
+[attachments]
+folder = "{files}"
 
 [[apps]]
 name = "{APP}"

@@ -27,6 +27,7 @@ pub use postgres::{PostgresSettings, UrlError};
 pub use sqlite::backup::{BACKUP_MARK, Copied, copy};
 pub use tables::access::{ApiSession, ApiToken, SecretHash};
 pub use tables::accounts::{AccountState, Cost, DayCost};
+pub use tables::ahead::Foresight;
 pub use tables::audit::Audited;
 pub use tables::cases::Case;
 pub use tables::compliance::{CheckRow, ComplianceRow, LookUp};
@@ -337,7 +338,10 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.writer.submit(self.guarded(work), reply).await?;
+        let foresight = Foresight::default();
+        self.writer
+            .submit(self.guarded(work), foresight, reply)
+            .await?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -351,9 +355,30 @@ impl Store {
         limit: Duration,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let foresight = Foresight::default();
+        self.write_foreseen(limit, foresight, work).await
+    }
+
+    /// Whether it is faster for those who write to tell what they are going to ask for.
+    pub fn looks_ahead(&self) -> bool {
+        matches!(self.reads, Reads::Postgres(_))
+    }
+
+    /// As [`Store::write_within`], for work that tells what it is going to ask for.
+    ///
+    /// # Errors
+    /// Those of [`Store::write_within`].
+    pub async fn write_foreseen<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        foresight: Foresight,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let write = async {
-            self.writer.submit(self.guarded(work), reply).await?;
+            self.writer
+                .submit(self.guarded(work), foresight, reply)
+                .await?;
             Gathered::new(answer)
                 .await
                 .unwrap_or(Err(StoreError::Closed))

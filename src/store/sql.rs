@@ -305,6 +305,27 @@ impl Conn<'_> {
         }
     }
 
+    /// Runs a query of one row once for each set of parameters; hands the rows found to `each`, with
+    /// the place of their set. Where each question would cost a round trip, they are one.
+    pub(super) fn query_each(
+        self,
+        sql: &str,
+        sets: &[Vec<Value<'_>>],
+        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::Sqlite(conn) => sets.iter().enumerate().try_for_each(|(place, set)| {
+                sqlite::query(conn, sql, set, &mut |row| each(place, row).map(|()| true))
+            }),
+            Self::Postgres(session) => session.query_each(sql, sets, each),
+        }
+    }
+
+    /// Whether others may write too, and each question costs a round trip.
+    pub(super) fn is_shared(self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// How many rows were changed so far: tells, compared, whether something was written.
     pub(super) fn changes(self) -> u64 {
         match self {

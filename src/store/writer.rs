@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
 use super::sql::Conn;
+use super::tables::ahead::Foresight;
 use super::tables::cases::Recent;
 use super::tables::tx::{Changes, Tx, Written};
 use super::tail::Tail;
@@ -29,6 +30,8 @@ pub(super) trait Engine: Send {
 
 /// A queued write: runs inside the transaction, answers after the commit.
 trait Job: Send {
+    /// What it is going to ask for.
+    fn foresight(&self) -> &Foresight;
     /// After an error what it wrote must be undone.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
@@ -36,6 +39,7 @@ trait Job: Send {
 
 struct Write<T, F> {
     work: Option<F>,
+    foresight: Foresight,
     /// What the work returned; [`StoreError::Closed`] until it has run.
     result: Result<T, StoreError>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -46,6 +50,10 @@ where
     T: Send,
     F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
 {
+    fn foresight(&self) -> &Foresight {
+        &self.foresight
+    }
+
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let Some(work) = self.work.take() else {
             return Ok(());
@@ -61,6 +69,7 @@ where
             work,
             result,
             reply,
+            ..
         } = *self;
         let answer = match work {
             // Its turn did not come.
@@ -98,6 +107,7 @@ impl Writer {
     pub(crate) async fn submit<T, F>(
         &self,
         work: F,
+        foresight: Foresight,
         reply: oneshot::Sender<Result<T, StoreError>>,
     ) -> Result<(), StoreError>
     where
@@ -106,6 +116,7 @@ impl Writer {
     {
         let job = Box::new(Write {
             work: Some(work),
+            foresight,
             result: Err(StoreError::Closed),
             reply,
         });
@@ -167,10 +178,15 @@ impl<E: Engine> WriterThread<E> {
             if !is_ours {
                 tail.skip_to(first);
             }
-            tx.hold_cases(known.filter(|_| is_ours))?;
+            let holds = is_ours || tx.holds_nothing();
+            tx.hold_cases(known.filter(|_| holds))?;
+            let mut foresight = Foresight::default();
+            batch.iter().for_each(|job| foresight.extend(job.foresight()));
+            tx.look_ahead(&foresight)?;
             for job in batch.iter_mut() {
                 tx.share(|tx| job.run(tx))?;
             }
+            tx.write_costs()?;
             tx.enter_cases()?;
             let end = tx.written();
             let changes = end.changes;

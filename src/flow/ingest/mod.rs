@@ -3,6 +3,7 @@
 
 mod directs;
 mod echo;
+mod foresee;
 mod posts;
 mod quarantine;
 mod refusals;
@@ -26,7 +27,7 @@ use crate::flow::enrich::Enrichment;
 use crate::flow::media_link::MediaLinks;
 use crate::flow::rules::LiveRules;
 use crate::flow::watch::TrafficCounts;
-use crate::store::{Store, StoreError};
+use crate::store::{Foresight, Store, StoreError};
 use crate::telemetry::{metrics, traces};
 use crate::x::normalize::{NotADelivery, normalize};
 use refusals::{Refusals, Spans};
@@ -218,9 +219,13 @@ impl Ingest {
         let context = self.context();
         let refusals = Arc::clone(&self.refusals);
         let limit = self.store.settings().ingest_limit();
+        let foresight = match self.store.looks_ahead() {
+            true => foresee::foresee(context.registry(), app, &delivery),
+            false => Foresight::default(),
+        };
         let app = app.to_owned();
         self.store
-            .write_within(COMMIT_WITHIN, move |tx| {
+            .write_foreseen(COMMIT_WITHIN, foresight, move |tx| {
                 let used = tx.used_bytes()?;
                 if used > limit {
                     return Ok(Err(StoreError::Full { used, limit }));

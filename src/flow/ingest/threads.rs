@@ -126,7 +126,7 @@ fn merge(
 }
 
 /// The posts that are of one thread with `post` by what it says itself.
-fn nodes(post: &Post) -> impl Iterator<Item = TweetId> {
+pub(super) fn nodes(post: &Post) -> impl Iterator<Item = TweetId> {
     let parent = post.replied_to.as_ref().map(|parent| parent.id);
     let versions = post.edit_history.iter().copied();
     versions.chain([post.id]).chain(parent).chain(post.root)

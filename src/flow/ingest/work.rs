@@ -206,14 +206,7 @@ impl Work<'_, '_> {
         }
         let context = self.context;
         let registry = context.registry();
-        let accounts: Vec<&Account> = match &activity.recipient {
-            Recipient::User(user) => registry.account(*user).into_iter().collect(),
-            Recipient::Participants(users) => users
-                .iter()
-                .filter_map(|user| registry.account(*user))
-                .collect(),
-            Recipient::App => app_accounts(registry, app),
-        };
+        let accounts = accounts_for(registry, app, &activity.recipient);
         self.shared = activity.recipient == Recipient::App && accounts.len() > 1;
         self.billed.set(false);
         if accounts.is_empty() {
@@ -574,6 +567,22 @@ impl Work<'_, '_> {
             self.report.new = true;
         }
         Ok(())
+    }
+}
+
+/// Whom an activity is for.
+pub(super) fn accounts_for<'r>(
+    registry: &'r Registry,
+    app: &'r str,
+    recipient: &Recipient,
+) -> Vec<&'r Account> {
+    match recipient {
+        Recipient::User(user) => registry.account(*user).into_iter().collect(),
+        Recipient::Participants(users) => users
+            .iter()
+            .filter_map(|user| registry.account(*user))
+            .collect(),
+        Recipient::App => app_accounts(registry, app),
     }
 }
 

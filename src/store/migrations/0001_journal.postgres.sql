@@ -3,3 +3,5 @@ CREATE FUNCTION instr(haystack TEXT, needle TEXT) RETURNS INTEGER
   LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT strpos($1, $2)';
 CREATE FUNCTION instr(haystack BYTEA, needle BYTEA) RETURNS INTEGER
   LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT position($2 IN $1)';
+-- To compress bodies of two or three kilobytes costs more than all else that is done with them.
+ALTER TABLE journal SET (toast_tuple_target = 8160);

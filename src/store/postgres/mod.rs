@@ -3,6 +3,7 @@
 //! A connection pooler that hands out connections by transaction cannot stand between: statements
 //! are prepared once for each connection, and one connection listens.
 
+mod bulk;
 mod engine;
 mod listener;
 mod reader;

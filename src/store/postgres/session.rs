@@ -3,8 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,10 @@ use futures_util::future::maybe_done;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
+use super::bulk::{Group, Inserting, Queue, asking, columns};
 use super::settings::PostgresSettings;
 use super::shared::{Kept, told, translated};
 use crate::store::StoreError;
@@ -22,8 +25,6 @@ use crate::store::sql::{Result, Row, Value};
 
 /// Longer than the server lets a statement run: then the connection is dead.
 const ANSWER_LIMIT: Duration = Duration::from_secs(45);
-/// Of what is sent later, so much at most.
-const QUEUE: usize = 256;
 /// For how long the size of the database is taken as known: it is looked up file by file.
 const SIZE_KNOWN: Duration = Duration::from_secs(5);
 /// A commit is on the disk before X hears 200; nothing waits for ever, not even for another replica
@@ -41,8 +42,10 @@ pub(in crate::store) struct Session {
     client: Client,
     /// By their text.
     statements: RefCell<HashMap<String, Arc<Prepared>>>,
+    /// Questions for many sets of parameters, by the text of one.
+    questions: RefCell<HashMap<String, Arc<Prepared>>>,
     /// Sent with the next statement that answers: a round trip for each would take most of the time.
-    later: RefCell<Vec<Later>>,
+    later: RefCell<Queue>,
     changes: Cell<u64>,
     sound: Cell<bool>,
     /// It has not answered in time.
@@ -51,15 +54,23 @@ pub(in crate::store) struct Session {
     files: Cell<Option<(Instant, u64)>>,
 }
 
-struct Prepared {
+pub(super) struct Prepared {
     statement: Statement,
     /// See [`translated`].
     used: Vec<usize>,
+    pub inserting: Option<Inserting>,
+    /// The same for many rows, once it was needed.
+    of_many: OnceLock<Statement>,
 }
 
-struct Later {
-    prepared: Arc<Prepared>,
-    params: Vec<Kept>,
+/// A statement to be sent, with its parameters.
+type Sending = (Statement, Vec<Box<dyn ToSql + Sync>>);
+
+fn boxed<T: ToSql + Sync + 'static>(params: Vec<T>) -> Vec<Box<dyn ToSql + Sync>> {
+    let params = params.into_iter();
+    params
+        .map(|value| Box::new(value) as Box<dyn ToSql + Sync>)
+        .collect()
 }
 
 fn fault(reason: String) -> StoreError {
@@ -114,6 +125,7 @@ impl Session {
             client: client.map_err(|error| connect_error(settings, &error))?,
             runtime: Some(runtime),
             statements: RefCell::default(),
+            questions: RefCell::default(),
             later: RefCell::default(),
             changes: Cell::new(0),
             sound: Cell::new(true),
@@ -144,7 +156,12 @@ impl Session {
         }
         let (text, used) = translated(sql);
         let statement = self.wait(self.client.prepare(&text))?;
-        let prepared = Arc::new(Prepared { statement, used });
+        let prepared = Arc::new(Prepared {
+            inserting: Inserting::of(&text, statement.params()),
+            of_many: OnceLock::new(),
+            statement,
+            used,
+        });
         let mut statements = self.statements.borrow_mut();
         statements.insert(sql.to_owned(), Arc::clone(&prepared));
         Ok(prepared)
@@ -180,19 +197,43 @@ impl Session {
         let params = prepared.bound(params).into_iter().map(Kept::from).collect();
         self.changes.set(self.changes.get() + 1);
         let mut later = self.later.borrow_mut();
-        later.push(Later { prepared, params });
-        let is_full = later.len() >= QUEUE;
+        later.push(prepared, params);
+        let is_full = later.is_full();
         drop(later);
         if is_full { self.flush() } else { Ok(()) }
     }
 
     /// Sends what was to be sent later, and waits for it.
     pub(super) fn flush(&self) -> Result<()> {
-        let later = self.later.take();
+        let later = self.outgoing()?;
         if later.is_empty() {
             return Ok(());
         }
         self.wait(self.send(&later, async { Ok(()) }))
+    }
+
+    /// Takes what was to be sent later.
+    fn outgoing(&self) -> Result<Vec<Sending>> {
+        let groups = mem::take(&mut *self.later.borrow_mut()).groups;
+        groups.into_iter().map(|group| self.sending(group)).collect()
+    }
+
+    fn sending(&self, group: Group) -> Result<Sending> {
+        let Group { prepared, rows, .. } = group;
+        match &prepared.inserting {
+            Some(inserting) if rows.len() > 1 => {
+                let statement = match prepared.of_many.get() {
+                    Some(known) => known.clone(),
+                    None => self.wait(self.client.prepare(&inserting.text))?,
+                };
+                prepared.of_many.get_or_init(|| statement.clone());
+                Ok((statement, boxed(columns(rows))))
+            }
+            _ => {
+                let values = rows.into_iter().flatten().collect();
+                Ok((prepared.statement.clone(), boxed::<Kept>(values)))
+            }
+        }
     }
 
     /// Forgets what was to be sent later.
@@ -203,12 +244,13 @@ impl Session {
     /// Sends statements and then what `last` sends, without waiting in between.
     async fn send<T>(
         &self,
-        later: &[Later],
+        later: &[Sending],
         last: impl Future<Output = std::result::Result<T, Error>>,
     ) -> std::result::Result<T, Error> {
         let mut sent = Vec::with_capacity(later.len());
-        for Later { prepared, params } in later {
-            let run = self.client.execute_raw(&prepared.statement, params);
+        for (statement, params) in later {
+            let params = params.iter().map(Box::as_ref);
+            let run = self.client.execute_raw(statement, params);
             let mut run = Box::pin(maybe_done(run));
             // What is polled is on its way.
             let _begun = polled(run.as_mut()).await;
@@ -230,7 +272,7 @@ impl Session {
     pub(in crate::store) fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<usize> {
         let prepared = self.prepared(sql)?;
         let params = prepared.bound(params);
-        let later = self.later.take();
+        let later = self.outgoing()?;
         let run = self.client.execute_raw(&prepared.statement, params);
         let changed = self.wait(self.send(&later, run))?;
         self.changes.set(self.changes.get() + changed);
@@ -246,12 +288,27 @@ impl Session {
     ) -> Result<()> {
         let prepared = self.prepared(sql)?;
         let params = prepared.bound(params);
-        let later = self.later.take();
+        // Those that return rows may have written.
+        if !sql.trim_start().starts_with("SELECT") {
+            self.changes.set(self.changes.get() + 1);
+        }
+        self.read(&prepared.statement, &params, &mut |row| {
+            each(&Row::Postgres(row))
+        })
+    }
+
+    fn read<T: ToSql>(
+        &self,
+        statement: &Statement,
+        params: &[T],
+        each: &mut dyn FnMut(&tokio_postgres::Row) -> Result<bool>,
+    ) -> Result<()> {
+        let later = self.outgoing()?;
         let read = async {
-            let rows = self.client.query_raw(&prepared.statement, params).await?;
+            let rows = self.client.query_raw(statement, params).await?;
             let mut rows = pin!(rows);
             while let Some(row) = rows.try_next().await? {
-                match each(&Row::Postgres(&row)) {
+                match each(&row) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => return Ok(Err(error)),
@@ -259,11 +316,45 @@ impl Session {
             }
             Ok(Ok(()))
         };
-        // Those that return rows may have written.
-        if !sql.trim_start().starts_with("SELECT") {
-            self.changes.set(self.changes.get() + 1);
-        }
         self.wait(self.send(&later, read))?
+    }
+
+    /// Runs a query once for each set of parameters, all of them in one round trip.
+    pub(in crate::store) fn query_each(
+        &self,
+        sql: &str,
+        sets: &[Vec<Value<'_>>],
+        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if sets.is_empty() {
+            return Ok(());
+        }
+        let question = self.question(sql)?;
+        let params = columns(sets.iter().map(|set| question.bound(set)));
+        self.read(&question.statement, &params, &mut |row| {
+            let place: i64 = Row::Postgres(row).get(row.len().saturating_sub(1))?;
+            let place = usize::try_from(place).unwrap_or_default();
+            each(place.saturating_sub(1), &Row::Postgres(row)).map(|()| true)
+        })
+    }
+
+    fn question(&self, sql: &str) -> Result<Arc<Prepared>> {
+        if let Some(known) = self.questions.borrow().get(sql) {
+            return Ok(Arc::clone(known));
+        }
+        let (text, used) = translated(sql);
+        let one = self.prepared(sql)?;
+        let text = asking(&text, one.statement.params())
+            .ok_or_else(|| fault(format!("it cannot be asked for many: {sql}")))?;
+        let question = Arc::new(Prepared {
+            statement: self.wait(self.client.prepare(&text))?,
+            used,
+            inserting: None,
+            of_many: OnceLock::new(),
+        });
+        let mut questions = self.questions.borrow_mut();
+        questions.insert(sql.to_owned(), Arc::clone(&question));
+        Ok(question)
     }
 
     pub(in crate::store) fn changes(&self) -> u64 {

@@ -11,7 +11,7 @@ use crate::store::sql::{Result, Value};
 type Converted<T> = std::result::Result<T, Box<dyn Error + Sync + Send>>;
 
 /// A value that outlives the call it was given to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kept {
     Null,
     Integer(i64),

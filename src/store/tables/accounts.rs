@@ -62,6 +62,15 @@ fn day(at: Timestamp) -> i64 {
     at.as_second().div_euclid(24 * 3600)
 }
 
+/// What X charged in a transaction, of one account, day and kind.
+pub(super) struct Charged {
+    account: i64,
+    day: i64,
+    kind: String,
+    count: i64,
+    micros: i64,
+}
+
 impl Tx<'_> {
     /// What is known of an account; nothing, for one never heard of.
     ///
@@ -137,18 +146,45 @@ impl Tx<'_> {
         count: u64,
         amount: Usd,
     ) -> Result<(), StoreError> {
-        self.run(
-            "INSERT INTO costs (account, day, kind, count, micros) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (account, day, kind) DO UPDATE SET
-               count = costs.count + excluded.count, micros = costs.micros + excluded.micros",
-            params![
-                stored(account.0.get()),
-                day(at),
-                kind,
-                stored(count),
-                stored(amount.micros()),
-            ],
-        )
+        let (account, day) = (stored(account.0.get()), day(at));
+        let (count, micros) = (stored(count), stored(amount.micros()));
+        self.pending.set(self.pending.get() + 1);
+        let mut charged = self.charged.borrow_mut();
+        let of = |it: &&mut Charged| (it.account, it.day, &*it.kind) == (account, day, kind);
+        match charged.iter_mut().find(of) {
+            Some(known) => {
+                known.count += count;
+                known.micros += micros;
+            }
+            None => charged.push(Charged {
+                account,
+                day,
+                kind: kind.to_owned(),
+                count,
+                micros,
+            }),
+        }
+        Ok(())
+    }
+
+    /// Writes what was charged in this transaction: once for all of its works, most of which add to
+    /// the same row.
+    pub(in crate::store) fn write_costs(&self) -> Result<(), StoreError> {
+        for charged in self.charged.take() {
+            self.run_beside(
+                "INSERT INTO costs (account, day, kind, count, micros) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (account, day, kind) DO UPDATE SET
+                   count = costs.count + excluded.count, micros = costs.micros + excluded.micros",
+                params![
+                    charged.account,
+                    charged.day,
+                    charged.kind,
+                    charged.count,
+                    charged.micros,
+                ],
+            )?;
+        }
+        Ok(())
     }
 
     /// What X has charged since the day of `since`, by account and kind.
@@ -156,6 +192,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be read.
     pub fn costs_since(&self, since: Timestamp) -> Result<Vec<Cost>, StoreError> {
+        self.write_costs()?;
         self.rows(
             "SELECT account, kind, CAST(sum(count) AS BIGINT), CAST(sum(micros) AS BIGINT)
              FROM costs WHERE day >= ?1
@@ -182,6 +219,7 @@ impl Tx<'_> {
         account: Option<AccountId>,
         days: RangeInclusive<Date>,
     ) -> Result<Vec<DayCost>, StoreError> {
+        self.write_costs()?;
         self.rows(
             "SELECT account, day, kind, count, micros FROM costs
              WHERE day BETWEEN ?1 AND ?2 AND (account = ?3 OR ?3 IS NULL)
@@ -211,6 +249,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be written.
     pub fn prune_costs(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.write_costs()?;
         self.execute(
             "DELETE FROM costs WHERE (account, day, kind) IN
                (SELECT account, day, kind FROM costs WHERE day < ?1 LIMIT ?2)",

@@ -32,9 +32,9 @@ pub struct Case {
 }
 
 /// Account and customer.
-type Key = (i64, i64);
+pub(super) type Key = (i64, i64);
 /// A conversation's id, and when something was last published in it.
-type Touched = (String, i64);
+pub(super) type Touched = (String, i64);
 
 /// The cases that the table may lack.
 #[derive(Default)]
@@ -135,6 +135,9 @@ impl Tx<'_> {
         let Some(mut recent) = self.recent.take() else {
             return Ok(());
         };
+        if self.conn.is_shared() {
+            return self.enter_all(recent);
+        }
         while recent.count > HELD {
             match recent.take_next() {
                 Some((key, cases)) => self.enter(key, &cases)?,
@@ -143,6 +146,24 @@ impl Tx<'_> {
         }
         self.recent = Some(recent);
         Ok(())
+    }
+
+    /// Where others write too, nothing is held: each would have to read what the others hold.
+    fn enter_all(&mut self, mut recent: Recent) -> Result<(), StoreError> {
+        if recent.count > 0 {
+            for (key, cases) in std::mem::take(&mut recent.cases) {
+                self.enter(key, &cases)?;
+            }
+            recent.count = 0;
+            self.set_meta(ENTERED, &recent.newest.to_string())?;
+        }
+        self.recent = Some(recent);
+        Ok(())
+    }
+
+    /// Whether what this writer holds stays true when another one has written.
+    pub(in crate::store) fn holds_nothing(&self) -> bool {
+        self.conn.is_shared()
     }
 
     fn enter(&self, (account, customer): Key, cases: &[Touched]) -> Result<(), StoreError> {
@@ -224,6 +245,9 @@ impl Tx<'_> {
     }
 
     fn entered_cases(&self, (account, customer): Key) -> Result<Vec<Touched>, StoreError> {
+        if let Some(known) = self.ahead.borrow().cases.get(&(account, customer)) {
+            return Ok(known.clone());
+        }
         // A bound in the statement has SQLite plan it anew for each value, an order with a limit
         // has it build a table.
         self.rows(

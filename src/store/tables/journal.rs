@@ -152,6 +152,9 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be read.
     pub fn seen(&self, id: EventId) -> Result<Option<Seen>, StoreError> {
+        if let Some(known) = self.ahead.borrow().seen.get(&id) {
+            return Ok(*known);
+        }
         self.row(
             "SELECT sequence, wanted FROM seen WHERE id = ?1",
             [id.0],
@@ -185,7 +188,7 @@ impl Tx<'_> {
     ) -> Result<u64, StoreError> {
         let sequence = self.next_sequence;
         // What was unwanted may be wanted by a later delivery that knows more.
-        self.run(
+        self.run_beside(
             "INSERT INTO seen (sequence, id, at, wanted, account, customer, conversation)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (id) DO UPDATE SET
@@ -202,6 +205,8 @@ impl Tx<'_> {
                 case.map(|case| case.conversation.name()),
             ],
         )?;
+        let seen = Seen { sequence, wanted };
+        self.ahead.borrow_mut().seen.insert(id, Some(seen));
         if let Some(case) = case {
             self.hold_case(case, sequence, at);
         }
@@ -215,7 +220,7 @@ impl Tx<'_> {
     /// When the store cannot be written.
     pub fn append(&mut self, row: NewRow, at: Timestamp) -> Result<u64, StoreError> {
         let sequence = self.remember(row.id, at, true, row.case.as_ref())?;
-        self.run(
+        self.run_beside(
             "INSERT INTO journal (sequence, id, type, routing_key, correlation_id, subject, time,
                                   at, mandatory, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

@@ -2,6 +2,7 @@
 
 pub(super) mod access;
 pub(super) mod accounts;
+pub(super) mod ahead;
 pub(super) mod audit;
 pub(super) mod cases;
 pub(super) mod compliance;

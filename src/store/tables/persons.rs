@@ -276,6 +276,9 @@ impl Tx<'_> {
     /// # Errors
     /// When the store cannot be read.
     pub fn any_erased(&self) -> Result<bool, StoreError> {
+        if let Some(known) = self.ahead.borrow().any_erased {
+            return Ok(known);
+        }
         let any = self.row("SELECT EXISTS (SELECT 1 FROM erased_events)", [], |row| {
             row.get(0)
         })?;

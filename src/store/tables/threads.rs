@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::tx::{Tx, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
 use crate::store::StoreError;
-use crate::store::sql::{Owned, ToValue, params};
+use crate::store::sql::{self, Owned, Row, ToValue, params};
 
 /// What is known of a post, for one account.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,26 +95,41 @@ pub(super) fn account_key(account: AccountId) -> i64 {
     stored(account.0.get())
 }
 
+pub(super) fn read_post(row: &Row<'_>, id: TweetId) -> sql::Result<PostRow> {
+    Ok(PostRow {
+        thread: tweet(row.get(0)?).unwrap_or(id),
+        author: user(row.get(1)?),
+        customer: user(row.get(2)?),
+        original: tweet(row.get(3)?),
+        latest: tweet(row.get(4)?),
+        event: row.get::<Option<[u8; 16]>>(5)?.map(EventId),
+    })
+}
+
+pub(super) fn read_conversation(row: &Row<'_>) -> sql::Result<ConversationRow> {
+    Ok(ConversationRow {
+        first_sequence: row.get::<Option<i64>>(0)?.map(number),
+        received_at: row.get::<Option<i64>>(1)?.map(timestamp),
+        group: row.get(2)?,
+        filter: row.get(3)?,
+        tags: serde_json::from_str(&row.get::<String>(4)?).unwrap_or_default(),
+    })
+}
+
 impl Tx<'_> {
     /// What is known of a post.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn post(&self, account: AccountId, id: TweetId) -> Result<Option<PostRow>, StoreError> {
+        if let Some(known) = self.ahead.borrow().posts.get(&(account_key(account), id)) {
+            return Ok(known.clone());
+        }
         self.row(
             "SELECT thread, author, customer, original, latest, event FROM posts
              WHERE account = ?1 AND id = ?2",
             [account_key(account), stored(id.get())],
-            |row| {
-                Ok(PostRow {
-                    thread: tweet(row.get(0)?).unwrap_or(id),
-                    author: user(row.get(1)?),
-                    customer: user(row.get(2)?),
-                    original: tweet(row.get(3)?),
-                    latest: tweet(row.get(4)?),
-                    event: row.get::<Option<[u8; 16]>>(5)?.map(EventId),
-                })
-            },
+            |row| read_post(row, id),
         )
     }
 
@@ -129,7 +144,11 @@ impl Tx<'_> {
         post: &PostRow,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.run(
+        let mut ahead = self.ahead.borrow_mut();
+        if let Some(known) = ahead.posts.get_mut(&(account_key(account), id)) {
+            *known = Some(post.clone());
+        }
+        self.run_beside(
             // Not REPLACE: beside indexes that copies each page it touches, for a roll-back.
             "INSERT INTO posts
                (account, id, thread, author, customer, original, latest, event, day)
@@ -161,14 +180,19 @@ impl Tx<'_> {
         account: AccountId,
         id: &ConversationId,
     ) -> Result<ConversationId, StoreError> {
-        let name = id.name();
-        let survivor: Option<Option<String>> = self.row(
-            "SELECT survivor FROM conversations WHERE account = ?1 AND id = ?2",
-            params![account_key(account), name],
-            |row| row.get(0),
-        )?;
+        let key = (account_key(account), id.name());
+        let known = self.ahead.borrow().conversations.get(&key).cloned();
+        let survivor = match known {
+            Some(known) => known.and_then(|(_, survivor)| survivor),
+            None => self
+                .row(
+                    "SELECT survivor FROM conversations WHERE account = ?1 AND id = ?2",
+                    params![key.0, key.1],
+                    |row| row.get::<Option<String>>(0),
+                )?
+                .flatten(),
+        };
         Ok(survivor
-            .flatten()
             .and_then(|name| name.parse().ok())
             .unwrap_or_else(|| id.clone()))
     }
@@ -182,19 +206,15 @@ impl Tx<'_> {
         account: AccountId,
         id: &ConversationId,
     ) -> Result<Option<ConversationRow>, StoreError> {
+        let key = (account_key(account), id.name());
+        if let Some(known) = self.ahead.borrow().conversations.get(&key) {
+            return Ok(known.as_ref().map(|(row, _)| row.clone()));
+        }
         self.row(
             "SELECT first_sequence, received_at, route_group, route_filter, route_tags
              FROM conversations WHERE account = ?1 AND id = ?2",
-            params![account_key(account), id.to_string()],
-            |row| {
-                Ok(ConversationRow {
-                    first_sequence: row.get::<Option<i64>>(0)?.map(number),
-                    received_at: row.get::<Option<i64>>(1)?.map(timestamp),
-                    group: row.get(2)?,
-                    filter: row.get(3)?,
-                    tags: serde_json::from_str(&row.get::<String>(4)?).unwrap_or_default(),
-                })
-            },
+            params![key.0, key.1],
+            read_conversation,
         )
     }
 
@@ -209,7 +229,9 @@ impl Tx<'_> {
         row: &ConversationRow,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.run(
+        let mut ahead = self.ahead.borrow_mut();
+        ahead.put_conversation(account_key(account), id.name(), row);
+        self.run_beside(
             "INSERT INTO conversations
                (account, id, first_sequence, received_at, route_group, route_filter, route_tags, day)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)

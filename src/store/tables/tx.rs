@@ -1,9 +1,11 @@
 //! One transaction (or one reading connection). Its methods live beside their tables.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use jiff::Timestamp;
 
+use super::accounts::Charged;
+use super::ahead::Ahead;
 use super::cases::Recent;
 use super::journal::JournalRow;
 use crate::store::StoreError;
@@ -11,7 +13,7 @@ use crate::store::sql::{self, Conn, Params, Row};
 
 /// What a write or read may do, in the words of the domain.
 pub struct Tx<'a> {
-    conn: Conn<'a>,
+    pub(super) conn: Conn<'a>,
     pub(super) next_sequence: u64,
     pub(super) appended: Vec<JournalRow>,
     /// A command was added, or changed by others than the scheduler.
@@ -24,6 +26,11 @@ pub struct Tx<'a> {
     pub(super) recent: Option<Recent>,
     /// Of the present term, once it was asked for.
     pub(super) epoch: Cell<Option<u64>>,
+    pub(super) ahead: RefCell<Ahead>,
+    /// What is not in the table of costs yet.
+    pub(super) charged: RefCell<Vec<Charged>>,
+    /// Changes that no statement has made yet.
+    pub(super) pending: Cell<u64>,
     used_bytes: Cell<Option<u64>>,
 }
 
@@ -69,6 +76,9 @@ impl<'a> Tx<'a> {
             bodies_changed: Cell::new(false),
             recent: None,
             epoch: Cell::new(None),
+            ahead: RefCell::default(),
+            charged: RefCell::default(),
+            pending: Cell::new(0),
             used_bytes: Cell::new(None),
         }
     }
@@ -87,9 +97,10 @@ impl<'a> Tx<'a> {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let before = self.conn.changes();
+        let before = (self.conn.changes(), self.pending.get());
         let result = work(self);
-        let untouched = self.conn.changes() == before && self.conn.is_sound();
+        let after = (self.conn.changes(), self.pending.get());
+        let untouched = after == before && self.conn.is_sound();
         if untouched { Ok(()) } else { result }
     }
 
@@ -116,12 +127,20 @@ impl<'a> Tx<'a> {
 
     /// How many rows a statement changed: for those who act on it. See [`Tx::run`].
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        self.ahead.take();
         self.conn.execute(sql, &params.values())
     }
 
     /// Runs a statement. On an engine behind a network it costs no round trip: its failure, should
     /// there be one, may show at a later statement, or at the commit.
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        self.ahead.take();
+        self.conn.run(sql, &params.values())
+    }
+
+    /// Runs a statement after which what was read ahead still holds: it touches none of those tables,
+    /// or the caller keeps up with it.
+    pub(super) fn run_beside(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
         self.conn.run(sql, &params.values())
     }
 
@@ -169,6 +188,10 @@ impl<'a> Tx<'a> {
         params: impl Params,
         mut each: impl FnMut(&Row<'_>) -> sql::Result<bool>,
     ) -> Result<(), StoreError> {
+        // Those that return rows may have written.
+        if !sql.trim_start().starts_with("SELECT") {
+            self.ahead.take();
+        }
         self.conn.query(sql, &params.values(), &mut each)
     }
 
@@ -187,7 +210,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        self.run(
+        self.run_beside(
             "INSERT INTO meta (key, value) VALUES (?1, ?2)
              ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             [key, value],
