@@ -48,6 +48,7 @@ mod rights;
 mod routing;
 mod schemas;
 mod secure;
+mod soak;
 mod stop;
 mod store;
 mod storm;

@@ -10,6 +10,7 @@ const SERVER: &str = "TWITTER_CHANNEL_TEST_POSTGRES";
 
 /// An empty database, removed with the value.
 pub(crate) struct FreshDatabase {
+    server: String,
     name: String,
 }
 
@@ -17,16 +18,21 @@ impl FreshDatabase {
     /// # Panics
     /// Where there is no server: a test over both stores must not pass over one.
     pub(crate) fn new() -> Self {
+        Self::on(server())
+    }
+
+    /// The same on another server, by the URL of a superuser.
+    pub(crate) fn on(server: String) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
         // Of a process of this id before, which was killed.
         on_server(
-            &server(),
+            &server,
             &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
         );
-        on_server(&server(), &format!("CREATE DATABASE {name}"));
-        Self { name }
+        on_server(&server, &format!("CREATE DATABASE {name}"));
+        Self { server, name }
     }
 
     /// Runs a statement in it; how many rows it changed, or why it was refused.
@@ -44,7 +50,7 @@ impl FreshDatabase {
     /// Throws all connections to it out.
     pub(crate) fn cut(&self) {
         on_server(
-            &server(),
+            &self.server,
             &format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
                 self.name
@@ -54,8 +60,7 @@ impl FreshDatabase {
 
     /// For `store.url`.
     pub(crate) fn url(&self) -> String {
-        let server = server();
-        let (server, _) = server.rsplit_once('/').unwrap();
+        let (server, _) = self.server.rsplit_once('/').unwrap();
         format!("{server}/{}", self.name)
     }
 }
@@ -63,7 +68,7 @@ impl FreshDatabase {
 impl Drop for FreshDatabase {
     fn drop(&mut self) {
         on_server(
-            &server(),
+            &self.server,
             &format!("DROP DATABASE {} WITH (FORCE)", self.name),
         );
     }
