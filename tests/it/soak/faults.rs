@@ -87,12 +87,9 @@ pub(super) async fn strike(scene: &mut Scene, seed: u64, time: Duration) -> Vec<
         }
         sleep(Duration::from_millis(dice.random_range(1500..4000))).await;
         let fault = next.pop().unwrap();
+        println!("{:5.1} s: {fault}", began.elapsed().as_secs_f64());
         let incident = Box::pin(one(scene, fault, &mut dice)).await;
-        println!(
-            "{:5.1} s: {fault}, whole again after {:.1?}",
-            incident.began.duration_since(began).as_secs_f64(),
-            incident.took
-        );
+        println!("         whole again after {:.1?}", incident.took);
         incidents.push(incident);
     }
     incidents

@@ -1,5 +1,7 @@
 //! Three replicas before a database of their own and a cluster of three brokers, behind a balancer.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use simulator::{Clock, Disturbances, Endpoint, Limits, NewPost, NewUser, Simulator, UserId};
@@ -129,6 +131,18 @@ impl Scene {
     pub(super) async fn bring_back(&mut self, number: usize) {
         self.replicas[number].start_again().await;
         self.balancer.set_leaving(number, false);
+    }
+}
+
+impl Drop for Scene {
+    /// Leaves the replicas' logs to whoever looks for what went wrong.
+    fn drop(&mut self) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".run/soak");
+        let _there = fs::create_dir_all(&folder);
+        for (number, replica) in self.replicas.iter().enumerate() {
+            let log = folder.join(format!("replica{number}.log"));
+            let _kept = fs::copy(replica.folder().join("log"), log);
+        }
     }
 }
 
