@@ -57,9 +57,18 @@ where
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
-        let Self { result, reply, .. } = *self;
+        let Self {
+            work,
+            result,
+            reply,
+        } = *self;
+        let answer = match work {
+            // Its turn did not come.
+            Some(_) => Err(committed.err().unwrap_or(StoreError::Closed)),
+            None => result.and_then(|value| committed.map(|()| value)),
+        };
         // The caller may have stopped waiting; the write stands all the same.
-        let _gone = reply.send(result.and_then(|value| committed.map(|()| value)));
+        let _gone = reply.send(answer);
     }
 }
 

@@ -78,6 +78,19 @@ async fn nothing_is_lost_when_the_service_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_while_the_database_is_away() {
+    let (broker, service) = started(&Setup::new().on_server()).await;
+    let mut load = Load::start(service.webhook(), DELIVERIES);
+    load.told(30).await;
+    service.server().close();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    service.server().reopen();
+    let told = load.all_told().await;
+    Core::default().gets(&broker, INBOX, &told).await;
+    published(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_in_order_loses_and_repeats_nothing() {
     let (broker, mut service) = started(&Setup::new()).await;
     let mut load = Load::start(service.webhook(), DELIVERIES);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_postgres::{AsyncMessage, Client, Error};
@@ -156,7 +157,7 @@ async fn connect(
             }
         }
     };
-    drop(tokio::spawn(forward));
+    drop(Handle::current().spawn(forward));
     let listen = format!("LISTEN {CHANNEL}");
     client.batch_execute(&listen).await.map_err(refused)?;
     Ok((client, notices))

@@ -16,7 +16,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Connections, opened when they are first needed.
 #[derive(Clone)]
 pub(in crate::store) struct Pool {
-    settings: PostgresSettings,
+    settings: Arc<PostgresSettings>,
     shared: Arc<Shared>,
 }
 
@@ -38,7 +38,7 @@ struct Slot<'a>(&'a Shared);
 impl Pool {
     pub(in crate::store) fn new(settings: &PostgresSettings) -> Self {
         Self {
-            settings: settings.clone(),
+            settings: Arc::new(settings.clone()),
             shared: Arc::default(),
         }
     }

@@ -2,14 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
 use futures_util::future::maybe_done;
-use futures_util::{TryStreamExt, poll};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, Statement};
@@ -72,6 +73,11 @@ pub(super) fn runtime() -> Result<Runtime> {
     runtime.map_err(|error| fault(error.to_string()))
 }
 
+/// Polls once.
+async fn polled<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
 /// Why there is no connection.
 pub(super) fn connect_error(settings: &PostgresSettings, error: &Error) -> StoreError {
     let (place, reason) = (settings.to_string(), told(error));
@@ -100,9 +106,9 @@ impl Session {
         let client = runtime.block_on(async {
             let (client, connection) = settings.config().connect(tls).await?;
             // Ends with the client; what it fails with, the client tells.
-            drop(tokio::spawn(connection));
+            drop(Handle::current().spawn(connection));
             client.batch_execute(SET_UP).await?;
-            Ok(client)
+            Ok::<_, Error>(client)
         });
         Ok(Self {
             client: client.map_err(|error| connect_error(settings, &error))?,
@@ -205,11 +211,11 @@ impl Session {
             let run = self.client.execute_raw(&prepared.statement, params);
             let mut run = Box::pin(maybe_done(run));
             // What is polled is on its way.
-            let _begun = poll!(run.as_mut());
+            let _begun = polled(run.as_mut()).await;
             sent.push(run);
         }
         let mut last = pin!(last);
-        let at_once = poll!(last.as_mut());
+        let at_once = polled(last.as_mut()).await;
         for mut run in sent {
             run.as_mut().await;
             run.as_mut().take_output().transpose()?;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, UserId};
 use crate::domain::money::Usd;
 use crate::store::StoreError;
@@ -214,7 +214,7 @@ impl Tx<'_> {
         self.execute(
             "DELETE FROM costs WHERE (account, day, kind) IN
                (SELECT account, day, kind FROM costs WHERE day < ?1 LIMIT ?2)",
-            params![day(before), stored(limit as u64)],
+            params![day(before), count(limit)],
         )
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::access::Actor;
 use crate::store::StoreError;
 use crate::store::sql::params;
@@ -55,7 +55,7 @@ impl Tx<'_> {
         self.rows(
             "SELECT id, at, who, action, object, detail FROM audit
              WHERE id < ?1 OR ?1 IS NULL ORDER BY id DESC LIMIT ?2",
-            params![before.map(stored), stored(limit as u64)],
+            params![before.map(stored), count(limit)],
             |row| {
                 let detail: String = row.get(5)?;
                 Ok(Audited {
@@ -78,7 +78,7 @@ impl Tx<'_> {
         self.execute(
             "DELETE FROM audit WHERE id IN
                (SELECT id FROM audit WHERE at < ?1 ORDER BY at LIMIT ?2)",
-            params![millis(before), stored(limit as u64)],
+            params![millis(before), count(limit)],
         )
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::threads::{account_key, day};
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, ComplianceJobId, TweetId, UserId};
 use crate::store::StoreError;
 use crate::store::sql::{self, Row, params};
@@ -179,12 +179,7 @@ impl Tx<'_> {
              WHERE account = ?1 AND id < ?2 AND event IS NOT NULL AND day >= ?3
                AND (author IS NULL OR author <> ?1)
              ORDER BY id DESC LIMIT ?4",
-            params![
-                account_key(account),
-                before,
-                day(since),
-                stored(limit as u64)
-            ],
+            params![account_key(account), before, day(since), count(limit)],
             |row| row.get::<i64>(0),
         )?;
         Ok(tweets(rows))

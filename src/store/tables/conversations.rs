@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::journal::{COLUMNS, JournalRow, read_row};
 use super::storms::account;
 use super::threads::account_key;
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::AccountId;
 use crate::store::StoreError;
 use crate::store::sql::params;
@@ -72,7 +72,7 @@ impl Tx<'_> {
             behind.map(|place| millis(place.received_at)),
             behind.map(|place| account_key(place.account)),
             behind.map(|place| place.id.as_str()),
-            stored(limit as u64)
+            count(limit)
         ];
         let rows = self.rows(&sql, params, |row| {
             let key: (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -142,7 +142,7 @@ impl Tx<'_> {
                 part,
                 before,
                 format!("message.%.{}", query.account),
-                stored(limit as u64)
+                count(limit)
             ],
             |row| Ok(number(row.get(0)?)),
         )

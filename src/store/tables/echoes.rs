@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::AccountId;
 use crate::store::StoreError;
 use crate::store::sql::params;
@@ -69,7 +69,7 @@ impl Tx<'_> {
         self.rows(
             "SELECT id, app, received_at, body FROM echoes WHERE not_before <= ?1
              ORDER BY id LIMIT ?2",
-            params![millis(now), stored(limit as u64)],
+            params![millis(now), count(limit)],
             |row| {
                 Ok(Echo {
                     id: number(row.get(0)?),
@@ -124,7 +124,7 @@ impl Tx<'_> {
         self.execute(
             "DELETE FROM echoes WHERE id IN
                (SELECT id FROM echoes WHERE received_at < ?1 ORDER BY id LIMIT ?2)",
-            params![millis(before), stored(limit as u64)],
+            params![millis(before), count(limit)],
         )
     }
 }

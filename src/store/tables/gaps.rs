@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::threads::account_key;
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, UserId};
 use crate::store::StoreError;
 use crate::store::sql::{Params, Row, params};
@@ -285,7 +285,7 @@ impl Tx<'_> {
              ORDER BY id DESC LIMIT ?3"
         );
         let before = before.map_or(i64::MAX, stored);
-        self.gaps(&sql, params![before, open, stored(limit as u64)])
+        self.gaps(&sql, params![before, open, count(limit)])
     }
 
     /// One gap.
@@ -555,7 +555,7 @@ impl Tx<'_> {
     pub fn prune_gaps(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.execute(
             "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE closed < ?1 LIMIT ?2)",
-            params![millis(before), stored(limit as u64)],
+            params![millis(before), count(limit)],
         )
     }
 

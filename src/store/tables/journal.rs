@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::cases::Case;
 use super::threads::account_key;
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, EventId};
 use crate::store::StoreError;
 use crate::store::sql::{self, Row, params};
@@ -273,7 +273,7 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn newest_events(&self, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM journal ORDER BY sequence DESC LIMIT ?1");
-        self.rows(&sql, [stored(limit as u64)], read_row)
+        self.rows(&sql, [count(limit)], read_row)
     }
 
     /// Rows after `cursor` in order: at most `rows`, and no more once `bytes` of bodies are there.
@@ -289,7 +289,7 @@ impl Tx<'_> {
         let sql =
             format!("SELECT {COLUMNS} FROM journal WHERE sequence > ?1 ORDER BY sequence LIMIT ?2");
         let (mut window, mut size) = (Vec::new(), 0);
-        self.each_row(&sql, [stored(cursor), stored(rows as u64)], |row| {
+        self.each_row(&sql, [stored(cursor), count(rows)], |row| {
             let row = read_row(row)?;
             size += row.body.len();
             window.push(row);
@@ -316,7 +316,7 @@ impl Tx<'_> {
                 stored(SCANNED),
                 query.event_type,
                 of_account,
-                stored(limit as u64 + 1)
+                count(limit.saturating_add(1))
             ],
             |row| Ok(number(row.get(0)?)),
         )?;
@@ -423,7 +423,7 @@ impl Tx<'_> {
                ORDER BY random() LIMIT ?2
              ) AS heads ON journal.sequence = head ORDER BY sequence"
         );
-        self.rows(&sql, params![lane.name(), stored(limit as u64)], read_row)
+        self.rows(&sql, params![lane.name(), count(limit)], read_row)
     }
 
     /// The oldest rows of a lane, of one routing key where given.
@@ -443,7 +443,7 @@ impl Tx<'_> {
         );
         self.rows(
             &sql,
-            params![lane.name(), routing_key, stored(limit as u64)],
+            params![lane.name(), routing_key, count(limit)],
             read_row,
         )
     }
@@ -486,7 +486,7 @@ impl Tx<'_> {
                 millis(written.start),
                 millis(written.end),
                 of_account,
-                stored(limit as u64)
+                count(limit)
             ],
             |row| Ok((number(row.get(0)?), row.get::<String>(1)?)),
         )?;
@@ -547,7 +547,7 @@ impl Tx<'_> {
                    AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.sequence = journal.sequence)
                  ORDER BY sequence LIMIT ?3) AS oldest
                WHERE at < ?2)",
-            params![cursor, millis(before), stored(limit as u64)],
+            params![cursor, millis(before), count(limit)],
         )
     }
 
@@ -564,7 +564,7 @@ impl Tx<'_> {
                  AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.sequence = seen.sequence)
                  AND (customer IS NULL OR sequence <= ?3)
                ORDER BY at LIMIT ?2)",
-            params![millis(before), stored(limit as u64), self.entered()?],
+            params![millis(before), count(limit), self.entered()?],
         )
     }
 }

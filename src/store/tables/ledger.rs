@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, CommandId, EventId, UserId};
 use crate::domain::money::Usd;
 use crate::store::StoreError;
@@ -371,7 +371,7 @@ impl Tx<'_> {
                 query.conversation,
                 query.name,
                 query.before.map(stored),
-                stored(limit as u64)
+                count(limit)
             ],
             read_command,
         )
@@ -529,7 +529,7 @@ impl Tx<'_> {
         self.rows(
             "SELECT sequence, plan FROM commands
              WHERE has_files = 1 AND +finished_at IS NOT NULL LIMIT ?1",
-            [stored(limit as u64)],
+            [count(limit)],
             |row| Ok((number(row.get(0)?), row.get(1)?)),
         )
     }
@@ -677,7 +677,7 @@ impl Tx<'_> {
     pub fn prune_commands(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let old = "SELECT sequence FROM commands WHERE finished_at < ?1
                    ORDER BY finished_at, sequence LIMIT ?2";
-        let bounds = params![millis(before), stored(limit as u64)];
+        let bounds = params![millis(before), count(limit)];
         let sends = format!("DELETE FROM sends WHERE command IN ({old})");
         self.run(&sends, bounds)?;
         let commands = format!("DELETE FROM commands WHERE sequence IN ({old})");
@@ -693,7 +693,7 @@ impl Tx<'_> {
         let old: Vec<(i64, String)> = self.rows(
             "SELECT sequence, plan FROM commands WHERE finished_at < ?1 AND content <> ''
              ORDER BY finished_at, sequence LIMIT ?2",
-            [millis(before), stored(limit as u64)],
+            [millis(before), count(limit)],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         for (sequence, plan) in &old {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::journal::{JournalRow, Seen};
 use super::threads::{PostRow, account_key};
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, ConversationId, EventId, MessageNumber, TweetId, UserId};
 use crate::store::sql::params;
 use crate::store::{CommandRow, StoreError};
@@ -164,7 +164,7 @@ impl Tx<'_> {
             params![
                 stored(after),
                 stored(until),
-                stored(limit as u64),
+                count(limit),
                 digits.as_bytes()
             ],
             |row| Ok((number(row.get(0)?), row.get::<bool>(1)?)),
@@ -232,7 +232,7 @@ impl Tx<'_> {
             params![
                 stored(after),
                 stored(until),
-                stored(limit as u64),
+                count(limit),
                 stored(person.get())
             ],
             |row| {
@@ -310,7 +310,7 @@ impl Tx<'_> {
             "SELECT account, id,
                     author IS NOT DISTINCT FROM ?4 OR customer IS NOT DISTINCT FROM ?4 FROM posts
              WHERE (account, id) > (?1, ?2) ORDER BY account, id LIMIT ?3",
-            params![account, id, stored(limit as u64), stored(person.get())],
+            params![account, id, count(limit), stored(person.get())],
             |row| Ok((PostKey(row.get(0)?, row.get(1)?), row.get::<bool>(2)?)),
         )?;
         let last = looked.last().map(|(key, _)| *key);
@@ -383,12 +383,7 @@ impl Tx<'_> {
                               OR instr(conversation, ?3) > 0
                               OR coalesce(instr(outcome, ?4), 0) > 0
              FROM commands WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-            params![
-                stored(after),
-                stored(limit as u64),
-                digits,
-                digits.as_bytes()
-            ],
+            params![stored(after), count(limit), digits, digits.as_bytes()],
             |row| Ok((number(row.get(0)?), row.get::<bool>(1)?)),
         )?;
         let mut rows = Vec::with_capacity(looked.len());
@@ -469,7 +464,7 @@ impl Tx<'_> {
         let table = kept.table();
         let numbers: HashSet<&[u8]> = numbers.iter().map(|digits| digits.as_bytes()).collect();
         let sql = format!("SELECT id, body FROM {table} WHERE id > ?1 ORDER BY id LIMIT ?2");
-        let looked = self.rows(&sql, [stored(after), stored(limit as u64)], |row| {
+        let looked = self.rows(&sql, [stored(after), count(limit)], |row| {
             let id = number(row.get(0)?);
             let body: Vec<u8> = row.get(1)?;
             let names = names_number(&body, &numbers);
@@ -503,7 +498,7 @@ impl Tx<'_> {
     ) -> Result<Page<Delivery>, StoreError> {
         let looked = self.rows(
             "SELECT sequence, body FROM sightings WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-            [stored(after), stored(limit as u64)],
+            [stored(after), count(limit)],
             |row| {
                 let id = number(row.get(0)?);
                 let body: Vec<u8> = row.get(1)?;
@@ -600,7 +595,7 @@ impl Tx<'_> {
     pub fn leaving_messages(&self, limit: usize) -> Result<Vec<u64>, StoreError> {
         self.rows(
             "SELECT number FROM leaving WHERE kind = 'message' ORDER BY number LIMIT ?1",
-            [stored(limit as u64)],
+            [count(limit)],
             |row| Ok(number(row.get(0)?)),
         )
     }
@@ -628,7 +623,7 @@ impl Tx<'_> {
                AND number <= ?3
                AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.sequence = leaving.number)
              ORDER BY number LIMIT ?2",
-            [millis(now), stored(limit as u64), stored(self.cursor()?)],
+            [millis(now), count(limit), stored(self.cursor()?)],
             |row| Ok((number(row.get(0)?), row.get::<Option<[u8; 16]>>(1)?)),
         )?;
         for (sequence, hash) in &due {
@@ -650,7 +645,7 @@ impl Tx<'_> {
             "SELECT sequence, plan FROM leaving JOIN commands ON sequence = number
              WHERE kind = 'command' AND finished_at IS NOT NULL AND has_files = 0
              ORDER BY number LIMIT ?1",
-            [stored(limit as u64)],
+            [count(limit)],
             |row| row.get(0).map(number),
         )
     }
@@ -673,7 +668,7 @@ impl Tx<'_> {
     pub fn proofs(&self, limit: usize) -> Result<Vec<Proof>, StoreError> {
         self.rows(
             "SELECT at, person, asked_by, counts FROM erasures ORDER BY id DESC LIMIT ?1",
-            [stored(limit as u64)],
+            [count(limit)],
             |row| {
                 Ok(Proof {
                     at: timestamp(row.get(0)?),

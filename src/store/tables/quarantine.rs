@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::activity::RejectReason;
 use crate::domain::ids::{AccountId, UserId};
 use crate::store::StoreError;
@@ -138,7 +138,7 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM quarantine WHERE id > ?1 ORDER BY id LIMIT ?2");
-        self.rows(&sql, [stored(after), stored(limit as u64)], read)
+        self.rows(&sql, [stored(after), count(limit)], read)
     }
 
     /// The same without their bodies.
@@ -153,7 +153,7 @@ impl Tx<'_> {
         self.rows(
             "SELECT id, at, app, reason, detail, account, length(body), retry FROM quarantine
              WHERE id > ?1 ORDER BY id LIMIT ?2",
-            [stored(after), stored(limit as u64)],
+            [stored(after), count(limit)],
             |row| {
                 Ok(KeptDelivery {
                     id: number(row.get(0)?),
@@ -189,7 +189,7 @@ impl Tx<'_> {
     ) -> Result<Vec<Quarantined>, StoreError> {
         let sql =
             format!("SELECT {COLUMNS} FROM quarantine WHERE account = ?1 ORDER BY id LIMIT ?2");
-        self.rows(&sql, [stored(account.0.get()), stored(limit as u64)], read)
+        self.rows(&sql, [stored(account.0.get()), count(limit)], read)
     }
 
     /// Asks the running service to try a kept delivery again; false when there is none.
@@ -230,7 +230,7 @@ impl Tx<'_> {
     /// When the store cannot be read.
     pub fn retry_requested(&self, limit: usize) -> Result<Vec<Quarantined>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM quarantine WHERE retry = 1 ORDER BY id LIMIT ?1");
-        self.rows(&sql, [stored(limit as u64)], read)
+        self.rows(&sql, [count(limit)], read)
     }
 
     /// Lets a kept delivery go.
@@ -272,7 +272,7 @@ impl Tx<'_> {
             params![
                 millis(before),
                 i64::try_from(max_bytes).unwrap_or(i64::MAX),
-                stored(limit as u64)
+                count(limit)
             ],
         )
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::threads::account_key;
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, EventId};
 use crate::store::StoreError;
 use crate::store::sql::{self, params};
@@ -87,7 +87,7 @@ impl Tx<'_> {
             account_key(account),
             first,
             stored(after),
-            stored(limit as u64)
+            count(limit)
         ];
         self.rows(&sql, bounds, read)
     }
@@ -145,7 +145,7 @@ impl Tx<'_> {
                SELECT sequence FROM (
                  SELECT sequence, at FROM sightings ORDER BY sequence LIMIT ?3) AS oldest
                WHERE at < ?1 OR ?2 = 1)",
-            params![millis(before), over, stored(limit as u64)],
+            params![millis(before), over, count(limit)],
         )
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::threads::account_key;
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Tx, count, millis, number, stored, timestamp};
 use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
 use crate::domain::money::Usd;
 use crate::domain::storm::{Drawn, StormLimit, Tally};
@@ -179,7 +179,7 @@ impl Tx<'_> {
         let sql = format!(
             "SELECT account, conversation, {STORM} FROM storms WHERE since IS NOT NULL LIMIT ?1"
         );
-        let rows = self.rows(&sql, [stored(limit as u64)], |row| {
+        let rows = self.rows(&sql, [count(limit)], |row| {
             let key: (i64, String) = (row.get(0)?, row.get(1)?);
             Ok((key, read_storm(row, 2)?))
         })?;
@@ -263,7 +263,7 @@ impl Tx<'_> {
         let rows = self.rows(
             "SELECT account, conversation, count(*), min(at) AS oldest FROM held
              GROUP BY account, conversation ORDER BY oldest LIMIT ?1",
-            [stored(limit as u64)],
+            [count(limit)],
             |row| {
                 let (account, conversation) = (row.get::<i64>(0)?, row.get(1)?);
                 let (messages, oldest) = (number(row.get(2)?), timestamp(row.get(3)?));
@@ -312,7 +312,7 @@ impl Tx<'_> {
         let rows = self.rows(
             "SELECT id, account, post, app, received_at, body FROM held
              WHERE released = 1 ORDER BY id LIMIT ?1",
-            [stored(limit as u64)],
+            [count(limit)],
             |row| {
                 let (id, account, post) = (row.get::<i64>(0)?, row.get(1)?, row.get(2)?);
                 let rest: (String, i64, Vec<u8>) = (row.get(3)?, row.get(4)?, row.get(5)?);
@@ -457,7 +457,7 @@ impl Tx<'_> {
             "DELETE FROM held WHERE id IN (
                SELECT id FROM (SELECT id, at FROM held ORDER BY id LIMIT ?2) AS oldest
                WHERE at < ?1)",
-            params![millis(before), stored(limit as u64)],
+            params![millis(before), count(limit)],
         )
     }
 
@@ -480,12 +480,12 @@ impl Tx<'_> {
                    SELECT 1 FROM held WHERE held.account = calm.account
                      AND held.conversation = calm.conversation))
                LIMIT ?2)",
-            params![millis(now), stored(limit as u64)],
+            params![millis(now), count(limit)],
         )?;
         let answers = self.execute(
             "DELETE FROM answered WHERE (account, conversation, customer) IN (
                SELECT account, conversation, customer FROM answered WHERE at < ?1 LIMIT ?2)",
-            params![millis(before), stored(limit as u64)],
+            params![millis(before), count(limit)],
         )?;
         Ok(calm + answers)
     }

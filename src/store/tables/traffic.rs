@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::tx::{Tx, number, stored};
+use super::tx::{Tx, count, number, stored};
 use crate::domain::ids::{AccountId, UserId};
 use crate::store::StoreError;
 use crate::store::sql::{params, unreadable_id};
@@ -79,7 +79,7 @@ impl Tx<'_> {
         self.execute(
             "DELETE FROM traffic WHERE (account, hour) IN
                (SELECT account, hour FROM traffic WHERE hour < ?1 LIMIT ?2)",
-            params![before, stored(limit as u64)],
+            params![before, count(limit)],
         )
     }
 }

@@ -225,6 +225,11 @@ pub(in crate::store) fn number(stored: i64) -> u64 {
     stored.cast_unsigned()
 }
 
+/// How many rows at most.
+pub(super) fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
 /// A time as stored: milliseconds since 1970.
 pub(in crate::store) fn millis(at: Timestamp) -> i64 {
     at.as_millisecond()

@@ -84,6 +84,31 @@ async fn a_lost_connection_is_made_anew() {
     assert_eq!(journal(&store).await, [1, 2]);
 }
 
+#[tokio::test]
+async fn a_database_that_is_away_fails_at_once_and_comes_back() {
+    let server = FreshDatabase::new();
+    let store = Store::open(on_server(&server.url())).unwrap();
+    append(&store, 1).await;
+    server.close();
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let lost = store.write(|tx| tx.append(row(2), at(2))).await;
+        assert!(
+            matches!(lost, Err(StoreError::Unreachable { .. })),
+            "{lost:?}"
+        );
+        assert!(store.read(|tx| tx.cursor()).await.is_err());
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+    server.reopen();
+    let deadline = Instant::now() + DEADLINE;
+    while store.write(|tx| tx.append(row(2), at(2))).await.is_err() {
+        assert!(Instant::now() < deadline, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(journal(&store).await, [1, 2]);
+}
+
 fn send(command: u64) -> SendRow {
     SendRow {
         command,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use tokio::runtime::Handle;
 use tokio_postgres::{Client, NoTls};
 
 /// Set by `scripts/postgres`.
@@ -58,6 +59,25 @@ impl FreshDatabase {
         );
     }
 
+    /// Lets nobody in any more, and throws out who is in.
+    pub(crate) fn close(&self) {
+        self.allow(false);
+        self.cut();
+    }
+
+    /// The reverse of [`FreshDatabase::close`].
+    pub(crate) fn reopen(&self) {
+        self.allow(true);
+    }
+
+    fn allow(&self, connections: bool) {
+        let sql = format!(
+            "ALTER DATABASE {} WITH ALLOW_CONNECTIONS {connections}",
+            self.name
+        );
+        on_server(&server(), &sql);
+    }
+
     /// For `store.url`.
     pub(crate) fn url(&self) -> String {
         let (server, _) = self.server.rsplit_once('/').unwrap();
@@ -75,7 +95,8 @@ impl Drop for FreshDatabase {
 }
 
 fn server() -> String {
-    std::env::var(SERVER).unwrap_or_else(|_unset| {
+    let server = std::env::var_os(SERVER).and_then(|url| url.into_string().ok());
+    server.unwrap_or_else(|| {
         panic!("{SERVER} is not set: run this by `scripts/postgres run DIR -- COMMAND`")
     })
 }
@@ -93,7 +114,7 @@ fn with<T: Send>(url: &str, work: impl AsyncFnOnce(Client) -> T + Send) -> T {
             .unwrap();
         runtime.block_on(async {
             let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-            drop(tokio::spawn(connection));
+            drop(Handle::current().spawn(connection));
             work(client).await
         })
     };

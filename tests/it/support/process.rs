@@ -11,13 +11,14 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::broker::{client, eventually};
-use super::service::{APP, Setup};
+use super::fresh::FreshDatabase;
+use super::service::{APP, Place, Setup, file_variables};
 
 /// The service as a process of its own, on an address and a store that it keeps over restarts.
 ///
 /// Nothing else has its store open: what a crash leaves is what the next start finds.
 pub(crate) struct ServiceProcess {
-    folder: TempDir,
+    folder: Place,
     variables: Vec<(String, String)>,
     address: Ipv4Addr,
     program: PathBuf,
@@ -34,16 +35,18 @@ impl ServiceProcess {
 
     /// Not running yet, with its store in this folder or else in one of its own.
     pub(crate) fn stopped(setup: &Setup, broker_url: &str, store: Option<&Path>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = match store {
+            Some(_) => Place::of_files(),
+            None => Place::new(setup),
+        };
         fs::write(folder.path().join("settings.toml"), setup.file()).unwrap();
-        let store = store.unwrap_or(folder.path()).join("channel.db");
+        let store = store.map_or_else(|| folder.variables(), file_variables);
         let address = own_address();
         let variables = [
             ("PUBLIC__LISTEN", format!("{address}:8080")),
             ("PUBLIC__WORKERS", "2".to_owned()),
             ("PRIVATE__LISTEN", format!("{address}:8081")),
             ("BROKER__URL", broker_url.to_owned()),
-            ("STORE__URL", format!("sqlite://{}", store.display())),
             ("LOG__FORMAT", "text".to_owned()),
             // Nobody is there: a setup with an X names it.
             ("X_API__BASE_URL", "http://127.0.0.1:9".to_owned()),
@@ -52,6 +55,7 @@ impl ServiceProcess {
         Self {
             variables: variables
                 .into_iter()
+                .chain(store)
                 .chain(setup.variables.clone())
                 .collect(),
             folder,
@@ -169,6 +173,11 @@ impl ServiceProcess {
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
+    }
+
+    /// The database of a store on a server.
+    pub(crate) fn server(&self) -> &FreshDatabase {
+        self.folder.server.as_ref().unwrap()
     }
 
     /// Where its store and its log lie.

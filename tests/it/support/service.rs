@@ -376,7 +376,7 @@ pub(crate) struct TestService {
 impl TestService {
     /// Starts everything; X knows of our apps and accounts, and delivers.
     pub(crate) async fn start(setup: Setup) -> Self {
-        let (broker, folder) = (TestBroker::vhost().await, Place::new(setup.on_server));
+        let (broker, folder) = (TestBroker::vhost().await, Place::new(&setup));
         let simulator = simulator::Settings {
             clock: setup.clock.clone(),
             time_scale: 0.01,
@@ -668,44 +668,54 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const STORE: &str = "TWITTER_CHANNEL_TEST_STORE";
 
 /// The folder of a service, and its database where that is on a server.
-struct Place {
+pub(super) struct Place {
     folder: TempDir,
-    server: Option<FreshDatabase>,
+    pub(super) server: Option<FreshDatabase>,
 }
 
 impl Place {
-    fn new(on_server: bool) -> Self {
-        let all = std::env::var(STORE).is_ok_and(|store| store == "postgres");
+    pub(super) fn new(setup: &Setup) -> Self {
+        let all = std::env::var_os(STORE).is_some_and(|store| store == "postgres");
         Self {
-            folder: tempfile::tempdir().unwrap(),
-            server: (on_server || all).then(FreshDatabase::new),
+            server: (setup.on_server || all).then(FreshDatabase::new),
+            ..Self::of_files()
         }
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn of_files() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            server: None,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// What the store needs of the settings, by its variable.
-    fn variables(&self) -> Vec<(String, String)> {
-        let own = match &self.server {
-            None => {
-                let file = self.path().join("channel.db");
-                vec![("STORE__URL", format!("sqlite://{}", file.display()))]
-            }
-            Some(server) => vec![
-                ("STORE__URL", server.url()),
-                ("SECRETS__KEY", KEY.to_owned()),
-                (
-                    "ATTACHMENTS__FOLDER",
-                    self.path().join("channel.db.files").display().to_string(),
-                ),
-            ],
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        let Some(server) = &self.server else {
+            return file_variables(self.path());
         };
-        let own = own.into_iter();
-        own.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value))
-            .collect()
+        let files = self.path().join("channel.db.files");
+        named([
+            ("STORE__URL", server.url()),
+            ("SECRETS__KEY", KEY.to_owned()),
+            ("ATTACHMENTS__FOLDER", files.display().to_string()),
+        ])
     }
+}
+
+/// The same for a file in this folder.
+pub(super) fn file_variables(folder: &Path) -> Vec<(String, String)> {
+    let file = folder.join("channel.db");
+    named([("STORE__URL", format!("sqlite://{}", file.display()))])
+}
+
+fn named<const N: usize>(keys: [(&str, String); N]) -> Vec<(String, String)> {
+    let named = keys.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
+    named.into()
 }
 
 fn load(setup: &Setup, folder: &Place, broker: &TestBroker, public: SocketAddr) -> Settings {
