@@ -123,7 +123,8 @@ impl Scene {
     pub(super) async fn retire(&mut self, number: usize) {
         self.balancer.set_leaving(number, true);
         tokio::time::sleep(super::PRE_STOP).await;
-        let status = self.replicas[number].terminate().await;
+        self.replicas[number].signal_end().await;
+        let status = self.replicas[number].ended().await;
         assert!(status.success(), "{status}");
     }
 

@@ -75,7 +75,7 @@ impl FreshDatabase {
             "ALTER DATABASE {} WITH ALLOW_CONNECTIONS {connections}",
             self.name
         );
-        on_server(&server(), &sql);
+        on_server(&self.server, &sql);
     }
 
     /// For `store.url`.
