@@ -4,6 +4,8 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # A private broker and database beside what follows.
 beside = scripts/postgres run .run/postgres/$(1) -- scripts/broker run .run/broker/$(1) --
 it = cargo test --package twitter-channel --locked --test it --
+# The first commit with several replicas on PostgreSQL.
+PREVIOUS ?= 42d00e5
 by_hand = --ignored --nocapture --test-threads 1
 # Tests of the whole service that run on PostgreSQL too; those of the store itself run on both anyway. Left out are
 # those that look into the file, or forbid writing to it.
@@ -11,7 +13,8 @@ over_postgres = api:: compliance:: echoes:: faults:: feeds:: gaps:: linking:: pe
 	routing:: storm:: threads:: --skip the_words_of_a_deleted_post_leave_the_disk \
 	--skip no_word_of_an_erased_person_is_left_on_the_disk --skip a_refusal_is_a_gap_also_when_nothing_comes \
 	--skip a_store_that_takes_no_writes_is_told
-.PHONY: help demo test chart screenshots chaos storm examples schemas lint fuzz bench image release clean bootstrap
+.PHONY: help demo test chart screenshots chaos storm soak upgrade examples schemas lint fuzz bench image release clean \
+	bootstrap
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -42,6 +45,14 @@ chaos: bootstrap ## Commands in a storm of faults, 20 seeds, a broker of three l
 storm: bootstrap ## 20,000 replies to one post and a direct message in their midst; minutes long
 	scripts/bootstrap tests
 	$(call beside,storm) $(it) $(by_hand) onslaught::
+
+soak: bootstrap ## Three replicas, PostgreSQL and three brokers, which fail by turns, under load (SOAK_SECONDS=300)
+	scripts/bootstrap tests
+	$(it) $(by_hand) soak::nothing_is_lost
+
+upgrade: bootstrap ## From an earlier commit (PREVIOUS=...) to this one under load, replica by replica
+	scripts/bootstrap tests
+	PREVIOUS_BINARY=$$(scripts/previous $(PREVIOUS)) $(it) $(by_hand) soak::upgrade
 
 examples: bootstrap ## The example cores and helpdesks of examples/, against the service and the simulator
 	scripts/bootstrap examples

@@ -49,6 +49,7 @@ mod rights;
 mod routing;
 mod schemas;
 mod secure;
+mod soak;
 mod stop;
 mod store;
 mod storm;

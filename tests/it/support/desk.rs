@@ -26,7 +26,7 @@ const CONFIRM: Duration = Duration::from_secs(3);
 
 /// The core.
 pub(crate) struct Desk {
-    url: String,
+    urls: Vec<String>,
     publishing: Option<(Connection, Channel)>,
     noted: Arc<Mutex<Noted>>,
     _reading: JoinSet<()>,
@@ -45,16 +45,23 @@ pub(crate) struct Noted {
     pub(crate) repeats: BTreeMap<String, usize>,
     /// When anything came.
     pub(crate) came: Vec<Instant>,
+    /// When each event came first, by id.
+    pub(crate) arrivals: BTreeMap<String, Instant>,
 }
 
 impl Desk {
     /// A core at the virtual host of this URL.
     pub(crate) fn at(url: &str) -> Self {
+        Self::at_any(vec![url.to_owned()])
+    }
+
+    /// The same with several hosts of a cluster: one is as good as the other.
+    pub(crate) fn at_any(urls: Vec<String>) -> Self {
         let noted = Arc::<Mutex<Noted>>::default();
         let mut reading = JoinSet::new();
-        reading.spawn(read(url.to_owned(), Arc::clone(&noted)));
+        reading.spawn(read(urls.clone(), Arc::clone(&noted)));
         Self {
-            url: url.to_owned(),
+            urls,
             publishing: None,
             noted,
             _reading: reading,
@@ -72,7 +79,7 @@ impl Desk {
 
     async fn try_to_send(&mut self, body: &[u8]) -> Option<()> {
         if self.publishing.is_none() {
-            let connection = connect(&self.url).await?;
+            let connection = connect_to_any(&self.urls).await?;
             let channel = connection.create_channel().await.ok()?;
             let options = ConfirmSelectOptions::default();
             channel.confirm_select(options).await.ok()?;
@@ -94,6 +101,11 @@ impl Desk {
     /// What came so far.
     pub(crate) fn noted(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().unwrap()
+    }
+
+    /// The same for others, who look while it sends.
+    pub(crate) fn shared(&self) -> Arc<Mutex<Noted>> {
+        Arc::clone(&self.noted)
     }
 
     /// Waits until what came is as wanted; whether it came to that in time.
@@ -166,20 +178,21 @@ impl Noted {
             let outcomes = self.outcomes.entry(command).or_default();
             outcomes.insert(id.clone());
         }
+        self.arrivals.insert(id.clone(), Instant::now());
         self.events.insert(id, event);
     }
 }
 
-async fn read(url: String, noted: Arc<Mutex<Noted>>) {
+async fn read(urls: Vec<String>, noted: Arc<Mutex<Noted>>) {
     loop {
         // Ends with its connection.
-        let _ended = read_while_connected(&url, &noted).await;
+        let _ended = read_while_connected(&urls, &noted).await;
         sleep(AGAIN).await;
     }
 }
 
-async fn read_while_connected(url: &str, noted: &Mutex<Noted>) -> Option<()> {
-    let connection = connect(url).await?;
+async fn read_while_connected(urls: &[String], noted: &Mutex<Noted>) -> Option<()> {
+    let connection = connect_to_any(urls).await?;
     let channel = connection.create_channel().await.ok()?;
     let options = BasicQosOptions::default();
     channel.basic_qos(200, options).await.ok()?;
@@ -190,6 +203,15 @@ async fn read_while_connected(url: &str, noted: &Mutex<Noted>) -> Option<()> {
         let event = event.ok()?;
         noted.lock().unwrap().note(&event.data);
         event.ack(BasicAckOptions::default()).await.ok()?;
+    }
+    None
+}
+
+async fn connect_to_any(urls: &[String]) -> Option<Connection> {
+    for url in urls {
+        if let Some(connection) = connect(url).await {
+            return Some(connection);
+        }
     }
     None
 }

@@ -11,6 +11,7 @@ const SERVER: &str = "TWITTER_CHANNEL_TEST_POSTGRES";
 
 /// An empty database, removed with the value.
 pub(crate) struct FreshDatabase {
+    server: String,
     name: String,
 }
 
@@ -18,16 +19,21 @@ impl FreshDatabase {
     /// # Panics
     /// Where there is no server: a test over both stores must not pass over one.
     pub(crate) fn new() -> Self {
+        Self::on(server())
+    }
+
+    /// The same on another server, by the URL of a superuser.
+    pub(crate) fn on(server: String) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
         // Of a process of this id before, which was killed.
         on_server(
-            &server(),
+            &server,
             &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
         );
-        on_server(&server(), &format!("CREATE DATABASE {name}"));
-        Self { name }
+        on_server(&server, &format!("CREATE DATABASE {name}"));
+        Self { server, name }
     }
 
     /// A copy of it as it is; who is connected is thrown out.
@@ -58,7 +64,7 @@ impl FreshDatabase {
     /// Throws all connections to it out.
     pub(crate) fn cut(&self) {
         on_server(
-            &server(),
+            &self.server,
             &format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
                 self.name
@@ -82,13 +88,12 @@ impl FreshDatabase {
             "ALTER DATABASE {} WITH ALLOW_CONNECTIONS {connections}",
             self.name
         );
-        on_server(&server(), &sql);
+        on_server(&self.server, &sql);
     }
 
     /// For `store.url`.
     pub(crate) fn url(&self) -> String {
-        let server = server();
-        let (server, _) = server.rsplit_once('/').unwrap();
+        let (server, _) = self.server.rsplit_once('/').unwrap();
         format!("{server}/{}", self.name)
     }
 }
@@ -96,7 +101,7 @@ impl FreshDatabase {
 impl Drop for FreshDatabase {
     fn drop(&mut self) {
         on_server(
-            &server(),
+            &self.server,
             &format!("DROP DATABASE {} WITH (FORCE)", self.name),
         );
     }

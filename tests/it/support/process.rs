@@ -1,7 +1,8 @@
 //! Programs that can be killed: the service's own binary, and a RabbitMQ beside the shared one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::thread;
@@ -20,6 +21,7 @@ pub(crate) struct ServiceProcess {
     folder: Place,
     variables: Vec<(String, String)>,
     address: Ipv4Addr,
+    program: PathBuf,
     child: Option<Child>,
 }
 
@@ -58,8 +60,14 @@ impl ServiceProcess {
                 .collect(),
             folder,
             address,
+            program: env!("CARGO_BIN_EXE_twitter-channel").into(),
             child: None,
         }
+    }
+
+    /// Another binary of the service, such as that of an earlier version, from its next start.
+    pub(crate) fn run_by(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
     }
 
     /// Sets a key of its configuration, for its next start.
@@ -157,7 +165,7 @@ impl ServiceProcess {
         let mut command = Command::new("env");
         command
             .arg("--ignore-signal=XFSZ")
-            .arg(env!("CARGO_BIN_EXE_twitter-channel"))
+            .arg(&self.program)
             .args(arguments)
             .arg("--config")
             .arg(self.folder.path().join("settings.toml"))
@@ -447,7 +455,55 @@ impl Drop for Cluster {
     }
 }
 
-/// A variable that `scripts/broker` left in this folder.
+/// A PostgreSQL of the test's own, killed with the value. It waits for the disk, as in production.
+pub(crate) struct PrivatePostgres {
+    folder: TempDir,
+}
+
+impl PrivatePostgres {
+    /// Starts one.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The server is another user where the test is root.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let postgres = Self { folder };
+        postgres.start_again().await;
+        postgres
+    }
+
+    /// Starts it again, with the data and the port it had.
+    pub(crate) async fn start_again(&self) {
+        self.script("start").await;
+    }
+
+    /// Stops it in good order; its clients are thrown out.
+    pub(crate) async fn stop(&self) {
+        self.script("stop").await;
+    }
+
+    /// URL of a superuser.
+    pub(crate) fn url(&self) -> String {
+        variable(self.folder.path(), "TWITTER_CHANNEL_TEST_POSTGRES")
+    }
+
+    async fn script(&self, command: &str) {
+        let mut script = Command::new(POSTGRES);
+        let script = script.arg(command).arg(self.folder.path());
+        let status = script.env("POSTGRES_FSYNC", "on").status().await;
+        assert!(status.unwrap().success(), "{POSTGRES} {command}");
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        let mut kill = std::process::Command::new(POSTGRES);
+        let _killed = kill.arg("kill").arg(self.folder.path()).status();
+    }
+}
+
+const POSTGRES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
+
+/// A variable that `scripts/broker` or `scripts/postgres` left in this folder.
 fn variable(folder: &Path, name: &str) -> String {
     let env = fs::read_to_string(folder.join("env")).unwrap();
     let mut lines = env.lines();
