@@ -224,7 +224,9 @@ fn is_invisible(c: char) -> bool {
 }
 
 fn visible_signs(text: &str) -> usize {
-    let visible = |sign: &&str| sign.chars().any(|c| !is_blank(c) && !is_invisible(c));
+    let shows = |c: char| !is_blank(c) && !is_invisible(c);
+    // What alone would be a text of nothing shows nothing here either: control characters.
+    let visible = |sign: &&str| sign.chars().any(shows) && !super::text::is_blank(sign);
     text.graphemes(true).filter(visible).count()
 }
 
@@ -337,6 +339,7 @@ mod tests {
     #[case("", InvalidTerm::Empty)]
     #[case(" \u{3000}\n", InvalidTerm::Empty)]
     #[case("\u{200b}\u{feff}", InvalidTerm::Empty)]
+    #[case("\u{0}\u{11}\u{0}", InvalidTerm::OneSign)]
     #[case("#", InvalidTerm::OneSign)]
     #[case("＠", InvalidTerm::OneSign)]
     #[case(" # ", InvalidTerm::OneSign)]
