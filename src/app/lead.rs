@@ -110,7 +110,8 @@ impl Candidate {
         if let Some(lasts) = lasts {
             let renewals = renew(self.store().clone(), term.clone(), lasts);
             let until = renewing.clone();
-            tokio::spawn(async move { until.run_until_cancelled(renewals).await });
+            let tasks = &self.shared.base.tasks;
+            tasks.spawn(async move { until.run_until_cancelled(renewals).await });
         }
         let renewing = renewing.drop_guard();
         let parts = match self.start(&term, &won).await {

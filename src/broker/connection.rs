@@ -68,7 +68,7 @@ pub enum ConnectError {
         what: String,
         /// What the broker said.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// The two sides do not trust each other.
     #[error("no TLS with the broker at {address}: {what}")]
@@ -79,7 +79,7 @@ pub enum ConnectError {
         what: String,
         /// What went wrong.
         #[source]
-        source: lapin::Error,
+        source: Box<lapin::Error>,
     },
     /// The broker did not finish the handshake in time.
     #[error("the broker at {address} did not answer in {}s", limit.as_secs_f32())]
@@ -368,7 +368,7 @@ fn connect_error(
         return ConnectError::Refused {
             address,
             what,
-            source,
+            source: source.into(),
         };
     }
     let ErrorKind::IOError(error) = source.kind() else {
@@ -381,7 +381,7 @@ fn connect_error(
         Some(fault) => ConnectError::Tls {
             address,
             what: tls_fault(fault),
-            source,
+            source: source.into(),
         },
         None => ConnectError::Unreachable { address, source },
     }

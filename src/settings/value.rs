@@ -273,7 +273,7 @@ pub(crate) fn base_url(value: &Value) -> Parsed<BaseUrl> {
 pub(crate) fn mirror_url(value: &Value) -> Parsed<Url> {
     let expected = "expected https:// with a host (http:// on this machine only), without user, \
                     query or fragment";
-    let url = base_url(value).map_err(|_| expected.to_owned())?;
+    let url = base_url(value).map_err(|_other| expected.to_owned())?;
     match url.url.scheme() == "https" || url.is_loopback() {
         true => Ok(url.url),
         false => Err(expected.to_owned()),

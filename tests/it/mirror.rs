@@ -52,7 +52,7 @@ fn staging(wait: Duration) -> (String, mpsc::UnboundedReceiver<Copy>) {
         .disable_signals()
         .listen(listener)
         .unwrap();
-    tokio::spawn(server.run());
+    actix_web::rt::spawn(server.run());
     (url, copies)
 }
 

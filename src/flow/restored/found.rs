@@ -108,10 +108,11 @@ pub(in crate::flow) fn take(
     let Some(kept) = tx.meta(&key)? else {
         return Ok(None);
     };
-    let kept: Vec<Message> = serde_json::from_str(&kept).map_err(|_| StoreError::Corrupt {
-        what: "list of what X has",
-        value: key.clone(),
-    })?;
+    let kept: Vec<Message> =
+        serde_json::from_str(&kept).map_err(|_damaged| StoreError::Corrupt {
+            what: "list of what X has",
+            value: key.clone(),
+        })?;
     let mut rest = Vec::with_capacity(kept.len());
     let mut taken = None;
     for message in kept {

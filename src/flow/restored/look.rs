@@ -99,7 +99,7 @@ impl Look {
 
     /// What is due; how long until the next round, `None` where nothing is left to do.
     async fn round(&mut self) -> Result<Option<Duration>, StoreError> {
-        let restored = self.store.read(|tx| Restored::read(tx)).await?;
+        let restored = self.store.read(Restored::read).await?;
         let Some(restored) = restored else {
             return Ok(None);
         };

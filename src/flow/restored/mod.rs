@@ -56,7 +56,7 @@ impl Restored {
         let Some(written) = tx.meta(STATE)? else {
             return Ok(None);
         };
-        let read = serde_json::from_str(&written).map_err(|_| StoreError::Corrupt {
+        let read = serde_json::from_str(&written).map_err(|_damaged| StoreError::Corrupt {
             what: "state of its restore",
             value: written,
         });
@@ -196,7 +196,7 @@ mod tests {
         begin(store, rules, asked, at(second)).await.unwrap();
         let alive = move |tx: &mut Tx<'_>| tx.note_alive(at(second));
         store.write(alive).await.unwrap();
-        let restored = store.read(|tx| Restored::read(tx)).await.unwrap();
+        let restored = store.read(Restored::read).await.unwrap();
         restored.map(|restored| restored.since())
     }
 
