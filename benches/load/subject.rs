@@ -204,8 +204,14 @@ pub(crate) fn processor_of(pid: u32) -> anyhow::Result<Duration> {
 
 /// What `scripts/bootstrap bench` has installed.
 fn tool(path: &str) -> anyhow::Result<PathBuf> {
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.run/tools").join(path);
-    ensure!(tool.exists(), "run scripts/bootstrap bench: there is no {}", tool.display());
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../.run/tools")
+        .join(path);
+    ensure!(
+        tool.exists(),
+        "run scripts/bootstrap bench: there is no {}",
+        tool.display()
+    );
     Ok(tool)
 }
 

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::term::{Parts, Shared};
 use super::StartError;
+use super::term::{Parts, Shared};
 use crate::flow::upkeep::{self, Doubt};
 use crate::store::{Claim, LeaseRow, Store, StoreError, Term, Won};
 use crate::telemetry::metrics;

@@ -76,7 +76,10 @@ impl Parts {
 
         parts.base.directory.set_serving(true);
         parts.spawn(relay.run(parts.until()));
-        parts.spawn(consumer.run(replies.intake(&shared.base.broker.names.commands), parts.until()));
+        parts.spawn(consumer.run(
+            replies.intake(&shared.base.broker.names.commands),
+            parts.until(),
+        ));
         parts.spawn(replies.run(parts.until()));
         parts.spawn(enricher.run(parts.until()));
         parts.spawn(watch.run(parts.until()));

@@ -126,7 +126,10 @@ impl Consumer {
             if begun.elapsed() > BACKOFF.1 {
                 pause = Pause::default();
             }
-            tracing::warn!(error, "commands wait in the queue: they cannot be taken, and are tried again");
+            tracing::warn!(
+                error,
+                "commands wait in the queue: they cannot be taken, and are tried again"
+            );
             self.state.set_away(error);
             tokio::select! {
                 () = sleep(pause.next()) => {}

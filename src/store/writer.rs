@@ -181,7 +181,9 @@ impl<E: Engine> WriterThread<E> {
             let holds = is_ours || tx.holds_nothing();
             tx.hold_cases(known.filter(|_| holds))?;
             let mut foresight = Foresight::default();
-            batch.iter().for_each(|job| foresight.extend(job.foresight()));
+            batch
+                .iter()
+                .for_each(|job| foresight.extend(job.foresight()));
             tx.look_ahead(&foresight)?;
             for job in batch.iter_mut() {
                 tx.share(|tx| job.run(tx))?;

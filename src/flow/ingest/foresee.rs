@@ -26,7 +26,11 @@ pub(super) fn foresee(registry: &Registry, app: &str, delivery: &Normalized) -> 
 fn add(foresight: &mut Foresight, account: &Account, post: &Post) {
     let (author, original) = (post.message.author.id, post.original_id());
     let own = author == account.id.0;
-    let told = if own { "message.sent" } else { "message.received" };
+    let told = if own {
+        "message.sent"
+    } else {
+        "message.received"
+    };
     let object = MessageId::Post(original);
     let events = [told, "message.deleted"];
     let events = events.map(|event_type| message_event_id(account.id, event_type, &object));

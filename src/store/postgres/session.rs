@@ -215,7 +215,10 @@ impl Session {
     /// Takes what was to be sent later.
     fn outgoing(&self) -> Result<Vec<Sending>> {
         let groups = mem::take(&mut *self.later.borrow_mut()).groups;
-        groups.into_iter().map(|group| self.sending(group)).collect()
+        groups
+            .into_iter()
+            .map(|group| self.sending(group))
+            .collect()
     }
 
     fn sending(&self, group: Group) -> Result<Sending> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 
-use crate::store::tables::tx::{millis, number, timestamp};
 use crate::store::StoreError;
+use crate::store::tables::tx::{millis, number, timestamp};
 
 /// By this small fact a copy is known for one, until the service was started on it.
 pub const BACKUP_MARK: &str = "backup";

@@ -65,10 +65,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn seen_ahead(
-        &self,
-        events: &[EventId],
-    ) -> Result<HashMap<EventId, Option<Seen>>, StoreError> {
+    fn seen_ahead(&self, events: &[EventId]) -> Result<HashMap<EventId, Option<Seen>>, StoreError> {
         let mut found: HashMap<_, _> = events.iter().map(|id| (*id, None)).collect();
         let sets: Vec<_> = events.iter().map(|id| vec![id.0.to_value()]).collect();
         let sql = "SELECT sequence, wanted FROM seen WHERE id = ?1";
@@ -119,7 +116,8 @@ impl Tx<'_> {
             .iter()
             .map(|(account, id)| vec![account.to_value(), id.to_value()])
             .collect();
-        let sql = "SELECT first_sequence, received_at, route_group, route_filter, route_tags, survivor
+        let sql =
+            "SELECT first_sequence, received_at, route_group, route_filter, route_tags, survivor
              FROM conversations WHERE account = ?1 AND id = ?2";
         self.conn.query_each(sql, &sets, &mut |place, row| {
             if let Some(key) = keys.get(place) {
