@@ -154,6 +154,7 @@ impl<'a> Commands<'a> {
         let setup = Setup {
             x: Some(x),
             sending,
+            ..Setup::default()
         };
         let service = Subject::service(self.broker.url(), folder, setup).await?;
         if sending == "live" {
@@ -281,6 +282,7 @@ impl<'a> Commands<'a> {
         let setup = Setup {
             x: Some(address),
             sending: "live",
+            ..Setup::default()
         };
         let service = Subject::service(self.broker.url(), &folder, setup).await?;
         let began = self.publish(self.scale.waiting).await?;
@@ -310,6 +312,7 @@ impl<'a> Commands<'a> {
         let setup = Setup {
             x: Some(x.address),
             sending: "live",
+            ..Setup::default()
         };
         let service = Subject::service(self.broker.url(), folder, setup).await?;
         let first = x.arrival().await? - began;

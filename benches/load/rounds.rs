@@ -258,9 +258,10 @@ impl<'a> Bench<'a> {
         let deliveries = Rc::new(self.maker.make(meanwhile)?);
         let began = Instant::now();
         let service = Subject::service(self.broker.url(), &folder, Setup::default()).await?;
+        let to = [service.address];
         let (drained, answers) = tokio::try_join!(
             self.broker.reached(usize::try_from(backlog)?),
-            send(&[service.address], &deliveries, Pace::PerSecond(rate)),
+            send(&to, &deliveries, Pace::PerSecond(rate)),
         )?;
         let memory = service.peak_memory()?;
         service.stop().await?;

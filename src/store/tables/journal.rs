@@ -206,7 +206,9 @@ impl Tx<'_> {
             ],
         )?;
         let seen = Seen { sequence, wanted };
-        self.ahead.borrow_mut().seen.insert(id, Some(seen));
+        if let Some(known) = self.ahead.borrow_mut().seen.get_mut(&id) {
+            *known = Some(seen);
+        }
         if let Some(case) = case {
             self.hold_case(case, sequence, at);
         }

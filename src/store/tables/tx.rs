@@ -127,14 +127,14 @@ impl<'a> Tx<'a> {
 
     /// How many rows a statement changed: for those who act on it. See [`Tx::run`].
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
-        self.ahead.take();
+        self.forget_ahead();
         self.conn.execute(sql, &params.values())
     }
 
     /// Runs a statement. On an engine behind a network it costs no round trip: its failure, should
     /// there be one, may show at a later statement, or at the commit.
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
-        self.ahead.take();
+        self.forget_ahead();
         self.conn.run(sql, &params.values())
     }
 
@@ -142,6 +142,13 @@ impl<'a> Tx<'a> {
     /// or the caller keeps up with it.
     pub(super) fn run_beside(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
         self.conn.run(sql, &params.values())
+    }
+
+    /// What was read ahead may not hold any more.
+    fn forget_ahead(&self) {
+        if self.conn.is_shared() {
+            self.ahead.take();
+        }
     }
 
     /// Runs an insertion that returns the number of its row.
@@ -190,7 +197,7 @@ impl<'a> Tx<'a> {
     ) -> Result<(), StoreError> {
         // Those that return rows may have written.
         if !sql.trim_start().starts_with("SELECT") {
-            self.ahead.take();
+            self.forget_ahead();
         }
         self.conn.query(sql, &params.values(), &mut each)
     }

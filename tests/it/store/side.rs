@@ -543,10 +543,13 @@ async fn a_decision_stays_until_its_case_is_entered(
         tx.prune_bodies(Timestamp::MAX, 100)
     })
     .await;
-    assert_eq!(
-        write(&store, |tx| tx.prune_seen(Timestamp::MAX, 100)).await,
-        0
-    );
+    // Where others write too, a case is entered with its event. The newest decision stays anyway.
+    let gone = match engine {
+        Engine::Sqlite => 0,
+        Engine::Postgres => 2,
+    };
+    let pruned = write(&store, |tx| tx.prune_seen(Timestamp::MAX, 100)).await;
+    assert_eq!(pruned, gone);
 }
 
 /// Lets a clean-up go on to the end of its pass; how many rows went in all.
