@@ -52,7 +52,7 @@ use crate::http::api::{Api, ApiParts};
 use crate::http::forward::Forward;
 use crate::http::private::{Part, Private, Readiness};
 use crate::http::public::{LinkPages, Mirror, Webhooks};
-use crate::http::{Server, ServerSettings, media, private, public};
+use crate::http::{Farewell, Server, ServerSettings, media, private, public};
 use crate::sealing::Sealer;
 use crate::store::{CommandState, Hold, Lane, Leadership, QuarantineReason, Store, StoreError, Tx};
 use crate::telemetry::metrics;
@@ -112,6 +112,7 @@ pub struct App {
     base: Arc<Base>,
     readiness: Readiness,
     public: ServerHandle,
+    farewell: Farewell,
     private: ServerHandle,
     servers: TaskTracker,
     /// For all of the stop.
@@ -356,6 +357,7 @@ impl App {
             base,
             readiness,
             public: public.handle,
+            farewell: public.farewell,
             private: private.handle,
             servers,
             grace,

@@ -47,7 +47,12 @@ impl Database {
 
 async fn run(url: &str, sql: &str) -> anyhow::Result<()> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    // Ends with the client; what it fails with, the client tells.
-    drop(tokio::spawn(connection));
-    Ok(client.batch_execute(sql).await?)
+    let work = async {
+        let done = client.batch_execute(sql).await;
+        // The connection ends with it.
+        drop(client);
+        done
+    };
+    let (done, ended) = tokio::join!(work, connection);
+    Ok(done.and(ended)?)
 }

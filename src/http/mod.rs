@@ -8,4 +8,4 @@ pub mod private;
 pub mod public;
 mod server;
 
-pub use server::{Server, ServerSettings};
+pub use server::{Farewell, Server, ServerSettings};

@@ -2,11 +2,16 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::dev::{self, ServerHandle};
+use actix_web::body::BoxBody;
+use actix_web::dev::{self, ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::ServiceConfig;
-use actix_web::{App, HttpServer};
+use actix_web::{App, Error, HttpServer};
 
 /// Longer than the idle time of usual load balancers, which must be the first to close.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -31,8 +36,37 @@ pub struct Server {
     pub address: SocketAddr,
     /// Stops it: `handle.stop(true)` lets requests under way finish.
     pub handle: ServerHandle,
+    /// Begun some time before, it spares clients a connection that is closed as they use it.
+    pub farewell: Farewell,
     /// Drives it, so it must be awaited or spawned; ends when the listener has stopped.
     pub running: dev::Server,
+}
+
+/// Whether each answer asks the client to use its connection no more.
+///
+/// A connection that is closed while it is idle may have a request on its way, which is lost then:
+/// where clients are busy, their connections end with an answer first.
+#[derive(Clone, Debug, Default)]
+pub struct Farewell(Arc<AtomicBool>);
+
+impl Farewell {
+    /// From now on.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    async fn say(
+        self,
+        request: ServiceRequest,
+        next: Next<BoxBody>,
+    ) -> Result<ServiceResponse<BoxBody>, Error> {
+        let mut response = next.call(request).await?;
+        if self.0.load(Ordering::Relaxed) {
+            let head = response.response_mut().head_mut();
+            head.set_connection_type(ConnectionType::Close);
+        }
+        Ok(response)
+    }
 }
 
 impl Server {
@@ -46,7 +80,15 @@ impl Server {
         routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let running = HttpServer::new(move || App::new().configure(&routes))
+        let farewell = Farewell::default();
+        let says = farewell.clone();
+        let app = move || {
+            let says = says.clone();
+            let say =
+                move |request: ServiceRequest, next: Next<BoxBody>| says.clone().say(request, next);
+            App::new().wrap(from_fn(say)).configure(&routes)
+        };
+        let running = HttpServer::new(app)
             .workers(settings.workers)
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEADERS_TIMEOUT)
@@ -58,6 +100,7 @@ impl Server {
         Ok(Self {
             address,
             handle: running.handle(),
+            farewell,
             running,
         })
     }
@@ -133,6 +176,32 @@ mod tests {
         handle.stop(true).await;
         assert!(began.elapsed() < Duration::from_secs(10));
         assert!(read_answer(&mut busy).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[actix_web::test]
+    async fn who_takes_leave_ends_a_connection_with_an_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let settings = ServerSettings {
+            workers: 1,
+            max_connections: 100,
+            grace: Duration::from_secs(20),
+        };
+        let routes = |routes: &mut ServiceConfig| {
+            routes.route("/", web::get().to(HttpResponse::Ok));
+        };
+        let server = Server::start(listener, &settings, routes).unwrap();
+        actix_web::rt::spawn(server.running);
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        assert!(!read_answer(&mut client).await.contains("connection: close"));
+        server.farewell.begin();
+        client.write_all(request).await.unwrap();
+        let answer = read_answer(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        server.handle.stop(true).await;
     }
 
     static SLOW_STARTED: tokio::sync::Notify = tokio::sync::Notify::const_new();

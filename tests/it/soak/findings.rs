@@ -268,17 +268,17 @@ impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:20} {:>5} {:>19} {:>25} {:>25}",
+            "{:20} {:>5} {:>25} {:>25} {:>25}",
             "fault", "times", "first event after", "longest wait of a message", "of a command"
         )?;
-        for row in &self.incidents {
+        for row in self.incidents.iter().filter(|row| row.times > 0) {
             let times = [&row.recovered, &row.message, &row.command];
             let [recovered, message, command] =
                 times.map(|waits| format!("{:.2?}, at most {:.2?}", waits.at(50), waits.at(100)));
             let (kind, times) = (&row.kind, row.times);
             writeln!(
                 f,
-                "{kind:20} {times:5} {recovered:>19} {message:>25} {command:>25}"
+                "{kind:20} {times:5} {recovered:>25} {message:>25} {command:>25}"
             )?;
         }
         let seconds = self.took.as_secs_f64();
