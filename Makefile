@@ -4,6 +4,8 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # A private broker and database beside what follows.
 beside = scripts/postgres run .run/postgres/$(1) -- scripts/broker run .run/broker/$(1) --
 it = cargo test --package twitter-channel --locked --test it --
+# Most of the time a test of the whole service waits.
+export RUST_TEST_THREADS ?= 4
 # The first commit with several replicas on PostgreSQL.
 PREVIOUS ?= 42d00e5
 by_hand = --ignored --nocapture --test-threads 1

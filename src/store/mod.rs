@@ -340,7 +340,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let foresight = Foresight::default();
         self.writer
-            .submit(self.guarded(work), foresight, reply)
+            .submit(self.guarded(work), (foresight, false), reply)
             .await?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -377,7 +377,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let write = async {
             self.writer
-                .submit(self.guarded(work), foresight, reply)
+                .submit(self.guarded(work), (foresight, true), reply)
                 .await?;
             Gathered::new(answer)
                 .await

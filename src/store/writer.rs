@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,6 +18,10 @@ use super::tail::Tail;
 const QUEUE: usize = 4096;
 /// Most writes in one transaction: bounds what one disk fault refuses.
 const BATCH: usize = 512;
+/// How long a transaction may go on taking writes in: it holds up the writers of other replicas, and
+/// callers give up after seconds.
+const BATCH_TIME: Duration = Duration::from_millis(200);
+
 /// Where the writer's transactions run.
 pub(super) trait Engine: Send {
     /// Runs `work` in a transaction that no other writer is in at the same time, and commits it: on
@@ -32,6 +37,8 @@ pub(super) trait Engine: Send {
 trait Job: Send {
     /// What it is going to ask for.
     fn foresight(&self) -> &Foresight;
+    /// Whether it is to run at all: nobody hears any more of what was given up.
+    fn is_wanted(&self) -> bool;
     /// After an error what it wrote must be undone.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
@@ -40,6 +47,8 @@ trait Job: Send {
 struct Write<T, F> {
     work: Option<F>,
     foresight: Foresight,
+    /// Whether it need not run once its caller has stopped waiting.
+    may_lapse: bool,
     /// What the work returned; [`StoreError::Closed`] until it has run.
     result: Result<T, StoreError>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -52,6 +61,10 @@ where
 {
     fn foresight(&self) -> &Foresight {
         &self.foresight
+    }
+
+    fn is_wanted(&self) -> bool {
+        !(self.may_lapse && self.reply.is_closed())
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
@@ -104,10 +117,12 @@ impl Writer {
         Ok(Self { queue })
     }
 
+    /// Puts it into the queue. One that `may_lapse` does not run where its caller has stopped waiting
+    /// before its turn came.
     pub(crate) async fn submit<T, F>(
         &self,
         work: F,
-        foresight: Foresight,
+        (foresight, may_lapse): (Foresight, bool),
         reply: oneshot::Sender<Result<T, StoreError>>,
     ) -> Result<(), StoreError>
     where
@@ -117,6 +132,7 @@ impl Writer {
         let job = Box::new(Write {
             work: Some(work),
             foresight,
+            may_lapse,
             result: Err(StoreError::Closed),
             reply,
         });
@@ -149,27 +165,34 @@ struct WriterThread<E> {
 
 impl<E: Engine> WriterThread<E> {
     fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
-        let mut batch = Vec::new();
-        while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let mut batch: Vec<Box<dyn Job>> = Vec::new();
+        while !batch.is_empty() || jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+            batch.retain(|job| job.is_wanted());
             let committed = self.commit(&mut batch);
             if let Err(error) = &committed {
                 tracing::error!(%error, writes = batch.len(), "a commit failed");
             }
-            for job in batch.drain(..) {
+            let done = committed.as_ref().map_or(batch.len(), |taken| *taken);
+            for job in batch.drain(..done) {
                 job.answer(committed.as_ref().map(drop).map_err(StoreError::again));
             }
         }
     }
 
-    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    /// Commits the first of them, as many as there is time for; how many.
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<usize, StoreError> {
+        if batch.is_empty() {
+            return Ok(0);
+        }
         let Self {
             engine,
             tail,
             known_sequence,
             recent,
         } = self;
-        let mut written = None;
+        let (mut written, mut taken) = (None, 0);
         engine.transact(&mut |conn| {
+            let began = Instant::now();
             let mut tx = Tx::begin(conn)?;
             let first = tx.next_sequence();
             // Taken: should the commit fail, the next one reads again what is on disk.
@@ -187,6 +210,10 @@ impl<E: Engine> WriterThread<E> {
             tx.look_ahead(&foresight)?;
             for job in batch.iter_mut() {
                 tx.share(|tx| job.run(tx))?;
+                taken += 1;
+                if began.elapsed() > BATCH_TIME {
+                    break;
+                }
             }
             tx.write_costs()?;
             tx.enter_cases()?;
@@ -198,7 +225,7 @@ impl<E: Engine> WriterThread<E> {
         if let Some((first, written)) = written {
             self.committed(first, written);
         }
-        Ok(())
+        Ok(taken)
     }
 
     fn committed(&mut self, first: u64, written: Written) {

@@ -405,6 +405,9 @@ mod tests {
     use super::*;
 
     fn move_all() {
+        count_mirrored("acme", "ok");
+        set_leader(true);
+        set_restoring(1);
         count_delivery("acme", 200, Duration::from_millis(3));
         count_refusal("acme", "bad_signature");
         count_crc("acme", Timestamp::from_second(1_577_836_800).unwrap());

@@ -199,10 +199,7 @@ fn check_commands(findings: &mut Findings, simulator: &Simulator, noted: &Noted,
 fn check_outcome(findings: &mut Findings, noted: &Noted, sent: &Sent, there: &[&PostSeen]) {
     let outcomes = noted.outcomes.get(&sent.id).map_or(0, |ids| ids.len());
     let outcome = noted.outcome(&sent.id);
-    let code = outcome.map(|outcome| match outcome["code"].as_str() {
-        Some(code) => code,
-        None => "succeeded",
-    });
+    let code = outcome.map(|outcome| outcome["code"].as_str().unwrap_or("succeeded"));
     let right = match (code, there) {
         (Some("succeeded"), [post]) => {
             outcome.is_some_and(|it| it["messages"][0]["id"] == post.id.to_string())

@@ -7,6 +7,7 @@ use simulator::{NewPost, PostId, Simulator, UserId};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::support::desk::{Desk, Noted};
 use crate::support::stage::send_post;
@@ -86,13 +87,14 @@ impl Traffic {
         let (end, noted) = (CancellationToken::new(), desk.shared());
         let (for_posts, for_commands) = (threads.to_vec(), threads.to_vec());
         let writing = write(simulator, for_posts, rates.deliveries, end.clone());
+        let tasks = TaskTracker::new();
         let answering = answer(desk, for_commands, rates.commands, end.clone());
         Self {
             end,
             began: Instant::now(),
             noted,
-            writing: tokio::spawn(writing),
-            answering: tokio::spawn(answering),
+            writing: tasks.spawn(writing),
+            answering: tasks.spawn(answering),
         }
     }
 

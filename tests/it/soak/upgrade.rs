@@ -87,10 +87,6 @@ async fn replace(scene: &mut Scene, number: usize, program: PathBuf) {
     scene.bring_back(number).await;
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "where the earlier binary is, no setting"
-)]
 fn previous() -> PathBuf {
     let variable = std::env::var_os("PREVIOUS_BINARY");
     variable

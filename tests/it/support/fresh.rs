@@ -40,13 +40,14 @@ impl FreshDatabase {
     pub(crate) fn copy(&self) -> Self {
         self.cut();
         let name = format!("{}_copy", self.name);
+        let server = self.server.clone();
         on_server(
-            &server(),
+            &server,
             &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
         );
         let copy = format!("CREATE DATABASE {name} TEMPLATE {}", self.name);
-        on_server(&server(), &copy);
-        Self { name }
+        on_server(&server, &copy);
+        Self { server, name }
     }
 
     /// Runs a statement in it; how many rows it changed, or why it was refused.
