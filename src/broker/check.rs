@@ -89,13 +89,23 @@ async fn lacks_write(session: &Session, exchange: &Entity) -> Result<Option<Deni
         channel.tx_select().await?;
         let options = BasicPublishOptions::default();
         let nothing = BasicProperties::default();
-        let publish = channel.basic_publish(name, "check".into(), options, b"", nothing);
-        // Both at once: a broker that has refused the one already would leave the other without
-        // its words.
-        let (published, rolled_back) = tokio::join!(publish, channel.tx_rollback());
-        rolled_back.and(published.map(drop))
+        channel
+            .basic_publish(name, "check".into(), options, b"", nothing)
+            .await?;
+        channel.tx_rollback().await
     };
-    verdict(tried.await, Right::Write, exchange)
+    match tried.await {
+        // The broker has closed the channel before the second request went out on it, which then
+        // lacks the broker's words: it can but have refused the first.
+        Err(source) if channel_fault(&source).is_none() && session.is_connected() => {
+            Ok(Some(Denied {
+                right: Right::Write,
+                on: exchange.clone(),
+                source,
+            }))
+        }
+        tried => verdict(tried, Right::Write, exchange),
+    }
 }
 
 /// The queue has a single active consumer, for which RabbitMQ refuses this in any case, but only to

@@ -149,7 +149,7 @@ pub enum StoreError {
     /// The journal has reached `store.max_bytes`: try later.
     #[error("the store is full: {used} of at most {limit} bytes are in use")]
     Full { used: u64, limit: u64 },
-    /// Not committed in time; it may still land.
+    /// Not committed in time; it may still land, unless its turn had not come by then.
     #[error("the store did not commit within {0:?}")]
     Late(Duration),
     /// Disk full, read-only, I/O fault: nothing was written, try later.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::broker::{TestBroker, client};
+use crate::support::broker::{TestBroker, client, eventually};
 use crate::support::desk::Desk;
 use crate::support::load::Load;
 use crate::support::process::PrivateBroker;
@@ -58,29 +58,30 @@ async fn what_is_imported_is_enough_for_the_service_and_for_a_core() {
         told.iter().all(about)
     });
     assert!(came.await, "the mentions are not heard");
-    let queues = format!("{}/api/queues/twitter", private.management());
-    let queues: Value = client()
-        .get(queues)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let of = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
-    let policies = queues.as_array().unwrap().iter();
-    let mut policies: Vec<_> = policies
-        .map(|it| (of(it, "name"), of(it, "policy")))
-        .collect();
-    policies.sort_unstable();
     let wanted = [
         ("twitter.commands", "twitter-commands"),
         ("twitter.dead", "twitter-dead"),
         ("twitter.tickets", "twitter-inbox"),
         ("twitter.tickets.dead", "twitter-dead"),
     ];
-    assert_eq!(
-        policies,
-        wanted.map(|(name, policy)| (name.to_owned(), policy.to_owned()))
-    );
+    let wanted = wanted.map(|(name, policy)| (name.to_owned(), policy.to_owned()));
+    // RabbitMQ tells them with its figures, some seconds later.
+    eventually("each queue has its policy", async || {
+        (policies(&private).await == wanted).then_some(())
+    })
+    .await;
+}
+
+/// Each queue with its policy, by name.
+async fn policies(broker: &PrivateBroker) -> Vec<(String, String)> {
+    let queues = format!("{}/api/queues/twitter", broker.management());
+    let queues = client().get(queues).send().await.unwrap();
+    let queues: Value = queues.json().await.unwrap();
+    let of = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+    let queues = queues.as_array().unwrap().iter();
+    let mut policies: Vec<_> = queues
+        .map(|it| (of(it, "name"), of(it, "policy")))
+        .collect();
+    policies.sort_unstable();
+    policies
 }
