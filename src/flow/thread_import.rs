@@ -19,7 +19,7 @@ use crate::domain::ids::{AccountId, ConversationId, EventId, MessageId, TweetId,
 use crate::domain::registry::Registry;
 use crate::store::{Case, ConversationRow, PostRow, Store, StoreError, Tx};
 
-/// Columns a file must have, in any order. It may have [`IGNORED`] beside them.
+/// Columns a file must have, in any order. It may have `IGNORED` beside them.
 pub const COLUMNS: [&str; 7] = [
     "account",
     "conversation",

@@ -2,8 +2,8 @@
 //! and commands came and went of which it knows nothing.
 //!
 //! So nothing is sent for an account until X was asked what the account has written since the
-//! backup (`look`): that is kept ([`found`]), unfinished commands are settled by it, and for
-//! [`WATCHED_FOR`] each new command is compared with it first, as it may be the repeat of one that
+//! backup (`look`): that is kept (`found`), unfinished commands are settled by it, and for
+//! `WATCHED_FOR` each new command is compared with it first, as it may be the repeat of one that
 //! was lost. What X has for us since then comes by the gap, which is opened as after any downtime.
 
 pub(in crate::flow) mod found;
