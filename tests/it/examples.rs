@@ -144,6 +144,11 @@ async fn is_a_core(example: Example) {
     let (messages, posts) = (queue(&example, "messages"), queue(&example, "posts"));
     deliver_nonsense(&service.broker, &posts).await;
     core.says("to the dead letters", 1).await;
+    // Said, but not yet done: cut off before, it would come again.
+    service
+        .broker
+        .wait_for_depth(&format!("{posts}.dead"), 1)
+        .await;
 
     // A direct message is a ticket of its own, also after the connection was lost.
     proxy.cut();
