@@ -36,7 +36,9 @@ fn slow_posts(stage: &Stage, milliseconds: u64) {
     stage.simulator.order(slow.on(Endpoint::CreatePost));
 }
 
-async fn is_called(stage: &Stage) {
+/// Sends a post, and waits until X has been called for it.
+async fn calls_x(stage: &mut Stage, id: &str, text: &str, mention: &str) {
+    stage.desk.send(&send_post(id, ACME, text, mention)).await;
     let called = async || {
         (stage
             .service
@@ -48,31 +50,34 @@ async fn is_called(stage: &Stage) {
     eventually("X is called", called).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_under_way_and_deliveries_end_before_the_service_does() {
-    let (mut stage, mention) = stage(Setup::new()).await;
-    slow_posts(&stage, 2500);
-    stage
-        .desk
-        .send(&send_post("slow", ACME, "Slowly.", &mention))
-        .await;
-    is_called(&stage).await;
-    let mut load = Load::start(stage.service.webhook(), 2000);
-    load.told(20).await;
-    let began = Instant::now();
+/// Tells the service to end, and waits until it has begun to.
+async fn begins_to_end(stage: &mut Stage) {
     stage.service.signal_end().await;
     let unready = async || {
         let asked = client().get(stage.service.private("/readyz")).send().await;
         asked.is_ok_and(|it| it.status() == 503).then_some(())
     };
     eventually("the service is not ready", unready).await;
+}
+
+#[track_caller]
+fn took_less_than(began: Instant, seconds: u64) {
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(seconds), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_under_way_and_deliveries_end_before_the_service_does() {
+    let (mut stage, mention) = stage(Setup::new()).await;
+    slow_posts(&stage, 2500);
+    calls_x(&mut stage, "slow", "Slowly.", &mention).await;
+    let mut load = Load::start(stage.service.webhook(), 2000);
+    load.told(20).await;
+    let began = Instant::now();
+    begins_to_end(&mut stage).await;
     let ended = stage.service.ended().await;
     assert_eq!(ended.code(), Some(0));
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        began.elapsed()
-    );
+    took_less_than(began, 10);
     assert_eq!(stage.simulator.count_posts(ACME, "Slowly."), 1);
     // Settled before the end: it is not looked up after the next start.
     stage.service.start_again().await;
@@ -95,19 +100,11 @@ async fn a_call_that_outlasts_the_grace_time_is_uncertain_and_looked_up() {
         .slow(0, 9000)
         .with_echo(Echo::NEVER);
     stage.simulator.order(slow.on(Endpoint::CreatePost));
-    stage
-        .desk
-        .send(&send_post("late", ACME, "Too late.", &mention))
-        .await;
-    is_called(&stage).await;
+    calls_x(&mut stage, "late", "Too late.", &mention).await;
     let began = Instant::now();
     let ended = stage.service.terminate().await;
     assert_eq!(ended.code(), Some(0));
-    assert!(
-        began.elapsed() < Duration::from_secs(7),
-        "{:?}",
-        began.elapsed()
-    );
+    took_less_than(began, 7);
     assert!(stage.service.said().contains("calls to X were cut off"));
     let shown = stage.service.run(&["commands", "list", "--json"]).await;
     assert!(shown.contains("\"uncertain\""), "{shown}");
@@ -131,35 +128,18 @@ async fn a_broker_that_is_away_does_not_keep_the_service() {
     let began = Instant::now();
     let ended = service.terminate().await;
     assert_eq!(ended.code(), Some(0));
-    assert!(
-        began.elapsed() < Duration::from_secs(12),
-        "{:?}",
-        began.elapsed()
-    );
+    took_less_than(began, 12);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_the_service_at_once() {
     let (mut stage, mention) = stage(Setup::new()).await;
     slow_posts(&stage, 12_000);
-    stage
-        .desk
-        .send(&send_post("cut", ACME, "Cut.", &mention))
-        .await;
-    is_called(&stage).await;
+    calls_x(&mut stage, "cut", "Cut.", &mention).await;
     let began = Instant::now();
-    stage.service.signal_end().await;
-    let unready = async || {
-        let asked = client().get(stage.service.private("/readyz")).send().await;
-        asked.is_ok_and(|it| it.status() == 503).then_some(())
-    };
-    eventually("the service is not ready", unready).await;
+    begins_to_end(&mut stage).await;
     stage.service.signal_end().await;
     let ended = stage.service.ended().await;
     assert_eq!(ended.code(), Some(1));
-    assert!(
-        began.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        began.elapsed()
-    );
+    took_less_than(began, 8);
 }
