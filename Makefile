@@ -10,13 +10,11 @@ export RUST_TEST_THREADS ?= 4
 PREVIOUS ?= 42d00e5
 by_hand = --ignored --nocapture --test-threads 1
 # Tests of the whole service that run on PostgreSQL too; those of the store itself run on both anyway. Left out are
-# those that look into the file, forbid writing to it, or count on it being small, and one that failed there once
-# for a cause that is not known yet (what_a_storm_holds_back).
+# those that look into the file, forbid writing to it, or count on it being small.
 over_postgres = api:: compliance:: echoes:: faults:: feeds:: gaps:: linking:: personal:: registry:: replies:: \
 	routing:: storm:: threads:: --skip the_words_of_a_deleted_post_leave_the_disk \
 	--skip no_word_of_an_erased_person_is_left_on_the_disk --skip a_refusal_is_a_gap_also_when_nothing_comes \
-	--skip a_store_that_takes_no_writes_is_told --skip what_there_is_no_room_for_is_published_instead \
-	--skip what_a_storm_holds_back_what_nobody_wanted
+	--skip a_store_that_takes_no_writes_is_told --skip what_there_is_no_room_for_is_published_instead
 .PHONY: help demo test chart screenshots chaos storm soak upgrade examples schemas lint fuzz bench image release clean \
 	bootstrap
 

@@ -20,29 +20,27 @@ pub fn without_person(body: &[u8], person: UserId) -> Option<Vec<u8>> {
 /// Names under which X shows a handle, and an id: in users and mentions, of v1.1 and of v2.
 const HANDLES: [&str; 2] = ["screen_name", "username"];
 const IDS: [&str; 2] = ["id_str", "id"];
-/// Names under which a post says whom it answers.
-const ANSWERED: [&str; 3] = [
-    "in_reply_to_user_id",
-    "in_reply_to_user_id_str",
-    "in_reply_to_screen_name",
-];
+/// Names under which a post says whom it answers, and all of that.
+const ANSWERED_IDS: [&str; 2] = ["in_reply_to_user_id_str", "in_reply_to_user_id"];
+const ANSWERED: [&str; 3] = [ANSWERED_IDS[0], ANSWERED_IDS[1], "in_reply_to_screen_name"];
 
-fn is_id(value: &Value, id: &str) -> bool {
-    match value {
-        Value::String(text) => text == id,
-        Value::Number(number) => number.to_string() == id,
+/// Whether the first of these fields that is there is the id: v1.1 writes ids as text and as numbers
+/// beside, and a number may have been rounded to that of somebody else.
+fn has_id(object: &Map<String, Value>, names: &[&str], id: &str) -> bool {
+    let mut values = names.iter().filter_map(|name| object.get(*name));
+    match values.find(|value| !value.is_null()) {
+        Some(Value::String(text)) => text == id,
+        Some(Value::Number(number)) => number.to_string() == id,
         _ => false,
     }
 }
 
 /// The handle of a user or a mention with this id.
 fn handle<'a>(object: &'a Map<String, Value>, id: &str) -> Option<&'a str> {
-    let known = IDS.iter().filter_map(|name| object.get(*name));
-    let is_person = { known }.any(|value| is_id(value, id));
     let mut handles = HANDLES
         .iter()
         .filter_map(|name| object.get(*name)?.as_str());
-    handles.next().filter(|_| is_person)
+    handles.next().filter(|_| has_id(object, &IDS, id))
 }
 
 fn gather(value: &Value, id: &str, handles: &mut BTreeSet<String>) {
@@ -65,14 +63,13 @@ fn is_of(value: &Value, id: &str) -> bool {
     let author = object.get("user").and_then(Value::as_object);
     handle(object, id).is_some()
         || author.is_some_and(|author| handle(author, id).is_some())
-        || object.get("author_id").is_some_and(|it| is_id(it, id))
+        || has_id(object, &["author_id"], id)
 }
 
 fn leave_out(value: &mut Value, id: &str, handles: &BTreeSet<String>) {
     match value {
         Value::Object(object) => {
-            let answers = ANSWERED.iter().filter_map(|name| object.get(*name));
-            if { answers }.any(|it| is_id(it, id)) {
+            if has_id(object, &ANSWERED_IDS, id) {
                 ANSWERED.iter().for_each(|name| {
                     object.remove(*name);
                 });
@@ -162,6 +159,28 @@ mod tests {
         let expected = json!({"data": {"id": "15", "author_id": "6", "text": "hi"}, "includes": {
             "users": [{"id": "6", "username": "bob"}], "tweets": [],
         }});
+        assert_eq!(rest(&body), expected);
+    }
+
+    #[test]
+    fn another_whose_rounded_number_is_the_persons_id_stays() {
+        let body = json!({"for_user_id": "2", "tweet_create_events": [{
+            "id_str": "15", "text": "hi",
+            "user": {"id_str": "6", "id": 5, "screen_name": "bob"},
+            "in_reply_to_user_id": 5, "in_reply_to_user_id_str": "7",
+            "in_reply_to_screen_name": "jane",
+            "entities": {"user_mentions": [{"id_str": "7", "id": 5, "screen_name": "jane"}]},
+        }]});
+        assert_eq!(rest(&body), body);
+    }
+
+    #[test]
+    fn a_number_counts_where_there_is_no_text() {
+        let body = json!({"text": "hi", "user": {"id": 6, "screen_name": "bob"},
+                          "in_reply_to_user_id": 5, "in_reply_to_user_id_str": null,
+                          "entities": {"user_mentions": [{"id": 5, "screen_name": "zeb"}]}});
+        let expected = json!({"text": "hi", "user": {"id": 6, "screen_name": "bob"},
+                              "entities": {"user_mentions": []}});
         assert_eq!(rest(&body), expected);
     }
 
