@@ -22,7 +22,7 @@ use broker::Broker;
 use commands::Commands;
 use database::Server;
 use report::Figure;
-use rounds::{Bench, Scale};
+use rounds::{Bench, Peer, Scale};
 
 /// Measures the service; `scripts/broker run DIR -- target/release/load` gives it a broker.
 #[derive(Parser)]
@@ -33,6 +33,9 @@ struct Arguments {
     /// Only this side of the service.
     #[arg(long, value_enum)]
     only: Option<Side>,
+    /// With `--only peers`, beside bare only these.
+    #[arg(long, value_enum)]
+    peer: Vec<Peer>,
     /// Only the processor time of this many deliveries (or commands, with `--only commands`), by
     /// thread.
     #[arg(long, value_name = "COUNT")]
@@ -95,11 +98,11 @@ async fn measure(arguments: &Arguments, broker: &Broker) -> anyhow::Result<Vec<F
         (Some(count), _) => bench.processor(count).await.map(|()| Vec::new()),
         (None, Some(Side::Commands)) => commands.run().await,
         (None, Some(Side::Deliveries)) => bench.run().await,
-        (None, Some(Side::Peers)) => bench.peers(&server).await,
+        (None, Some(Side::Peers)) => bench.peers(&server, &arguments.peer).await,
         (None, None) => {
             let mut figures = bench.run().await?;
             let peers = Bench::new(broker, folder.clone(), scale)?;
-            figures.extend(peers.peers(&server).await?);
+            figures.extend(peers.peers(&server, &[]).await?);
             figures.extend(commands.run().await?);
             Ok(figures)
         }

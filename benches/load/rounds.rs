@@ -17,6 +17,7 @@ use crate::journal::{Filling, fill};
 use crate::measure::{Pace, challenge, empty, send};
 use crate::report::{Bound, Figure, median, show};
 use crate::subject::{Setup, Subject};
+pub(crate) use peers::Peer;
 
 /// How much of everything.
 #[derive(Clone, Copy)]

@@ -267,6 +267,16 @@ pub(super) fn unreadable_id() -> StoreError {
     }
 }
 
+/// A query that is put once for each set of parameters.
+pub(super) struct Question<'q> {
+    pub sql: &'q str,
+    pub sets: Vec<Vec<Value<'q>>>,
+    pub each: Each<'q>,
+}
+
+/// Is handed the rows found, each with the place of its set.
+pub(super) type Each<'q> = Box<dyn FnMut(usize, &Row<'_>) -> Result<()> + 'q>;
+
 /// The connection that a transaction runs on.
 #[derive(Clone, Copy)]
 pub(super) enum Conn<'a> {
@@ -305,20 +315,24 @@ impl Conn<'_> {
         }
     }
 
-    /// Runs a query of one row once for each set of parameters; hands the rows found to `each`, with
-    /// the place of their set. Where each question would cost a round trip, they are one.
-    pub(super) fn query_each(
-        self,
-        sql: &str,
-        sets: &[Vec<Value<'_>>],
-        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
-    ) -> Result<()> {
-        match self {
-            Self::Sqlite(conn) => sets.iter().enumerate().try_for_each(|(place, set)| {
-                sqlite::query(conn, sql, set, &mut |row| each(place, row).map(|()| true))
-            }),
-            Self::Postgres(session) => session.query_each(sql, sets, each),
+    /// Puts questions that do not depend on each other. Where each would cost a round trip, all of them
+    /// together cost one.
+    pub(super) fn ask(self, questions: Vec<Question<'_>>) -> Result<()> {
+        let conn = match self {
+            Self::Sqlite(conn) => conn,
+            Self::Postgres(session) => return session.ask(questions),
+        };
+        for question in questions {
+            let Question {
+                sql,
+                sets,
+                mut each,
+            } = question;
+            for (place, set) in sets.iter().enumerate() {
+                sqlite::query(conn, sql, set, &mut |row| each(place, row).map(|()| true))?;
+            }
         }
+        Ok(())
     }
 
     /// Whether others may write too, and each question costs a round trip.
@@ -357,11 +371,13 @@ impl Conn<'_> {
         Ok(now)
     }
 
-    /// Bytes of the database in use, free pages not counted.
+    /// Bytes of the database in use, free pages not counted; where it [is shared](Self::is_shared)
+    /// without those of the journal, which are counted by its bodies: its files keep their size when
+    /// rows go.
     pub(super) fn used_bytes(self) -> Result<u64> {
         match self {
             Self::Sqlite(conn) => sqlite::used_bytes(conn),
-            Self::Postgres(session) => session.used_bytes(),
+            Self::Postgres(session) => session.bytes_beside_journal(),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
 use super::sql::Conn;
-use super::tables::ahead::Foresight;
+use super::tables::ahead::{Beginning, Foresight};
 use super::tables::cases::Recent;
 use super::tables::tx::{Changes, Tx, Written};
 use super::tail::Tail;
@@ -22,15 +22,18 @@ const BATCH: usize = 512;
 /// callers give up after seconds.
 const BATCH_TIME: Duration = Duration::from_millis(200);
 
+/// Asks for what a transaction begins with.
+pub(super) type Open<'o> = dyn Fn(Conn<'_>) -> Result<Beginning, StoreError> + 'o;
+/// Does the work of one.
+pub(super) type Work<'w> = dyn FnMut(Conn<'_>, Beginning) -> Result<Changes, StoreError> + 'w;
+
 /// Where the writer's transactions run.
 pub(super) trait Engine: Send {
-    /// Runs `work` in a transaction that no other writer is in at the same time, and commits it: on
-    /// return it is on disk, and who listens hears of the changes that it tells of. After an error
-    /// nothing of it is stored (or it is not known), and the next transaction may be tried.
-    fn transact(
-        &mut self,
-        work: &mut dyn FnMut(Conn<'_>) -> Result<Changes, StoreError>,
-    ) -> Result<(), StoreError>;
+    /// Runs `open` and then `work` in a transaction that no other writer is in at the same time, and
+    /// commits it: on return it is on disk, and who listens hears of the changes that it tells of.
+    /// After an error nothing of it is stored (or it is not known), and the next transaction may be
+    /// tried. `open` only asks; it may be run again, on another connection.
+    fn transact(&mut self, open: &Open<'_>, work: &mut Work<'_>) -> Result<(), StoreError>;
 }
 
 /// A queued write: runs inside the transaction, answers after the commit.
@@ -190,10 +193,14 @@ impl<E: Engine> WriterThread<E> {
             known_sequence,
             recent,
         } = self;
+        let mut foresight = Foresight::default();
+        let jobs = batch.iter();
+        jobs.for_each(|job| foresight.extend(job.foresight()));
+        let open = |conn: Conn<'_>| Beginning::read(conn, &foresight);
         let (mut written, mut taken) = (None, 0);
-        engine.transact(&mut |conn| {
+        let mut work = |conn: Conn<'_>, beginning: Beginning| {
             let began = Instant::now();
-            let mut tx = Tx::begin(conn)?;
+            let mut tx = Tx::begin(conn, beginning);
             let first = tx.next_sequence();
             // Taken: should the commit fail, the next one reads again what is on disk.
             let known = recent.take();
@@ -203,11 +210,6 @@ impl<E: Engine> WriterThread<E> {
             }
             let holds = is_ours || tx.holds_nothing();
             tx.hold_cases(known.filter(|_| holds))?;
-            let mut foresight = Foresight::default();
-            batch
-                .iter()
-                .for_each(|job| foresight.extend(job.foresight()));
-            tx.look_ahead(&foresight)?;
             for job in batch.iter_mut() {
                 tx.share(|tx| job.run(tx))?;
                 taken += 1;
@@ -221,7 +223,8 @@ impl<E: Engine> WriterThread<E> {
             let changes = end.changes;
             written = Some((first, end));
             Ok(changes)
-        })?;
+        };
+        engine.transact(&open, &mut work)?;
         if let Some((first, written)) = written {
             self.committed(first, written);
         }

@@ -548,7 +548,10 @@ async fn what_a_storm_holds_back_what_nobody_wanted_and_what_waits_is_gone_too()
     let left = found(&folder_of(&service), &WORDS);
     assert!(left.is_empty(), "{left:#?}");
     let still = bodies(&service, "held");
-    assert!(holds(&still, "hear-bob"), "before {held:#?} after {still:#?}");
+    assert!(
+        holds(&still, "hear-bob"),
+        "before {held:#?} after {still:#?}"
+    );
     assert!(holds(&bodies(&service, "echoes"), "wait-bob"));
     let unwanted = bodies(&service, "sightings");
     assert!(holds(&unwanted, "unwanted-of-others"));

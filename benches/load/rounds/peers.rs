@@ -1,6 +1,8 @@
 //! The service over either store, one and three replicas of it, and what one would write in Node and in
 //! Python: at full speed, by turns, each beside bare.
 
+use clap::ValueEnum;
+
 use super::*;
 use crate::database::{Database, Server};
 use crate::subject::processor_of;
@@ -9,24 +11,17 @@ use crate::subject::processor_of;
 const REPLICAS: usize = 3;
 
 /// Who is compared with bare.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Peer {
-    Bare,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Peer {
     Sqlite,
-    /// So many replicas on one database.
-    Postgres(usize),
+    Postgres,
+    /// Three of the service on one database.
+    Replicas,
     Node,
     Python,
+    #[value(skip)]
+    Bare,
 }
-
-const PEERS: [Peer; 6] = [
-    Peer::Bare,
-    Peer::Sqlite,
-    Peer::Postgres(1),
-    Peer::Postgres(REPLICAS),
-    Peer::Node,
-    Peer::Python,
-];
 
 /// The processes of one peer.
 struct Fleet {
@@ -64,25 +59,32 @@ struct Speed {
 }
 
 impl Bench<'_> {
-    /// All of them, in each round.
-    pub(crate) async fn peers(mut self, server: &Server) -> anyhow::Result<Vec<Figure>> {
+    /// Those asked for, all where none is, in each round.
+    pub(crate) async fn peers(
+        mut self,
+        server: &Server,
+        wanted: &[Peer],
+    ) -> anyhow::Result<Vec<Figure>> {
         self.declare().await?;
+        let wanted = match wanted {
+            [] => Peer::value_variants(),
+            some => some,
+        };
+        let peers = [&[Peer::Bare], wanted].concat();
         let mut rounds = Vec::new();
         for number in 1..=self.scale.rounds {
             let mut round = Vec::new();
-            for peer in PEERS {
+            for &peer in &peers {
                 let speed = self.speed(peer, server).await?;
                 println!("round {number}: {}", told(peer, &speed));
                 round.push(speed);
             }
             rounds.push(round);
         }
-        Ok(PEERS
-            .iter()
-            .enumerate()
-            .filter(|(_, peer)| **peer != Peer::Bare)
+        let figures = peers.iter().enumerate().skip(1);
+        Ok(figures
             .map(|(place, peer)| figure(*peer, place, &rounds))
-            .chain(replicas(&rounds))
+            .chain(replicas(&peers, &rounds))
             .collect())
     }
 
@@ -119,7 +121,8 @@ impl Bench<'_> {
                 let folder = empty_folder(&self.folder, "peer")?;
                 vec![Subject::service(broker, &folder, Setup::default()).await?]
             }
-            Peer::Postgres(count) => {
+            Peer::Postgres | Peer::Replicas => {
+                let count = if peer == Peer::Replicas { REPLICAS } else { 1 };
                 let made = Database::create(server).await?;
                 let subjects = self.replicas(count, made.url()).await?;
                 database = Some(made);
@@ -148,8 +151,8 @@ impl Peer {
         match self {
             Self::Bare => "bare",
             Self::Sqlite => "SQLite / bare",
-            Self::Postgres(1) => "PostgreSQL / bare",
-            Self::Postgres(_) => "PostgreSQL, three replicas / bare",
+            Self::Postgres => "PostgreSQL / bare",
+            Self::Replicas => "PostgreSQL, three replicas / bare",
             Self::Node => "Node (express, amqplib) / bare",
             Self::Python => "Python (FastAPI, aio-pika) / bare",
         }
@@ -178,7 +181,7 @@ fn figure(peer: Peer, place: usize, rounds: &[Vec<Speed>]) -> Figure {
     let own = |of: fn(&Speed) -> f64| move |round: &[Speed]| round.get(place).map(of);
     let ratio = |round: &[Speed]| Some(round.get(place)?.per_second / round.first()?.per_second);
     let (required, goal) = match peer {
-        Peer::Postgres(1) => (Some(Bound::AtLeast(0.6)), Some(Bound::AtLeast(0.8))),
+        Peer::Postgres => (Some(Bound::AtLeast(0.6)), Some(Bound::AtLeast(0.8))),
         _ => (None, None),
     };
     Figure {
@@ -197,9 +200,9 @@ fn figure(peer: Peer, place: usize, rounds: &[Vec<Speed>]) -> Figure {
 }
 
 /// What three replicas take beside one.
-fn replicas(rounds: &[Vec<Speed>]) -> Option<Figure> {
-    let place = |wanted| PEERS.iter().position(|peer| *peer == wanted);
-    let (one, three) = (place(Peer::Postgres(1))?, place(Peer::Postgres(REPLICAS))?);
+fn replicas(peers: &[Peer], rounds: &[Vec<Speed>]) -> Option<Figure> {
+    let place = |wanted| peers.iter().position(|peer| *peer == wanted);
+    let (one, three) = (place(Peer::Postgres)?, place(Peer::Replicas)?);
     let ratio = |round: &[Speed]| Some(round.get(three)?.per_second / round.get(one)?.per_second);
     Some(Figure {
         name: "three replicas / one",

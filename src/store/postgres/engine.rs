@@ -9,8 +9,9 @@ use super::settings::PostgresSettings;
 use super::{CHANNEL, WRITERS_LOCK, schema};
 use crate::store::StoreError;
 use crate::store::sql::{Conn, Value};
+use crate::store::tables::ahead::Beginning;
 use crate::store::tables::tx::Changes;
-use crate::store::writer::Engine;
+use crate::store::writer::{Engine, Open, Work};
 
 /// How long after a failed attempt the next one is made; writes fail at once until then.
 const PAUSES: [Duration; 5] = [
@@ -20,6 +21,11 @@ const PAUSES: [Duration; 5] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
 ];
+
+/// A writer looks up rows by their keys: plans made anew for each set of them would cost as much as
+/// what they find, and none made while a table was small may go through it later.
+const SET_UP: &str = "SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off;";
 
 /// The writing connection.
 pub(in crate::store) struct Postgres {
@@ -44,10 +50,21 @@ fn new_writer() -> u64 {
     random ^ WRITERS.fetch_add(1, Ordering::Relaxed)
 }
 
+fn connect(settings: &PostgresSettings) -> Result<Session, StoreError> {
+    let session = Session::connect(settings)?;
+    session.batch(SET_UP)?;
+    Ok(session)
+}
+
+fn begin_on(session: &Session, open: &Open<'_>) -> Result<Beginning, StoreError> {
+    session.begin_alone(WRITERS_LOCK)?;
+    open(Conn::Postgres(session))
+}
+
 impl Postgres {
     /// Connects, and brings the database up to date.
     pub(in crate::store) fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
-        let session = Session::connect(settings)?;
+        let session = connect(settings)?;
         schema::migrate(&session, settings)?;
         Ok(Self {
             settings: settings.clone(),
@@ -62,15 +79,12 @@ impl Postgres {
         self.writer
     }
 
-    /// A connection in a transaction that no other writer is in at the same time.
-    fn begin(&mut self) -> Result<Session, StoreError> {
-        // Each statement after the lock sees what the writer before has committed.
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
-        );
+    /// A connection in a transaction that no other writer is in at the same time. What `open` asks
+    /// begins it.
+    fn begin(&mut self, open: &Open<'_>) -> Result<(Session, Beginning), StoreError> {
         if let Some(session) = self.session.take() {
-            match session.begin(&begin) {
-                Ok(()) => return Ok(session),
+            match begin_on(&session, open) {
+                Ok(beginning) => return Ok((session, beginning)),
                 // Another replica has been at it for long.
                 Err(error) if session.roll_back() => {
                     self.session = Some(session);
@@ -80,8 +94,8 @@ impl Postgres {
             }
         }
         let session = self.connect()?;
-        session.begin(&begin)?;
-        Ok(session)
+        let beginning = begin_on(&session, open)?;
+        Ok((session, beginning))
     }
 
     fn connect(&mut self) -> Result<Session, StoreError> {
@@ -91,7 +105,7 @@ impl Postgres {
                 return Err(error.again());
             }
         }
-        let session = Session::connect(&self.settings);
+        let session = connect(&self.settings);
         self.failure = session.as_ref().err().map(|error| Failure {
             error: error.again(),
             times: self.failure.as_ref().map_or(1, |before| before.times + 1),
@@ -115,13 +129,10 @@ impl Postgres {
 }
 
 impl Engine for Postgres {
-    fn transact(
-        &mut self,
-        work: &mut dyn FnMut(Conn<'_>) -> Result<Changes, StoreError>,
-    ) -> Result<(), StoreError> {
-        let session = self.begin()?;
-        let committed =
-            work(Conn::Postgres(&session)).and_then(|changes| self.commit(&session, changes));
+    fn transact(&mut self, open: &Open<'_>, work: &mut Work<'_>) -> Result<(), StoreError> {
+        let (session, beginning) = self.begin(open)?;
+        let committed = work(Conn::Postgres(&session), beginning)
+            .and_then(|changes| self.commit(&session, changes));
         // After a fault a new connection is the safe way on.
         if committed.is_ok() || session.roll_back() {
             self.session = Some(session);

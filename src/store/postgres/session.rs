@@ -21,7 +21,7 @@ use super::bulk::{Group, Inserting, Queue, asking, columns};
 use super::settings::PostgresSettings;
 use super::shared::{Kept, told, translated};
 use crate::store::StoreError;
-use crate::store::sql::{Result, Row, Value};
+use crate::store::sql::{Each, Question, Result, Row, Value};
 
 /// Longer than the server lets a statement run: then the connection is dead.
 const ANSWER_LIMIT: Duration = Duration::from_secs(45);
@@ -64,12 +64,20 @@ pub(super) struct Prepared {
 }
 
 /// A statement to be sent, with its parameters.
-type Sending = (Statement, Vec<Box<dyn ToSql + Sync>>);
+type Sending<'v> = (Statement, Vec<Box<dyn ToSql + Sync + 'v>>);
 
-fn boxed<T: ToSql + Sync + 'static>(params: Vec<T>) -> Vec<Box<dyn ToSql + Sync>> {
+/// A question to be sent.
+struct Asked<'q> {
+    statement: Statement,
+    params: Vec<Box<dyn ToSql + Sync + 'q>>,
+    of_many: bool,
+    each: Each<'q>,
+}
+
+fn boxed<'v, T: ToSql + Sync + 'v>(params: Vec<T>) -> Vec<Box<dyn ToSql + Sync + 'v>> {
     let params = params.into_iter();
     params
-        .map(|value| Box::new(value) as Box<dyn ToSql + Sync>)
+        .map(|value| Box::new(value) as Box<dyn ToSql + Sync + 'v>)
         .collect()
 }
 
@@ -213,7 +221,7 @@ impl Session {
     }
 
     /// Takes what was to be sent later.
-    fn outgoing(&self) -> Result<Vec<Sending>> {
+    fn outgoing(&self) -> Result<Vec<Sending<'static>>> {
         let groups = mem::take(&mut *self.later.borrow_mut()).groups;
         groups
             .into_iter()
@@ -221,7 +229,7 @@ impl Session {
             .collect()
     }
 
-    fn sending(&self, group: Group) -> Result<Sending> {
+    fn sending(&self, group: Group) -> Result<Sending<'static>> {
         let Group { prepared, rows, .. } = group;
         match &prepared.inserting {
             Some(inserting) if rows.len() > 1 => {
@@ -247,7 +255,7 @@ impl Session {
     /// Sends statements and then what `last` sends, without waiting in between.
     async fn send<T>(
         &self,
-        later: &[Sending],
+        later: &[Sending<'_>],
         last: impl Future<Output = std::result::Result<T, Error>>,
     ) -> std::result::Result<T, Error> {
         let mut sent = Vec::with_capacity(later.len());
@@ -322,23 +330,78 @@ impl Session {
         self.wait(self.send(&later, read))?
     }
 
-    /// Runs a query once for each set of parameters, all of them in one round trip.
-    pub(in crate::store) fn query_each(
-        &self,
-        sql: &str,
-        sets: &[Vec<Value<'_>>],
-        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
-    ) -> Result<()> {
-        if sets.is_empty() {
-            return Ok(());
+    /// Puts all questions in one round trip.
+    pub(in crate::store) fn ask(&self, questions: Vec<Question<'_>>) -> Result<()> {
+        let mut asked = Vec::with_capacity(questions.len());
+        for question in questions {
+            asked.extend(self.asked(question)?);
         }
-        let question = self.question(sql)?;
-        let params = columns(sets.iter().map(|set| question.bound(set)));
-        self.read(&question.statement, &params, &mut |row| {
-            let place: i64 = Row::Postgres(row).get(row.len().saturating_sub(1))?;
-            let place = usize::try_from(place).unwrap_or_default();
-            each(place.saturating_sub(1), &Row::Postgres(row)).map(|()| true)
+        let later = self.outgoing()?;
+        self.wait(self.send(&later, self.answers(asked)))?
+    }
+
+    /// A question as it is put: by itself, or for many sets of parameters at once.
+    fn asked<'q>(&self, question: Question<'q>) -> Result<Option<Asked<'q>>> {
+        let Question { sql, sets, each } = question;
+        Ok(match sets.as_slice() {
+            [] => None,
+            [set] => {
+                let prepared = self.prepared(sql)?;
+                let params = boxed(prepared.bound(set));
+                let statement = prepared.statement.clone();
+                Some(Asked {
+                    statement,
+                    params,
+                    of_many: false,
+                    each,
+                })
+            }
+            sets => {
+                let prepared = self.question(sql)?;
+                let params = boxed(columns(sets.iter().map(|set| prepared.bound(set))));
+                let statement = prepared.statement.clone();
+                Some(Asked {
+                    statement,
+                    params,
+                    of_many: true,
+                    each,
+                })
+            }
         })
+    }
+
+    /// Sends all of them, and then hands over what each one found.
+    async fn answers(&self, asked: Vec<Asked<'_>>) -> std::result::Result<Result<()>, Error> {
+        let mut answers = Vec::with_capacity(asked.len());
+        for Asked {
+            statement,
+            params,
+            of_many,
+            each,
+        } in asked
+        {
+            let query = async move {
+                let params = params.iter().map(Box::as_ref);
+                self.client.query_raw(&statement, params).await
+            };
+            let mut rows = Box::pin(maybe_done(query));
+            // What is polled is on its way.
+            let _begun = polled(rows.as_mut()).await;
+            answers.push((rows, of_many, each));
+        }
+        for (mut rows, of_many, mut each) in answers {
+            rows.as_mut().await;
+            let Some(rows) = rows.as_mut().take_output().transpose()? else {
+                continue;
+            };
+            let mut rows = pin!(rows);
+            while let Some(row) = rows.try_next().await? {
+                if let Err(error) = answered(&row, of_many, &mut *each) {
+                    return Ok(Err(error));
+                }
+            }
+        }
+        Ok(Ok(()))
     }
 
     fn question(&self, sql: &str) -> Result<Arc<Prepared>> {
@@ -374,6 +437,15 @@ impl Session {
         self.batch(sql)
     }
 
+    /// Begins a transaction that no other one with this lock is in at the same time, along with the
+    /// first statement that answers: each statement after the lock sees what the one before it has
+    /// committed.
+    pub(super) fn begin_alone(&self, lock: i64) -> Result<()> {
+        self.sound.set(true);
+        self.run("BEGIN ISOLATION LEVEL READ COMMITTED", &[])?;
+        self.run("SELECT pg_advisory_xact_lock(?1)", &[Value::Integer(lock)])
+    }
+
     pub(super) fn commit(&self) -> Result<()> {
         self.run("COMMIT", &[])?;
         self.flush()
@@ -386,34 +458,37 @@ impl Session {
         stands && self.wait(self.client.batch_execute("ROLLBACK")).is_ok()
     }
 
-    /// Bytes in use: the journal by its bodies, for its files keep their size when rows go; all else
-    /// by its files.
-    pub(in crate::store) fn used_bytes(&self) -> Result<u64> {
-        let bodies = self.number("SELECT bytes FROM sizes WHERE name = 'journal'")?;
-        Ok(bodies.saturating_add(self.files_of_the_rest()?))
-    }
-
-    fn files_of_the_rest(&self) -> Result<u64> {
+    /// Bytes of all files but the journal's.
+    pub(in crate::store) fn bytes_beside_journal(&self) -> Result<u64> {
         if let Some((at, known)) = self.files.get()
             && at.elapsed() < SIZE_KNOWN
         {
             return Ok(known);
         }
-        let files = self.number(
-            "SELECT pg_database_size(current_database()) - pg_total_relation_size('journal')",
-        )?;
+        let sql = "SELECT pg_database_size(current_database()) - pg_total_relation_size('journal')";
+        let mut files = 0;
+        self.query(sql, &[], &mut |row| {
+            files = row.get::<i64>(0)?.max(0).cast_unsigned();
+            Ok(false)
+        })?;
         self.files.set(Some((Instant::now(), files)));
         Ok(files)
     }
+}
 
-    fn number(&self, sql: &str) -> Result<u64> {
-        let mut number = 0;
-        self.query(sql, &[], &mut |row| {
-            number = row.get::<i64>(0)?.max(0).cast_unsigned();
-            Ok(false)
-        })?;
-        Ok(number)
-    }
+/// Hands over a row of an answer, with the place of its question.
+fn answered(
+    row: &tokio_postgres::Row,
+    of_many: bool,
+    each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
+) -> Result<()> {
+    // See [`asking`].
+    let place: i64 = match of_many {
+        true => Row::Postgres(row).get(row.len().saturating_sub(1))?,
+        false => 1,
+    };
+    let place = usize::try_from(place).unwrap_or_default();
+    each(place.saturating_sub(1), &Row::Postgres(row))
 }
 
 impl Prepared {

@@ -10,8 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{BUSY_TIMEOUT, SMALL_CACHE, create, reconnect, schema};
 use crate::store::sql::Conn;
-use crate::store::tables::tx::Changes;
-use crate::store::writer::{Engine, spawn};
+use crate::store::writer::{Engine, Open, Work, spawn};
 use crate::store::{StoreError, StoreSettings};
 
 /// Pages in the write-ahead log beyond which the writer itself lets it start over: a checkpoint
@@ -49,10 +48,7 @@ impl Sqlite {
 }
 
 impl Engine for Sqlite {
-    fn transact(
-        &mut self,
-        work: &mut dyn FnMut(Conn<'_>) -> Result<Changes, StoreError>,
-    ) -> Result<(), StoreError> {
+    fn transact(&mut self, open: &Open<'_>, work: &mut Work<'_>) -> Result<(), StoreError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => reconnect(&self.path)?,
@@ -61,7 +57,8 @@ impl Engine for Sqlite {
             restart_wal(&conn)?;
         }
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        work(Conn::Sqlite(&transaction))?;
+        let beginning = open(Conn::Sqlite(&transaction))?;
+        work(Conn::Sqlite(&transaction), beginning)?;
         transaction.commit()?;
         self.conn = Some(conn);
         Ok(())

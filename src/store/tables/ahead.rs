@@ -3,15 +3,20 @@
 //!
 //! What was read holds until something else is written than the methods here keep up with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
-use super::cases::{Key, Touched};
-use super::journal::Seen;
-use super::threads::{ConversationRow, PostRow, account_key, read_conversation, read_post};
-use super::tx::{Tx, number, stored};
+use super::cases::{CASES, Key, Touched};
+use super::journal::{SEEN, Seen, read_seen};
+use super::persons::{ANY_ERASED, LAST_SEQUENCE};
+use super::storms::{JOURNAL, SIZE};
+use super::threads::{
+    CONVERSATION, ConversationRow, POST, PostRow, account_key, read_conversation, read_post,
+};
+use super::tx::{number, stored};
 use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
 use crate::store::StoreError;
-use crate::store::sql::{ToValue, Value};
+use crate::store::sql::{Conn, Question, ToValue, Value};
 
 /// What a work is going to ask for, as far as can be told before. Whatever it leaves out is read when
 /// it is asked for.
@@ -36,123 +41,195 @@ pub(super) struct Ahead {
     pub conversations: HashMap<(i64, String), Option<Conversation>>,
     pub cases: HashMap<Key, Vec<Touched>>,
     pub any_erased: Option<bool>,
+    /// Bytes of the journal's bodies.
+    pub journal_bytes: Option<u64>,
+}
+
+/// What a writing transaction begins with.
+pub(in crate::store) struct Beginning {
+    pub(super) last_sequence: u64,
+    pub(super) ahead: Ahead,
+}
+
+/// These keep up with what is stored, and tell whether it is known that nothing was there.
+impl Ahead {
+    pub(super) fn put_seen(&mut self, id: EventId, seen: Seen) -> bool {
+        let known = self.seen.get_mut(&id);
+        known.is_some_and(|known| known.replace(seen).is_none())
+    }
+
+    pub(super) fn put_post(&mut self, key: (i64, TweetId), post: &PostRow) -> bool {
+        let known = self.posts.get_mut(&key);
+        known.is_some_and(|known| known.replace(post.clone()).is_none())
+    }
+
+    pub(super) fn put_conversation(&mut self, key: (i64, String), row: &ConversationRow) -> bool {
+        let Some(known) = self.conversations.get_mut(&key) else {
+            return false;
+        };
+        let before = known.take();
+        let is_new = before.is_none();
+        *known = Some((row.clone(), before.and_then(|(_, survivor)| survivor)));
+        is_new
+    }
+
+    pub(super) fn put_case(&mut self, key: Key, (conversation, at): &Touched) -> bool {
+        let Some(known) = self.cases.get_mut(&key) else {
+            return false;
+        };
+        match known.iter_mut().find(|(known, _)| known == conversation) {
+            Some((_, newest)) => {
+                *newest = (*newest).max(*at);
+                false
+            }
+            None => {
+                known.push((conversation.clone(), *at));
+                true
+            }
+        }
+    }
+}
+
+/// Keys, each once: what is found of one is added to what was found before.
+fn unique<K: Eq + Hash>(keys: impl Iterator<Item = K>) -> Vec<K> {
+    let keys: HashSet<K> = keys.collect();
+    keys.into_iter().collect()
+}
+
+/// Nothing is known of any of them.
+fn unknown<K: Clone + Eq + Hash, T: Default>(keys: &[K]) -> HashMap<K, T> {
+    keys.iter()
+        .cloned()
+        .map(|key| (key, T::default()))
+        .collect()
+}
+
+/// The key in a place, and what is known of it.
+fn at<'k, K: Eq + Hash, T>(
+    keys: &'k [K],
+    known: &'k mut HashMap<K, T>,
+    place: usize,
+) -> Result<(&'k K, &'k mut T), StoreError> {
+    let key = keys.get(place);
+    let found = key.and_then(|key| Some((key, known.get_mut(key)?)));
+    found.ok_or_else(|| StoreError::Corrupt {
+        what: "place of an answer",
+        value: place.to_string(),
+    })
+}
+
+impl Beginning {
+    /// Reads it, with what the works of the transaction are going to ask for where each question by
+    /// itself would cost a round trip.
+    pub(in crate::store) fn read(conn: Conn<'_>, wanted: &Foresight) -> Result<Self, StoreError> {
+        let mut last_sequence = 0;
+        let first = Question {
+            sql: LAST_SEQUENCE,
+            sets: vec![Vec::new()],
+            each: Box::new(|_, row| {
+                last_sequence = row.get::<Option<i64>>(0)?.map_or(0, number);
+                Ok(())
+            }),
+        };
+        let ahead = match conn.is_shared() && *wanted != Foresight::default() {
+            true => Ahead::read(conn, wanted, first)?,
+            false => conn.ask(vec![first]).map(|()| Ahead::default())?,
+        };
+        Ok(Self {
+            last_sequence,
+            ahead,
+        })
+    }
 }
 
 impl Ahead {
-    /// Keeps up with a conversation that was stored.
-    pub(super) fn put_conversation(&mut self, account: i64, id: String, row: &ConversationRow) {
-        if let Some(known) = self.conversations.get_mut(&(account, id)) {
-            let survivor = known.take().and_then(|(_, survivor)| survivor);
-            *known = Some((row.clone(), survivor));
-        }
+    /// Reads what is wanted, and asks `first` along with it.
+    fn read(conn: Conn<'_>, wanted: &Foresight, first: Question<'_>) -> Result<Self, StoreError> {
+        let events = unique(wanted.events.iter().copied());
+        let posts = wanted.posts.iter();
+        let posts = unique(posts.map(|(account, id)| (account_key(*account), *id)));
+        let conversations = wanted.conversations.iter();
+        let conversations =
+            unique(conversations.map(|(account, id)| (account_key(*account), id.name())));
+        let customers = wanted.customers.iter();
+        let customers =
+            unique(customers.map(|(account, id)| (account_key(*account), stored(id.get()))));
+        let mut ahead = Self {
+            seen: unknown(&events),
+            posts: unknown(&posts),
+            conversations: unknown(&conversations),
+            cases: unknown(&customers),
+            any_erased: None,
+            journal_bytes: None,
+        };
+        conn.ask(vec![
+            first,
+            Question {
+                sql: ANY_ERASED,
+                sets: vec![Vec::new()],
+                each: Box::new(|_, row| {
+                    ahead.any_erased = Some(row.get(0)?);
+                    Ok(())
+                }),
+            },
+            Question {
+                sql: SIZE,
+                sets: vec![vec![Value::Text(JOURNAL)]],
+                each: Box::new(|_, row| {
+                    ahead.journal_bytes = Some(number(row.get(0)?));
+                    Ok(())
+                }),
+            },
+            Question {
+                sql: SEEN,
+                sets: events.iter().map(|id| vec![id.0.to_value()]).collect(),
+                each: Box::new(|place, row| {
+                    *at(&events, &mut ahead.seen, place)?.1 = Some(read_seen(row)?);
+                    Ok(())
+                }),
+            },
+            Question {
+                sql: POST,
+                sets: numbers(
+                    posts
+                        .iter()
+                        .map(|(account, id)| (*account, stored(id.get()))),
+                ),
+                each: Box::new(|place, row| {
+                    let ((_, id), known) = at(&posts, &mut ahead.posts, place)?;
+                    *known = Some(read_post(row, *id)?);
+                    Ok(())
+                }),
+            },
+            Question {
+                sql: CONVERSATION,
+                sets: conversations
+                    .iter()
+                    .map(|(account, id)| vec![account.to_value(), id.to_value()])
+                    .collect(),
+                each: Box::new(|place, row| {
+                    let (_, known) = at(&conversations, &mut ahead.conversations, place)?;
+                    *known = Some((read_conversation(row)?, row.get(5)?));
+                    Ok(())
+                }),
+            },
+            Question {
+                sql: CASES,
+                sets: numbers(customers.iter().copied()),
+                each: Box::new(|place, row| {
+                    let (_, cases) = at(&customers, &mut ahead.cases, place)?;
+                    cases.push((row.get(0)?, row.get(1)?));
+                    Ok(())
+                }),
+            },
+        ])?;
+        Ok(ahead)
     }
 }
 
-impl Tx<'_> {
-    /// Reads what works are going to ask for.
-    pub(in crate::store) fn look_ahead(&self, wanted: &Foresight) -> Result<(), StoreError> {
-        if !self.conn.is_shared() || *wanted == Foresight::default() {
-            return Ok(());
-        }
-        let ahead = Ahead {
-            seen: self.seen_ahead(&wanted.events)?,
-            posts: self.posts_ahead(&wanted.posts)?,
-            conversations: self.conversations_ahead(&wanted.conversations)?,
-            cases: self.cases_ahead(&wanted.customers)?,
-            any_erased: Some(self.any_erased()?),
-        };
-        self.ahead.replace(ahead);
-        Ok(())
-    }
-
-    fn seen_ahead(&self, events: &[EventId]) -> Result<HashMap<EventId, Option<Seen>>, StoreError> {
-        let mut found: HashMap<_, _> = events.iter().map(|id| (*id, None)).collect();
-        let sets: Vec<_> = events.iter().map(|id| vec![id.0.to_value()]).collect();
-        let sql = "SELECT sequence, wanted FROM seen WHERE id = ?1";
-        self.conn.query_each(sql, &sets, &mut |place, row| {
-            let seen = Seen {
-                sequence: number(row.get(0)?),
-                wanted: row.get(1)?,
-            };
-            if let Some(id) = events.get(place) {
-                found.insert(*id, Some(seen));
-            }
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    fn posts_ahead(
-        &self,
-        posts: &[(AccountId, TweetId)],
-    ) -> Result<HashMap<(i64, TweetId), Option<PostRow>>, StoreError> {
-        let key = |(account, id): &(AccountId, TweetId)| (account_key(*account), *id);
-        let mut found: HashMap<_, _> = posts.iter().map(|post| (key(post), None)).collect();
-        let numbers = posts.iter().map(key);
-        let sets: Vec<_> = numbers
-            .map(|(account, id)| [account, stored(id.get())].map(Value::Integer).to_vec())
-            .collect();
-        let sql = "SELECT thread, author, customer, original, latest, event FROM posts
-             WHERE account = ?1 AND id = ?2";
-        self.conn.query_each(sql, &sets, &mut |place, row| {
-            if let Some(post) = posts.get(place) {
-                found.insert(key(post), Some(read_post(row, post.1)?));
-            }
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    fn conversations_ahead(
-        &self,
-        conversations: &[(AccountId, ConversationId)],
-    ) -> Result<HashMap<(i64, String), Option<Conversation>>, StoreError> {
-        let keys: Vec<(i64, String)> = conversations
-            .iter()
-            .map(|(account, id)| (account_key(*account), id.name()))
-            .collect();
-        let mut found: HashMap<_, _> = keys.iter().map(|key| (key.clone(), None)).collect();
-        let sets: Vec<_> = keys
-            .iter()
-            .map(|(account, id)| vec![account.to_value(), id.to_value()])
-            .collect();
-        let sql =
-            "SELECT first_sequence, received_at, route_group, route_filter, route_tags, survivor
-             FROM conversations WHERE account = ?1 AND id = ?2";
-        self.conn.query_each(sql, &sets, &mut |place, row| {
-            if let Some(key) = keys.get(place) {
-                found.insert(key.clone(), Some((read_conversation(row)?, row.get(5)?)));
-            }
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    fn cases_ahead(
-        &self,
-        customers: &[(AccountId, UserId)],
-    ) -> Result<HashMap<Key, Vec<Touched>>, StoreError> {
-        let keys: Vec<Key> = customers
-            .iter()
-            .map(|(account, customer)| (account_key(*account), stored(customer.get())))
-            .collect();
-        let mut found: HashMap<Key, Vec<Touched>> =
-            keys.iter().map(|key| (*key, Vec::new())).collect();
-        // Each once: what is found is added to what was found before.
-        let keys: Vec<Key> = found.keys().copied().collect();
-        let sets: Vec<_> = keys
-            .iter()
-            .map(|(account, customer)| [*account, *customer].map(Value::Integer).to_vec())
-            .collect();
-        let sql = "SELECT conversation, at FROM cases WHERE account = ?1 AND customer = ?2";
-        self.conn.query_each(sql, &sets, &mut |place, row| {
-            if let Some(cases) = keys.get(place).and_then(|key| found.get_mut(key)) {
-                cases.push((row.get(0)?, row.get(1)?));
-            }
-            Ok(())
-        })?;
-        Ok(found)
-    }
+fn numbers<'q>(keys: impl Iterator<Item = (i64, i64)>) -> Vec<Vec<Value<'q>>> {
+    keys.map(|(one, other)| vec![Value::Integer(one), Value::Integer(other)])
+        .collect()
 }
 
 impl Foresight {

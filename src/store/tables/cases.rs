@@ -11,7 +11,7 @@ use std::ops::Bound;
 use jiff::Timestamp;
 
 use super::threads::account_key;
-use super::tx::{Tx, millis, number, stored};
+use super::tx::{Put, Tx, millis, number, put, stored};
 use crate::domain::ids::{AccountId, ConversationId, UserId};
 use crate::store::StoreError;
 use crate::store::sql::params;
@@ -22,6 +22,17 @@ const HELD: usize = 16 * 1024;
 const RELATED: usize = 20;
 /// Where [`entered`] is kept.
 const ENTERED: &str = "cases_entered";
+
+const ENTER: Put = put!(
+    "INSERT INTO cases (account, customer, conversation, at) VALUES (?1, ?2, ?3, ?4)",
+    "ON CONFLICT (account, customer, conversation) DO UPDATE SET
+       at = CASE WHEN excluded.at > cases.at THEN excluded.at ELSE cases.at END"
+);
+
+/// A bound in the statement has SQLite plan it anew for each value, an order with a limit has it build
+/// a table.
+pub(super) const CASES: &str =
+    "SELECT conversation, at FROM cases WHERE account = ?1 AND customer = ?2";
 
 /// What makes a conversation a customer's case.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +120,10 @@ impl Recent {
 impl Tx<'_> {
     /// Sequence up to which all cases are in the table.
     pub(super) fn entered(&self) -> Result<i64, StoreError> {
+        if self.conn.is_shared() {
+            // See [`Tx::enter_all`].
+            return Ok(i64::MAX);
+        }
         let stored = self.meta(ENTERED)?;
         Ok(stored.and_then(|value| value.parse().ok()).unwrap_or(0))
     }
@@ -150,13 +165,10 @@ impl Tx<'_> {
 
     /// Where others write too, nothing is held: each would have to read what the others hold.
     fn enter_all(&mut self, mut recent: Recent) -> Result<(), StoreError> {
-        if recent.count > 0 {
-            for (key, cases) in std::mem::take(&mut recent.cases) {
-                self.enter(key, &cases)?;
-            }
-            recent.count = 0;
-            self.set_meta(ENTERED, &recent.newest.to_string())?;
+        for (key, cases) in std::mem::take(&mut recent.cases) {
+            self.enter(key, &cases)?;
         }
+        recent.count = 0;
         self.recent = Some(recent);
         Ok(())
     }
@@ -166,14 +178,10 @@ impl Tx<'_> {
         self.conn.is_shared()
     }
 
-    fn enter(&self, (account, customer): Key, cases: &[Touched]) -> Result<(), StoreError> {
-        cases.iter().try_for_each(|(conversation, at)| {
-            self.run(
-                "INSERT INTO cases (account, customer, conversation, at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (account, customer, conversation) DO UPDATE SET
-                   at = CASE WHEN excluded.at > cases.at THEN excluded.at ELSE cases.at END",
-                params![account, customer, conversation, at],
-            )
+    fn enter(&self, key: Key, cases: &[Touched]) -> Result<(), StoreError> {
+        cases.iter().try_for_each(|case| {
+            let is_new = self.ahead.borrow_mut().put_case(key, case);
+            self.put(&ENTER, is_new, params![key.0, key.1, case.0, case.1])
         })
     }
 
@@ -248,13 +256,9 @@ impl Tx<'_> {
         if let Some(known) = self.ahead.borrow().cases.get(&(account, customer)) {
             return Ok(known.clone());
         }
-        // A bound in the statement has SQLite plan it anew for each value, an order with a limit
-        // has it build a table.
-        self.rows(
-            "SELECT conversation, at FROM cases WHERE account = ?1 AND customer = ?2",
-            [account, customer],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+        self.rows(CASES, [account, customer], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
     }
 
     fn recent_cases(&self, key: Key) -> Result<Vec<Touched>, StoreError> {

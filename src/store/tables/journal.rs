@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::cases::Case;
 use super::threads::account_key;
-use super::tx::{Tx, count, millis, number, stored, timestamp};
+use super::tx::{Put, Tx, count, millis, number, put, stored, timestamp};
 use crate::domain::ids::{AccountId, EventId};
 use crate::store::StoreError;
 use crate::store::sql::{self, Row, params};
@@ -126,6 +126,25 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub(super) const COLUMNS: &str = "journal.sequence, journal.id, type, journal.routing_key, correlation_id, \
                        subject, time, journal.at, mandatory, body";
 
+/// What was unwanted may be wanted by a later delivery that knows more.
+const DECIDE: Put = put!(
+    "INSERT INTO seen (sequence, id, at, wanted, account, customer, conversation)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    "ON CONFLICT (id) DO UPDATE SET
+       sequence = excluded.sequence, at = excluded.at, wanted = excluded.wanted,
+       account = excluded.account, customer = excluded.customer,
+       conversation = excluded.conversation"
+);
+
+pub(super) const SEEN: &str = "SELECT sequence, wanted FROM seen WHERE id = ?1";
+
+pub(super) fn read_seen(row: &Row<'_>) -> sql::Result<Seen> {
+    Ok(Seen {
+        sequence: number(row.get(0)?),
+        wanted: row.get(1)?,
+    })
+}
+
 pub(super) fn read_row(row: &Row<'_>) -> sql::Result<JournalRow> {
     Ok(JournalRow {
         sequence: number(row.get(0)?),
@@ -155,16 +174,7 @@ impl Tx<'_> {
         if let Some(known) = self.ahead.borrow().seen.get(&id) {
             return Ok(*known);
         }
-        self.row(
-            "SELECT sequence, wanted FROM seen WHERE id = ?1",
-            [id.0],
-            |row| {
-                Ok(Seen {
-                    sequence: number(row.get(0)?),
-                    wanted: row.get(1)?,
-                })
-            },
-        )
+        self.row(SEEN, [id.0], read_seen)
     }
 
     /// Remembers that no filter wanted this event; true when that is new.
@@ -187,14 +197,11 @@ impl Tx<'_> {
         case: Option<&Case>,
     ) -> Result<u64, StoreError> {
         let sequence = self.next_sequence;
-        // What was unwanted may be wanted by a later delivery that knows more.
-        self.run_beside(
-            "INSERT INTO seen (sequence, id, at, wanted, account, customer, conversation)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (id) DO UPDATE SET
-               sequence = excluded.sequence, at = excluded.at, wanted = excluded.wanted,
-               account = excluded.account, customer = excluded.customer,
-               conversation = excluded.conversation",
+        let seen = Seen { sequence, wanted };
+        let is_new = self.ahead.borrow_mut().put_seen(id, seen);
+        self.put(
+            &DECIDE,
+            is_new,
             params![
                 stored(sequence),
                 id.0,
@@ -205,10 +212,6 @@ impl Tx<'_> {
                 case.map(|case| case.conversation.name()),
             ],
         )?;
-        let seen = Seen { sequence, wanted };
-        if let Some(known) = self.ahead.borrow_mut().seen.get_mut(&id) {
-            *known = Some(seen);
-        }
         if let Some(case) = case {
             self.hold_case(case, sequence, at);
         }

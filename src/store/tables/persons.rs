@@ -135,15 +135,16 @@ fn page<T>(looked: Vec<(u64, Option<T>)>, limit: usize) -> Page<T> {
     }
 }
 
+pub(super) const LAST_SEQUENCE: &str = "SELECT max(sequence) FROM seen";
+pub(super) const ANY_ERASED: &str = "SELECT EXISTS (SELECT 1 FROM erased_events)";
+
 impl Tx<'_> {
     /// The last sequence that was given out.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn last_sequence(&self) -> Result<u64, StoreError> {
-        let last = self.row("SELECT max(sequence) FROM seen", [], |row| {
-            row.get::<Option<i64>>(0)
-        })?;
+        let last = self.row(LAST_SEQUENCE, [], |row| row.get::<Option<i64>>(0))?;
         Ok(last.flatten().map_or(0, number))
     }
 
@@ -279,9 +280,7 @@ impl Tx<'_> {
         if let Some(known) = self.ahead.borrow().any_erased {
             return Ok(known);
         }
-        let any = self.row("SELECT EXISTS (SELECT 1 FROM erased_events)", [], |row| {
-            row.get(0)
-        })?;
+        let any = self.row(ANY_ERASED, [], |row| row.get(0))?;
         Ok(any.unwrap_or(false))
     }
 

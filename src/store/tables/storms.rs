@@ -79,6 +79,11 @@ pub struct HeldConversation {
     pub oldest: Timestamp,
 }
 
+/// Bytes of the bodies of a table.
+pub(super) const SIZE: &str = "SELECT bytes FROM sizes WHERE name = ?1";
+/// The journal, where its bodies are counted.
+pub(super) const JOURNAL: &str = "journal";
+
 const STORM: &str = "messages, per, tally, at, since, drawn, cost, told_at, told, waiting";
 
 fn read_storm(row: &Row<'_>, from: usize) -> sql::Result<StormRow> {
@@ -251,8 +256,7 @@ impl Tx<'_> {
     }
 
     pub(super) fn size(&self, table: &str) -> Result<u64, StoreError> {
-        let sql = "SELECT bytes FROM sizes WHERE name = ?1";
-        Ok(self.row(sql, [table], |row| row.get(0))?.map_or(0, number))
+        Ok(self.row(SIZE, [table], |row| row.get(0))?.map_or(0, number))
     }
 
     /// Conversations of which messages are held back, those with the oldest first.

@@ -4,7 +4,7 @@ use std::iter;
 
 use jiff::Timestamp;
 
-use super::tx::{Tx, millis, number, stored, timestamp};
+use super::tx::{Put, Tx, millis, number, put, stored, timestamp};
 use crate::domain::ids::{AccountId, ConversationId, EventId, TweetId, UserId};
 use crate::store::StoreError;
 use crate::store::sql::{self, Owned, Row, ToValue, params};
@@ -95,6 +95,32 @@ pub(super) fn account_key(account: AccountId) -> i64 {
     stored(account.0.get())
 }
 
+/// Not REPLACE: beside indexes that copies each page it touches, for a roll-back.
+const PUT_POST: Put = put!(
+    "INSERT INTO posts (account, id, thread, author, customer, original, latest, event, day)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    "ON CONFLICT (account, id) DO UPDATE SET
+       thread = excluded.thread, author = excluded.author, customer = excluded.customer,
+       original = excluded.original, latest = excluded.latest, event = excluded.event,
+       day = excluded.day"
+);
+const PUT_CONVERSATION: Put = put!(
+    "INSERT INTO conversations
+       (account, id, first_sequence, received_at, route_group, route_filter, route_tags, day)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    "ON CONFLICT (account, id) DO UPDATE SET
+       first_sequence = excluded.first_sequence, received_at = excluded.received_at,
+       route_group = excluded.route_group, route_filter = excluded.route_filter,
+       route_tags = excluded.route_tags, day = excluded.day"
+);
+
+pub(super) const POST: &str = "SELECT thread, author, customer, original, latest, event FROM posts
+    WHERE account = ?1 AND id = ?2";
+/// Its last column is what it was merged into.
+pub(super) const CONVERSATION: &str =
+    "SELECT first_sequence, received_at, route_group, route_filter, route_tags, survivor
+     FROM conversations WHERE account = ?1 AND id = ?2";
+
 pub(super) fn read_post(row: &Row<'_>, id: TweetId) -> sql::Result<PostRow> {
     Ok(PostRow {
         thread: tweet(row.get(0)?).unwrap_or(id),
@@ -125,12 +151,8 @@ impl Tx<'_> {
         if let Some(known) = self.ahead.borrow().posts.get(&(account_key(account), id)) {
             return Ok(known.clone());
         }
-        self.row(
-            "SELECT thread, author, customer, original, latest, event FROM posts
-             WHERE account = ?1 AND id = ?2",
-            [account_key(account), stored(id.get())],
-            |row| read_post(row, id),
-        )
+        let key = [account_key(account), stored(id.get())];
+        self.row(POST, key, |row| read_post(row, id))
     }
 
     /// Stores what is known of a post, in place of what was.
@@ -144,19 +166,13 @@ impl Tx<'_> {
         post: &PostRow,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut ahead = self.ahead.borrow_mut();
-        if let Some(known) = ahead.posts.get_mut(&(account_key(account), id)) {
-            *known = Some(post.clone());
-        }
-        self.run_beside(
-            // Not REPLACE: beside indexes that copies each page it touches, for a roll-back.
-            "INSERT INTO posts
-               (account, id, thread, author, customer, original, latest, event, day)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-             ON CONFLICT (account, id) DO UPDATE SET
-               thread = excluded.thread, author = excluded.author, customer = excluded.customer,
-               original = excluded.original, latest = excluded.latest, event = excluded.event,
-               day = excluded.day",
+        let is_new = self
+            .ahead
+            .borrow_mut()
+            .put_post((account_key(account), id), post);
+        self.put(
+            &PUT_POST,
+            is_new,
             params![
                 account_key(account),
                 stored(id.get()),
@@ -210,12 +226,7 @@ impl Tx<'_> {
         if let Some(known) = self.ahead.borrow().conversations.get(&key) {
             return Ok(known.as_ref().map(|(row, _)| row.clone()));
         }
-        self.row(
-            "SELECT first_sequence, received_at, route_group, route_filter, route_tags
-             FROM conversations WHERE account = ?1 AND id = ?2",
-            params![key.0, key.1],
-            read_conversation,
-        )
+        self.row(CONVERSATION, params![key.0, key.1], read_conversation)
     }
 
     /// Stores a conversation in place of what was; a merge it took part in stays.
@@ -229,16 +240,11 @@ impl Tx<'_> {
         row: &ConversationRow,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut ahead = self.ahead.borrow_mut();
-        ahead.put_conversation(account_key(account), id.name(), row);
-        self.run_beside(
-            "INSERT INTO conversations
-               (account, id, first_sequence, received_at, route_group, route_filter, route_tags, day)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (account, id) DO UPDATE SET
-               first_sequence = excluded.first_sequence, received_at = excluded.received_at,
-               route_group = excluded.route_group, route_filter = excluded.route_filter,
-               route_tags = excluded.route_tags, day = excluded.day",
+        let key = (account_key(account), id.name());
+        let is_new = self.ahead.borrow_mut().put_conversation(key, row);
+        self.put(
+            &PUT_CONVERSATION,
+            is_new,
             params![
                 account_key(account),
                 id.name(),

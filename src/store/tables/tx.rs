@@ -5,9 +5,10 @@ use std::cell::{Cell, RefCell};
 use jiff::Timestamp;
 
 use super::accounts::Charged;
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Beginning};
 use super::cases::Recent;
 use super::journal::JournalRow;
+use super::storms::JOURNAL;
 use crate::store::StoreError;
 use crate::store::sql::{self, Conn, Params, Row};
 
@@ -54,6 +55,24 @@ pub(in crate::store) struct Changes {
     pub bytes: u64,
 }
 
+/// How a row is stored in place of what was.
+pub(super) struct Put {
+    /// Where nothing was.
+    pub insert: &'static str,
+    pub upsert: &'static str,
+}
+
+/// A [`Put`] of an insertion, and what is done where there is a row with its key.
+macro_rules! put {
+    ($insert:literal, $conflict:literal) => {
+        $crate::store::tables::tx::Put {
+            insert: $insert,
+            upsert: concat!($insert, " ", $conflict),
+        }
+    };
+}
+pub(super) use put;
+
 impl Changes {
     /// Whatever there is.
     pub(in crate::store) const ALL: Self = Self {
@@ -84,10 +103,11 @@ impl<'a> Tx<'a> {
     }
 
     /// A writing transaction: it goes on after the last sequence that was given out.
-    pub(in crate::store) fn begin(conn: Conn<'a>) -> Result<Self, StoreError> {
-        let mut tx = Self::new(conn, 0);
-        tx.next_sequence = tx.last_sequence()? + 1;
-        Ok(tx)
+    pub(in crate::store) fn begin(conn: Conn<'a>, beginning: Beginning) -> Self {
+        Self {
+            ahead: RefCell::new(beginning.ahead),
+            ..Self::new(conn, beginning.last_sequence + 1)
+        }
     }
 
     /// Runs one of the works that share this transaction. One that fails before it has written is
@@ -142,6 +162,18 @@ impl<'a> Tx<'a> {
     /// or the caller keeps up with it.
     pub(super) fn run_beside(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
         self.conn.run(sql, &params.values())
+    }
+
+    /// Stores a row in place of what was, as [`Tx::run_beside`] does. `is_new`: it was read ahead that
+    /// nothing was, which saves the engine to look for it again.
+    pub(super) fn put(
+        &self,
+        put: &Put,
+        is_new: bool,
+        params: impl Params,
+    ) -> Result<(), StoreError> {
+        let sql = if is_new { put.insert } else { put.upsert };
+        self.run_beside(sql, params)
     }
 
     /// What was read ahead may not hold any more.
@@ -239,7 +271,11 @@ impl<'a> Tx<'a> {
         if let Some(known) = self.used_bytes.get() {
             return Ok(known);
         }
-        let used = self.conn.used_bytes()?;
+        let mut used = self.conn.used_bytes()?;
+        if self.conn.is_shared() {
+            let ahead = self.ahead.borrow().journal_bytes;
+            used += ahead.map_or_else(|| self.size(JOURNAL), Ok)?;
+        }
         self.used_bytes.set(Some(used));
         Ok(used)
     }
