@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use rstest::rstest;
 use twitter_channel::domain::ids::{AccountId, ConversationId, TweetId, UserId};
 use twitter_channel::store::{
-    Case, ConversationRow, GapMethod, GapReason, NewQuarantined, NewRow, PostRow, QuarantineReason,
-    ReplayOrder, Store, StoreError, ThreadsSweep, Tx,
+    Case, ConversationRow, Foresight, GapMethod, GapReason, NewQuarantined, NewRow, PostRow,
+    QuarantineReason, ReplayOrder, Store, StoreError, ThreadsSweep, Tx,
 };
 
-use super::support::{Database, Engine, account, at, event, fresh, read, row, write};
+use super::support::{DEADLINE, Database, Engine, account, at, event, fresh, read, row, write};
 
 /// Above 2^63: more than a signed column holds as a positive number.
 const LARGE: u64 = 9_999_999_999_999_999_999;
@@ -527,6 +527,69 @@ async fn cases_are_found_wherever_they_are_held_and_after_a_restart(
     }
     drop(store);
     assert_eq!(found(database.open()).await, [0; 0]);
+}
+
+/// All that is going to be asked for in a delivery of post 5 by customer 7.
+fn foreseen() -> Foresight {
+    Foresight {
+        events: vec![event(5)],
+        posts: vec![(account(1), tweet(5))],
+        conversations: vec![(account(1), thread(5))],
+        customers: vec![(account(1), user(7))],
+    }
+}
+
+/// Decides on it, and stores what its post belongs to.
+fn decide(tx: &mut Tx<'_>, wanted: bool, root: u64) -> Result<(), StoreError> {
+    match wanted {
+        true => drop(tx.append(row(5), at(2))?),
+        false => drop(tx.remember_unwanted(event(5), at(1))?),
+    }
+    tx.put_post(account(1), tweet(5), &post(root), at(1))?;
+    let conversation = ConversationRow {
+        first_sequence: Some(root),
+        ..ConversationRow::default()
+    };
+    tx.put_conversation(account(1), &thread(5), &conversation, at(1))?;
+    let case = Case {
+        account: account(1),
+        customer: user(7),
+        conversation: thread(5),
+    };
+    tx.touch_case(&case, at(root.cast_signed()))
+}
+
+/// What is stored of it: whether it was wanted, its root, and its case since second `since`.
+fn decided(tx: &Tx<'_>, since: i64) -> Result<(bool, u64, u64, usize), StoreError> {
+    let seen = tx.seen(event(5))?.unwrap();
+    let post = tx.post(account(1), tweet(5))?.unwrap();
+    let conversation = tx.conversation(account(1), &thread(5))?.unwrap();
+    let cases = tx.related(account(1), user(7), &thread(99), at(since))?;
+    let (root, first) = (post.thread.get(), conversation.first_sequence.unwrap());
+    Ok((seen.wanted, root, first, cases.len()))
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_foreseen_is_stored_once_and_changed_after_that(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
+    let foresee = async |roots: [u64; 2], wanted: [bool; 2]| {
+        let work = move |tx: &mut Tx<'_>| {
+            decide(tx, wanted[0], roots[0])?;
+            decide(tx, wanted[1], roots[1])?;
+            decided(tx, i64::try_from(roots[1]).unwrap())
+        };
+        let done = store.write_foreseen(DEADLINE, foreseen(), work);
+        done.await.unwrap()
+    };
+    assert_eq!(foresee([10, 11], [false, false]).await, (false, 11, 11, 1));
+    let stored = read(&store, |tx| decided(tx, 11)).await;
+    assert_eq!(stored, (false, 11, 11, 1));
+    assert_eq!(foresee([12, 13], [false, true]).await, (true, 13, 13, 1));
+    let stored = read(&store, |tx| Ok((decided(tx, 13)?, decided(tx, 14)?.3))).await;
+    assert_eq!(stored, ((true, 13, 13, 1), 0));
 }
 
 #[rstest]
