@@ -106,8 +106,11 @@ impl Relay {
                 Ok(()) => pause = BACKOFF.0,
                 Err(error) => {
                     self.note_failure(&error);
+                    // What was appended since was so by a store that is there again.
+                    let by_store = matches!(error, RelayError::Store(_));
                     tokio::select! {
                         () = sleep(pause) => pause = (pause * 2).min(BACKOFF.1),
+                        () = self.store.appended().notified(), if by_store => {}
                         () = stop.cancelled() => {}
                     }
                 }
@@ -116,17 +119,20 @@ impl Relay {
         if let Err(error) = self.mark().await {
             tracing::warn!(%error, "the last window will be published again");
         }
-        self.state.0.set_away(String::new());
-        metrics::set_broker_connected(false);
+        self.set_away(String::new());
         self.publisher.close().await;
     }
 
     fn note_failure(&self, error: &RelayError) {
         if let RelayError::Publish(error) = error {
-            self.state.0.set_away(chain(error));
-            metrics::set_broker_connected(false);
+            self.set_away(chain(error));
         }
         tracing::warn!(error = %chain(error), "events wait in the journal, and are tried again");
+    }
+
+    fn set_away(&self, fault: String) {
+        self.state.0.set_away(fault);
+        metrics::set_broker_connected(false);
     }
 
     fn set_connected(&self) {

@@ -21,6 +21,8 @@ const BATCH: usize = 512;
 /// How long a transaction may go on taking writes in: it holds up the writers of other replicas, and
 /// callers give up after seconds.
 const BATCH_TIME: Duration = Duration::from_millis(200);
+/// How soon a database that is away is tried again for those who may wait for it.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Asks for what a transaction begins with.
 pub(super) type Open<'o> = dyn Fn(Conn<'_>) -> Result<Beginning, StoreError> + 'o;
@@ -42,6 +44,8 @@ trait Job: Send {
     fn foresight(&self) -> &Foresight;
     /// Whether it is to run at all: nobody hears any more of what was given up.
     fn is_wanted(&self) -> bool;
+    /// Whether it may still run, and its caller gives up by himself if that takes too long.
+    fn may_wait(&self) -> bool;
     /// After an error what it wrote must be undone.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
@@ -68,6 +72,10 @@ where
 
     fn is_wanted(&self) -> bool {
         !(self.may_lapse && self.reply.is_closed())
+    }
+
+    fn may_wait(&self) -> bool {
+        self.may_lapse && self.work.is_some()
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
@@ -115,6 +123,7 @@ impl Writer {
             tail,
             known_sequence: None,
             recent: None,
+            is_away: false,
         };
         spawn("store-writer", move || thread.run(jobs))?;
         Ok(Self { queue })
@@ -164,6 +173,8 @@ struct WriterThread<E> {
     known_sequence: Option<u64>,
     /// As of our last commit.
     recent: Option<Recent>,
+    /// The database could not be reached when it was last tried.
+    is_away: bool,
 }
 
 impl<E: Engine> WriterThread<E> {
@@ -171,18 +182,39 @@ impl<E: Engine> WriterThread<E> {
         let mut batch: Vec<Box<dyn Job>> = Vec::new();
         while !batch.is_empty() || jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
             batch.retain(|job| job.is_wanted());
-            let committed = self.commit(&mut batch);
-            if let Err(error) = &committed {
-                tracing::error!(%error, writes = batch.len(), "a commit failed");
+            let tried = batch.len().min(BATCH);
+            match self.commit(&mut batch) {
+                Ok(taken) => batch.drain(..taken).for_each(|job| job.answer(Ok(()))),
+                Err(error) => {
+                    self.note_failure(&error, tried);
+                    let is_away = self.is_away;
+                    let failed = batch.extract_if(..tried, |job| !(is_away && job.may_wait()));
+                    failed.for_each(|job| job.answer(Err(error.again())));
+                }
             }
-            let done = committed.as_ref().map_or(batch.len(), |taken| *taken);
-            for job in batch.drain(..done) {
-                job.answer(committed.as_ref().map(drop).map_err(StoreError::again));
+            if self.is_away && !batch.is_empty() {
+                // X asks again after 3 s, then after 27: better it waits a little for its answer.
+                thread::sleep(AGAIN);
+                while batch.len() < QUEUE
+                    && let Ok(job) = jobs.try_recv()
+                {
+                    batch.push(job);
+                }
             }
         }
     }
 
-    /// Commits the first of them, as many as there is time for; how many.
+    fn note_failure(&mut self, error: &StoreError, writes: usize) {
+        let was_away = self.is_away;
+        self.is_away = matches!(error, StoreError::Unreachable { .. });
+        match (was_away, self.is_away) {
+            (true, true) => tracing::debug!(%error, writes, "the database is still away"),
+            (false, true) => tracing::error!(%error, writes, "the database is away"),
+            (_, false) => tracing::error!(%error, writes, "a commit failed"),
+        }
+    }
+
+    /// Commits the first of them, [`BATCH`] at most and as many as there is time for; how many.
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<usize, StoreError> {
         if batch.is_empty() {
             return Ok(0);
@@ -192,9 +224,10 @@ impl<E: Engine> WriterThread<E> {
             tail,
             known_sequence,
             recent,
+            is_away,
         } = self;
         let mut foresight = Foresight::default();
-        let jobs = batch.iter();
+        let jobs = batch.iter().take(BATCH);
         jobs.for_each(|job| foresight.extend(job.foresight()));
         let open = |conn: Conn<'_>| Beginning::read(conn, &foresight);
         let (mut written, mut taken) = (None, 0);
@@ -210,7 +243,7 @@ impl<E: Engine> WriterThread<E> {
             }
             let holds = is_ours || tx.holds_nothing();
             tx.hold_cases(known.filter(|_| holds))?;
-            for job in batch.iter_mut() {
+            for job in batch.iter_mut().take(BATCH) {
                 tx.share(|tx| job.run(tx))?;
                 taken += 1;
                 if began.elapsed() > BATCH_TIME {
@@ -225,6 +258,9 @@ impl<E: Engine> WriterThread<E> {
             Ok(changes)
         };
         engine.transact(&open, &mut work)?;
+        if std::mem::take(is_away) {
+            tracing::info!("the database is there again");
+        }
         if let Some((first, written)) = written {
             self.committed(first, written);
         }

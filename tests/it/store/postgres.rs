@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use rstest::rstest;
 use tokio::time::timeout;
-use twitter_channel::store::{SendKind, SendRow, SendState, Store, StoreError};
+use twitter_channel::store::{SendKind, SendRow, SendState, Store, StoreError, Tx};
 
 use super::support::{
-    DEADLINE, Database, Engine, account, append, at, fresh, journal, on_server, read, row, row_of,
-    sequences, write,
+    DEADLINE, Database, Engine, account, append, at, beside, fresh, journal, on_server, read, row,
+    row_of, sequences, write,
 };
 use crate::support::fresh::FreshDatabase;
 
@@ -106,6 +106,29 @@ async fn a_database_that_is_away_fails_at_once_and_comes_back() {
         assert!(Instant::now() < deadline, "it does not come back");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert_eq!(journal(&store).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn what_has_a_limit_waits_within_it_for_a_database_that_is_away() {
+    let server = FreshDatabase::new();
+    let store = Store::open(on_server(&server.url())).unwrap();
+    append(&store, 1).await;
+    server.close();
+    let short = Duration::from_millis(300);
+    let late = store.write_within(short, |tx| tx.append(row(2), at(2)));
+    assert!(matches!(late.await, Err(StoreError::Late(_))));
+    let waiting = store.clone();
+    let waiting = beside(async move {
+        let append = |tx: &mut Tx<'_>| tx.append(row(3), at(3));
+        waiting.write_within(DEADLINE, append).await
+    });
+    // What has none is refused beside it, so it is being waited.
+    let refused = store.write(|tx| tx.append(row(4), at(4))).await;
+    assert!(matches!(refused, Err(StoreError::Unreachable { .. })));
+    assert!(!waiting.is_finished());
+    server.reopen();
+    assert_eq!(waiting.await.unwrap().unwrap(), 2);
     assert_eq!(journal(&store).await, [1, 2]);
 }
 
