@@ -279,7 +279,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::store::StoreSettings;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -287,12 +286,8 @@ mod tests {
 
     fn store() -> (TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let settings = StoreSettings {
-            place: folder.path().join("store.db").into(),
-            max_bytes: 1 << 30,
-            retention: Duration::from_hours(24),
-        };
-        (folder, Store::open(settings).unwrap())
+        let store = Store::open_in(folder.path());
+        (folder, store)
     }
 
     async fn token(store: &Store, name: &str, role: Role) -> SecretString {

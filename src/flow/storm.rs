@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::domain::money::Usd;
     use crate::domain::storm::StormLimit;
-    use crate::store::{NewHeld, StoreSettings};
+    use crate::store::NewHeld;
 
     const LIMIT: StormLimit = StormLimit {
         messages: NonZeroU32::new(2).unwrap(),
@@ -177,12 +177,7 @@ mod tests {
 
     fn open() -> (TempDir, Store) {
         let folder = TempDir::new().unwrap();
-        let settings = StoreSettings {
-            place: folder.path().join("store.db").into(),
-            max_bytes: 1 << 30,
-            retention: Duration::from_hours(24),
-        };
-        let store = Store::open(settings).unwrap();
+        let store = Store::open_in(folder.path());
         (folder, store)
     }
 

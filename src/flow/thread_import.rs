@@ -697,13 +697,11 @@ mod tests {
     }
 
     mod world {
-        use std::time::Duration;
 
         use tempfile::TempDir;
 
         use super::super::*;
         use crate::flow::reply::rules_of_tests;
-        use crate::store::StoreSettings;
 
         pub(super) fn registry() -> Registry {
             (*rules_of_tests().registry).clone()
@@ -715,12 +713,7 @@ mod tests {
 
         pub(super) fn store() -> (Store, TempDir) {
             let folder = tempfile::tempdir().unwrap();
-            let settings = StoreSettings {
-                place: folder.path().join("store.db").into(),
-                max_bytes: 1 << 30,
-                retention: Duration::from_hours(24),
-            };
-            (Store::open(settings).unwrap(), folder)
+            (Store::open_in(folder.path()), folder)
         }
     }
 }

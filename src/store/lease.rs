@@ -185,7 +185,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::store::StoreSettings;
 
     const LASTS: Duration = Duration::from_secs(15);
 
@@ -194,12 +193,7 @@ mod tests {
     }
 
     fn open(folder: &TempDir) -> Store {
-        Store::open(StoreSettings {
-            place: folder.path().join("channel.db").into(),
-            max_bytes: 1 << 30,
-            retention: Duration::from_hours(24),
-        })
-        .unwrap()
+        Store::open_in(folder.path())
     }
 
     fn claim(holder: &str) -> Claim {

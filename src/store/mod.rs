@@ -321,6 +321,17 @@ impl Store {
         }
     }
 
+    /// A new one in a folder, for tests.
+    #[cfg(test)]
+    pub(crate) fn open_in(folder: &std::path::Path) -> Self {
+        let settings = StoreSettings {
+            place: folder.join("store.db").into(),
+            max_bytes: 1 << 30,
+            retention: Duration::from_hours(24),
+        };
+        Self::open(settings).unwrap()
+    }
+
     /// The settings it was opened with.
     pub fn settings(&self) -> &StoreSettings {
         &self.settings

@@ -30,23 +30,7 @@ impl Authority {
         };
         let (key, pem) = (authority.path("key"), authority.path("pem"));
         let subject = format!("/CN={name}");
-        openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-keyout",
-            &key,
-            "-out",
-            &pem,
-            "-subj",
-            &subject,
-            "-days",
-            "2",
-        ]);
+        request(&subject, &key, &pem, &["-x509", "-days", "2"]);
         authority
     }
 
@@ -55,21 +39,7 @@ impl Authority {
         let file = |end: &str| self.file(common_name, end);
         let (key, request) = (file("key"), file("csr"));
         let subject = format!("/CN={common_name}");
-        openssl(&[
-            "req",
-            "-new",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-keyout",
-            &key,
-            "-out",
-            &request,
-            "-subj",
-            &subject,
-        ]);
+        self::request(&subject, &key, &request, &["-new"]);
         let extensions = file("ext");
         fs::write(&extensions, format!("subjectAltName=DNS:{common_name}\n")).unwrap();
         openssl(&[
@@ -99,6 +69,14 @@ impl Authority {
         let file = self.folder.join(format!("{name}.{end}"));
         file.display().to_string()
     }
+}
+
+/// Makes a key, and what `more` says for it.
+fn request(subject: &str, key: &str, out: &str, more: &[&str]) {
+    let curve = "ec_paramgen_curve:P-256";
+    let common = ["req", "-newkey", "ec", "-pkeyopt", curve, "-nodes"];
+    let files = ["-keyout", key, "-out", out, "-subj", subject];
+    openssl(&[&common[..], &files, more].concat());
 }
 
 fn openssl(arguments: &[&str]) {

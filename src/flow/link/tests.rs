@@ -18,7 +18,7 @@ use crate::flow::rules::testing::rules_of;
 use crate::flow::tokens::{self, StoredTokens};
 use crate::settings::Known;
 use crate::settings::declared::{entered_account, entered_app};
-use crate::store::{AccountState, LinkRow, StoreSettings, Tx};
+use crate::store::{AccountState, LinkRow, Tx};
 use crate::x::client::{Auth, ClientSettings, http_client};
 
 const NOW: &str = "2026-09-01T12:00:00Z";
@@ -85,12 +85,7 @@ impl Bench {
             .map(|(name, id)| x.add_user(NewUser::named(name).with_id(id)).unwrap());
         x.add_user(NewUser::named("fixed").with_id(5)).unwrap();
         let folder = TempDir::new().unwrap();
-        let store = Store::open(StoreSettings {
-            place: folder.path().join("store.db").into(),
-            max_bytes: 1 << 30,
-            retention: Duration::from_hours(24),
-        })
-        .unwrap();
+        let store = Store::open_in(folder.path());
         let sealer = Sealer::new(Box::new([7; 32]).into());
         let rules = LiveRules::new(rules_of(Registry::default()));
         let directory = Directory::open(store.clone(), sealer.clone(), declared(), rules);

@@ -1,5 +1,4 @@
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -8,7 +7,6 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::account::Sending;
 use crate::flow::rules::testing::rules_of;
-use crate::store::StoreSettings;
 
 static ACCOUNT: LazyLock<AccountId> = LazyLock::new(|| AccountId("7".parse().unwrap()));
 
@@ -30,12 +28,7 @@ fn serving(directory: Directory) -> Directory {
 impl Bench {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let store = Store::open(StoreSettings {
-            place: folder.path().join("store.db").into(),
-            max_bytes: 1 << 30,
-            retention: Duration::from_hours(24),
-        })
-        .unwrap();
+        let store = Store::open_in(folder.path());
         let declared = Declared {
             apps: vec![entered(json!({"name": "fixed"}))],
             ..Declared::default()

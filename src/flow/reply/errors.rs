@@ -17,8 +17,7 @@ use crate::domain::registry::Registry;
 use crate::flow::rules::Rules;
 use crate::flow::rules::testing::rules_of;
 use crate::store::{
-    CommandState, Hold, NewCommand, SendKind, SendRow, SendState, Store, StoreError, StoreSettings,
-    Tx, Wait,
+    CommandState, Hold, NewCommand, SendKind, SendRow, SendState, Store, StoreError, Tx, Wait,
 };
 use crate::x::client::{Call, CallError, LimitScope, NotSent, UncertainBecause, error_of};
 
@@ -239,11 +238,7 @@ fn on_its_way(tx: &Tx<'_>) -> Result<u64, StoreError> {
 /// What becomes of a post whose call ends so, in words, and whether it is tried again.
 async fn becomes(error: CallError) -> [String; 2] {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(StoreSettings {
-        place: folder.path().join("store.db").into(),
-        max_bytes: 1 << 30,
-        retention: Duration::from_hours(24),
-    });
+    let store = Store::open_in(folder.path());
     let end = |tx: &mut Tx<'_>| {
         let sequence = on_its_way(tx)?;
         let settled = wrote(tx, &rules(), sequence, 1, Err(error), at())?;
@@ -251,7 +246,7 @@ async fn becomes(error: CallError) -> [String; 2] {
         let outcome = tx.outcome(sequence)?.map(|outcome| outcome.body);
         Ok((settled, looks.unwrap_or(0), outcome))
     };
-    let (settled, looks, outcome) = store.unwrap().write(end).await.unwrap();
+    let (settled, looks, outcome) = store.write(end).await.unwrap();
     match outcome {
         Some(body) => {
             let body: Value = serde_json::from_slice(&body).unwrap();

@@ -169,21 +169,14 @@ fn time(millis: i64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use tempfile::TempDir;
 
     use super::*;
     use crate::flow::rules::testing::rules_of;
-    use crate::store::StoreSettings;
 
     fn store(folder: &TempDir) -> Store {
-        Store::open(StoreSettings {
-            place: folder.path().join("store.db").into(),
-            max_bytes: 1 << 30,
-            retention: Duration::from_hours(24),
-        })
-        .unwrap()
+        Store::open_in(folder.path())
     }
 
     fn at(second: i64) -> Timestamp {

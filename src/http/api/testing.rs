@@ -23,18 +23,13 @@ use crate::flow::watch::HealthView;
 use crate::sealing::Sealer;
 use crate::settings::BaseUrl;
 use crate::settings::value::base_url;
-use crate::store::{Store, StoreSettings};
+use crate::store::Store;
 use crate::x::client::{Client, ClientSettings, http_client};
 
 /// An API that this token opens; the folder of its store goes with the process.
 pub(crate) fn api(token: Option<&str>) -> Arc<Api> {
     let folder = tempfile::tempdir().unwrap().keep();
-    let store = Store::open(StoreSettings {
-        place: folder.join("store.db").into(),
-        max_bytes: 1 << 30,
-        retention: Duration::from_hours(24),
-    });
-    let store = store.unwrap();
+    let store = Store::open_in(&folder);
     let rules = LiveRules::new(rules_of_tests());
     // Nothing listens there.
     let broker = Arc::new(BrokerSettings::new("amqp://127.0.0.1:1".into()));

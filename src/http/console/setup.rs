@@ -15,7 +15,7 @@ use super::apps::AppForm;
 use super::conversations::account_id;
 use super::fields::Fields;
 use super::page::{Refused, Shell, Visit, go, html, html_with};
-use super::webhooks::{Found, List, Said};
+use super::webhooks::{List, Said};
 use super::words::{Shown, When, plural};
 use crate::domain::account::{App, Delivery, Keywords};
 use crate::flow::admin::events::EventState;
@@ -335,7 +335,7 @@ struct StepPage {
     local: bool,
     /// When the keys were tested, and what was found.
     tested: Option<When>,
-    findings: Vec<Found>,
+    findings: Vec<Finding>,
     webhooks: List,
     said: Option<Said>,
     webhook_url: String,
@@ -512,7 +512,7 @@ async fn page(
         terms: terms(api, state.account.as_ref()),
         address: state.address,
         tested: state.tested.map(When),
-        findings: state.findings.into_iter().map(Found::from).collect(),
+        findings: state.findings,
         filters: state.filters,
         account: state.account,
         webhooks,

@@ -11,7 +11,7 @@ use super::setup::{self, About, Outcome};
 use super::words::When;
 use crate::domain::account::App;
 use crate::domain::ids::WebhookId;
-use crate::flow::setup::{Finding, Listed, SetupError};
+use crate::flow::setup::{Listed, SetupError};
 use crate::http::api::Api;
 
 /// What was said to a form, at the form.
@@ -112,28 +112,6 @@ impl List {
     /// There are webhooks that lead elsewhere.
     pub(super) fn has_others(&self) -> bool {
         self.rows.iter().any(|row| !row.ours)
-    }
-}
-
-/// What is wrong with the keys of an app.
-pub(super) struct Found {
-    pub code: &'static str,
-    /// Key of the form that it concerns; empty where it concerns none.
-    pub field: &'static str,
-    pub sentence: String,
-    pub fix: String,
-    pub words: String,
-}
-
-impl From<Finding> for Found {
-    fn from(finding: Finding) -> Self {
-        Self {
-            code: finding.code,
-            field: finding.field,
-            sentence: finding.sentence,
-            fix: finding.fix,
-            words: finding.words,
-        }
     }
 }
 

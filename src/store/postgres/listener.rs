@@ -1,6 +1,6 @@
 //! Hears of what other replicas have changed.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,19 @@ use crate::store::writer::spawn;
 /// Until the next attempt to listen.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a commit tells: `WRITER LETTERS`, the writer in hexadecimal digits, a letter for each thing
-/// that has changed. Letters that it does not know, a listener passes over.
+/// Where it stands whether something has changed.
+type Changed = fn(&mut Changes) -> &mut bool;
+
+/// A letter for each thing that has changed.
+const LETTERS: [(char, Changed); 4] = [
+    ('j', |changes| &mut changes.journal),
+    ('l', |changes| &mut changes.ledger),
+    ('e', |changes| &mut changes.echoes),
+    ('b', |changes| &mut changes.bodies),
+];
+
+/// What a commit tells: `WRITER LETTERS`, the writer in hexadecimal digits. Letters that it does not
+/// know, a listener passes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Notice {
     writer: u64,
@@ -33,46 +44,33 @@ pub(super) struct Notice {
 impl Notice {
     /// `None`: nobody has to hear of it.
     pub(super) fn of(writer: u64, changes: Changes) -> Option<Self> {
-        let Changes {
-            journal,
-            ledger,
-            echoes,
-            bodies,
-            bytes: _,
-        } = changes;
-        (journal || ledger || echoes || bodies).then_some(Self { writer, changes })
+        let notice = Self { writer, changes };
+        notice.letters().next()?;
+        Some(notice)
+    }
+
+    fn letters(self) -> impl Iterator<Item = char> {
+        let mut changes = self.changes;
+        let mut letters = LETTERS.into_iter();
+        std::iter::from_fn(move || letters.find(|(_, changed)| *changed(&mut changes)))
+            .map(|(letter, _)| letter)
     }
 
     fn parse(text: &str) -> Option<Self> {
         let (writer, letters) = text.split_once(' ')?;
-        Some(Self {
-            writer: u64::from_str_radix(writer, 16).ok()?,
-            changes: Changes {
-                journal: letters.contains('j'),
-                ledger: letters.contains('l'),
-                echoes: letters.contains('e'),
-                bodies: letters.contains('b'),
-                bytes: 0,
-            },
-        })
+        let mut changes = Changes::default();
+        for (letter, changed) in LETTERS {
+            *changed(&mut changes) = letters.contains(letter);
+        }
+        let writer = u64::from_str_radix(writer, 16).ok()?;
+        Some(Self { writer, changes })
     }
 }
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x} ", self.writer)?;
-        let Changes {
-            journal,
-            ledger,
-            echoes,
-            bodies,
-            bytes: _,
-        } = self.changes;
-        let letters = [(journal, 'j'), (ledger, 'l'), (echoes, 'e'), (bodies, 'b')];
-        for (_, letter) in letters.into_iter().filter(|(changed, _)| *changed) {
-            write!(f, "{letter}")?;
-        }
-        Ok(())
+        self.letters().try_for_each(|letter| f.write_char(letter))
     }
 }
 

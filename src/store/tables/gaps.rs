@@ -651,20 +651,14 @@ fn account(key: i64) -> Result<AccountId, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
-    use crate::store::{Store, StoreSettings};
+    use crate::store::Store;
 
     #[tokio::test]
     async fn a_gap_of_each_reason_is_read_as_it_was_opened() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(StoreSettings {
-            place: folder.path().join("store.db").into(),
-            max_bytes: 1 << 30,
-            retention: Duration::from_hours(24),
-        });
-        let store = store.unwrap();
+        let store = Store::open_in(folder.path());
         let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
         let reasons = [
             GapReason::Refused,

@@ -103,20 +103,14 @@ impl Tx<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
-    use crate::store::{Store, StoreSettings};
+    use crate::store::Store;
 
     #[tokio::test]
     async fn a_webhook_is_forgotten_only_where_it_is_the_one() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(StoreSettings {
-            place: folder.path().join("store.db").into(),
-            max_bytes: 1 << 30,
-            retention: Duration::from_hours(24),
-        });
-        let store = store.unwrap();
+        let store = Store::open_in(folder.path());
         let webhook = RegisteredWebhook {
             id: "9999999999999999999".parse().unwrap(),
             url: "https://x.example/webhooks/twitter/acme".to_owned(),
