@@ -92,6 +92,7 @@ release: bootstrap ## Version VERSION=1.2.3: image, chart, schemas, into .run/re
 clean: ## Remove what was built and what demo, tests and benchmarks left
 	for dir in .run/broker/*/; do scripts/broker kill "$$dir"; done
 	for dir in .run/postgres/*/; do scripts/postgres kill "$$dir"; done
+	[ ! -d .run/image ] || scripts/image clean
 	rm -rf .run
 	cargo clean
 

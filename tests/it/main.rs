@@ -29,6 +29,7 @@ mod floods;
 mod gaps;
 mod hostile;
 mod http;
+mod image;
 mod keeper;
 mod layers;
 mod linking;
