@@ -7,7 +7,7 @@ use serde_json::json;
 use simulator::{NewMessage, NewPost, NewUser, Pace, RawSignature, Traffic};
 
 use super::{Place, TOKEN};
-use crate::support::broker::{client, eventually};
+use crate::support::broker::{client, within};
 use crate::support::browser::{DARK, LIGHT, PHONE};
 use crate::support::desk::{Desk, Noted};
 use crate::support::service::{ACME, APP, Setup};
@@ -153,6 +153,9 @@ async fn every_page_is_for_everybody_and_runs_nothing_of_what_strangers_wrote() 
         .await;
 }
 
+/// A webhook just made is looked at again after ten seconds, the accounts every fifteen.
+const KNOWN: Duration = Duration::from_secs(40);
+
 /// Not a test: makes the pictures of docs/images (`make screenshots`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "writes pictures: make screenshots"]
@@ -162,9 +165,9 @@ async fn pictures() {
     let counted = async || {
         place.visit("/").await;
         let text = place.browser.text().await;
-        text.contains("6 received").then_some(())
+        (text.contains("6 received") && text.contains("Complete until")).then_some(())
     };
-    eventually("the traffic is counted", counted).await;
+    within(KNOWN, "the traffic, and until when it is complete", counted).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
     for (name, path) in paths(&place).await {
         if !SHOWN.contains(&name) {

@@ -398,12 +398,16 @@ impl Management {
 
     async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
         let url = format!("{}/api/{path}", self.base.trim_end_matches('/'));
+        let asked = format!("{method} {path}");
         let mut request = client().request(method, url);
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.unwrap().error_for_status().unwrap();
+        let response = request.send().await.unwrap();
+        let status = response.status();
         let answer = response.bytes().await.unwrap();
+        let said = String::from_utf8_lossy(&answer);
+        assert!(status.is_success(), "{asked}: {status}, {said}");
         serde_json::from_slice(&answer).unwrap_or(Value::Null)
     }
 }
