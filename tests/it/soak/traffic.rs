@@ -1,8 +1,9 @@
 //! What runs meanwhile: customers who write, and a core that answers.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use simulator::{NewPost, PostId, Simulator, UserId};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -36,6 +37,24 @@ pub(super) struct Sent {
     pub(super) account: UserId,
     pub(super) parent: PostId,
     pub(super) at: Instant,
+}
+
+impl Sent {
+    /// The answer of this number, which is one in this conversation.
+    pub(super) fn of(number: usize, thread: &Thread) -> Self {
+        Self {
+            id: format!("c{number}"),
+            text: format!("Answer <{number}>."),
+            account: thread.account,
+            parent: thread.mention.unwrap(),
+            at: Instant::now(),
+        }
+    }
+
+    pub(super) fn body(&self) -> Value {
+        let parent = self.parent.to_string();
+        send_post(&self.id, self.account, &self.text, &parent)
+    }
 }
 
 /// How much of it.
@@ -103,6 +122,16 @@ impl Traffic {
         self.noted.lock().unwrap().events.len()
     }
 
+    /// What the core has so far.
+    pub(super) fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap()
+    }
+
+    /// How many commands have their outcome.
+    pub(super) fn outcomes(&self) -> usize {
+        self.noted.lock().unwrap().outcomes.len()
+    }
+
     /// No more of it.
     pub(super) async fn end(self) -> Ledger {
         self.end.cancel();
@@ -148,18 +177,9 @@ async fn answer(
         if end.run_until_cancelled(turns.tick()).await.is_none() {
             break;
         }
-        let (id, text) = (format!("c{number}"), format!("Answer <{number}>."));
-        let parent = thread.mention.unwrap();
-        let command = send_post(&id, thread.account, &text, &parent.to_string());
-        let at = Instant::now();
-        desk.send(&command).await;
-        sent.push(Sent {
-            id,
-            text,
-            account: thread.account,
-            parent,
-            at,
-        });
+        let command = Sent::of(number, thread);
+        desk.send(&command.body()).await;
+        sent.push(command);
     }
     (sent, desk)
 }
