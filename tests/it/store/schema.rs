@@ -4,9 +4,13 @@ use rstest::rstest;
 use twitter_channel::store::{Store, StoreError};
 
 use super::support::{Database, Engine, append, journal};
+use crate::support::process::ServiceProcess;
+use crate::support::service::Setup;
 
 const NEWEST: &str = "SELECT max(version) FROM schema_version";
 const OLDEST_READER: &str = "SELECT max(oldest_reader) FROM schema_version";
+/// Of a deployment; a file would have one beside it.
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// One step more, as a version to come leaves it.
 fn go_on(database: &Database, version: i64, oldest_reader: i64) {
@@ -82,6 +86,28 @@ async fn a_newer_one_that_was_contracted_is_refused_by_both_versions_names(
     let who = format!("only for versions that know {}", newest + 1);
     assert!(told.contains(&wanted) && told.contains(&who), "{told}");
     assert_eq!(database.number("SELECT count(*) FROM journal"), 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_service_does_not_start_on_one_that_it_cannot_use_and_says_why(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (database, newest, _) = left(engine).await;
+    go_on(&database, newest + 1, newest + 1);
+    let files = tempfile::tempdir().unwrap();
+    let setup = Setup::new()
+        .set("STORE__URL", &database.url())
+        .set("SECRETS__KEY", KEY)
+        .set("ATTACHMENTS__FOLDER", &files.path().display().to_string());
+    let service = ServiceProcess::stopped(&setup, "amqp://guest:guest@127.0.0.1:9", None);
+    let (status, said) = service.run_in_vain(&["serve"]).await;
+    let wanted = format!("its schema {} is newer than {newest},", newest + 1);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        said.contains("store.url") && said.contains(&wanted),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -55,6 +55,14 @@ impl Database {
         }
     }
 
+    /// For `store.url`.
+    pub(super) fn url(&self) -> String {
+        match &self.server {
+            None => format!("sqlite://{}", self.path().display()),
+            Some(server) => server.url(),
+        }
+    }
+
     pub(super) fn open(&self) -> Store {
         Store::open(self.settings()).unwrap()
     }
