@@ -1,5 +1,6 @@
 //! What runs meanwhile: customers who write, and a core that answers.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -92,6 +93,7 @@ pub(super) struct Traffic {
     end: CancellationToken,
     began: Instant,
     noted: Arc<Mutex<Noted>>,
+    sent: Arc<AtomicUsize>,
     writing: JoinHandle<Vec<Written>>,
     answering: JoinHandle<(Vec<Sent>, Desk)>,
 }
@@ -107,11 +109,14 @@ impl Traffic {
         let (for_posts, for_commands) = (threads.to_vec(), threads.to_vec());
         let writing = write(simulator, for_posts, rates.deliveries, end.clone());
         let tasks = TaskTracker::new();
-        let answering = answer(desk, for_commands, rates.commands, end.clone());
+        let sent = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&sent);
+        let answering = answer(desk, for_commands, rates.commands, count, end.clone());
         Self {
             end,
             began: Instant::now(),
             noted,
+            sent,
             writing: tasks.spawn(writing),
             answering: tasks.spawn(answering),
         }
@@ -125,6 +130,11 @@ impl Traffic {
     /// What the core has so far.
     pub(super) fn noted(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().unwrap()
+    }
+
+    /// How many commands the broker has confirmed.
+    pub(super) fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// How many commands have their outcome.
@@ -170,6 +180,7 @@ async fn answer(
     mut desk: Desk,
     threads: Vec<Thread>,
     per_second: u32,
+    count: Arc<AtomicUsize>,
     end: CancellationToken,
 ) -> (Vec<Sent>, Desk) {
     let (mut sent, mut turns) = (Vec::new(), turns(per_second));
@@ -180,6 +191,7 @@ async fn answer(
         let command = Sent::of(number, thread);
         desk.send(&command.body()).await;
         sent.push(command);
+        count.store(sent.len(), Ordering::Relaxed);
     }
     (sent, desk)
 }
