@@ -6,8 +6,8 @@ beside = scripts/postgres run .run/postgres/$(1) -- scripts/broker run .run/brok
 it = cargo test --package twitter-channel --locked --test it --
 # Most of the time a test of the whole service waits.
 export RUST_TEST_THREADS ?= 4
-# The first commit with several replicas on PostgreSQL.
-PREVIOUS ?= 42d00e5
+# The first commit whose replicas take leave of their clients: those before end idle connections as a request comes.
+PREVIOUS ?= 08a23d5
 by_hand = --ignored --nocapture --test-threads 1
 # Tests of the whole service that run on PostgreSQL too; those of the store itself run on both anyway. Left out are
 # those that look into the file, forbid writing to it, or count on it being small.
@@ -15,7 +15,7 @@ over_postgres = api:: compliance:: echoes:: faults:: feeds:: gaps:: linking:: pe
 	routing:: storm:: threads:: --skip the_words_of_a_deleted_post_leave_the_disk \
 	--skip no_word_of_an_erased_person_is_left_on_the_disk --skip a_refusal_is_a_gap_also_when_nothing_comes \
 	--skip a_store_that_takes_no_writes_is_told --skip what_there_is_no_room_for_is_published_instead
-.PHONY: help demo test chart screenshots chaos storm soak upgrade examples schemas lint fuzz bench image release clean \
+.PHONY: help demo test chart screenshots chaos storm soak upgrade restore examples schemas lint fuzz bench image release clean \
 	bootstrap
 
 help: ## This list
@@ -55,6 +55,10 @@ soak: bootstrap ## Three replicas, PostgreSQL and three brokers, which fail by t
 upgrade: bootstrap ## From an earlier commit (PREVIOUS=...) to this one under load, replica by replica
 	scripts/bootstrap tests
 	PREVIOUS_BINARY=$$(scripts/previous $(PREVIOUS)) $(it) $(by_hand) soak::upgrade
+
+restore: bootstrap ## A backup at load, minutes more of it (RESTORE_SECONDS=120), and what becomes of it, on either store
+	scripts/bootstrap tests
+	POSTGRES_FSYNC=on $(call beside,restore) $(it) $(by_hand) soak::restore
 
 examples: bootstrap ## The example cores and helpdesks of examples/, against the service and the simulator
 	scripts/bootstrap examples

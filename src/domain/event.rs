@@ -10,7 +10,7 @@ use super::ids::{
 };
 use super::message::{Message, MessageKind, Quoted};
 use super::money::Usd;
-use super::outcome::{CommandRef, Deferred, Failed, Succeeded};
+use super::outcome::{CommandRef, Deferred, Failed, Outcome, Succeeded};
 use super::storm::Drawn;
 use super::text::written;
 
@@ -488,7 +488,7 @@ impl Payload {
                 order(storm.at),
             ),
             Self::AccountHealth(health) => (health.at.to_string(), order(health.at)),
-            Self::CommandSucceeded(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),
+            Self::CommandSucceeded(it) => (it.outcome.command.id.to_string(), number(&it.outcome)),
             Self::CommandFailed(it) => (it.outcome.command.id.to_string(), order(it.outcome.at)),
             Self::CommandDeferred(it) => (format!("{}/{}", it.command.id, it.told), order(it.at)),
         }
@@ -506,6 +506,13 @@ fn message_object(id: &MessageId) -> (String, u64) {
 
 fn order(at: Timestamp) -> u64 {
     at.as_millisecond().unsigned_abs()
+}
+
+/// That of the first message it is about: a store which has lost the outcome finds the message at X
+/// again, but not the time.
+fn number(success: &Outcome) -> u64 {
+    let first = success.messages.first();
+    first.map_or_else(|| order(success.at), |message| message.id.get())
 }
 
 /// The id that the message event of this object has, before there is such an event.
@@ -543,5 +550,53 @@ impl Event {
     /// CloudEvents subject: the object the event is about.
     pub fn subject(&self) -> String {
         self.payload.object().0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::OutcomeMessage;
+    use super::*;
+
+    fn success(at: i64, message: Option<&str>) -> Event {
+        let at = Timestamp::from_second(at).unwrap();
+        let message = message.map(|id| OutcomeMessage {
+            id: id.parse().unwrap(),
+            kind: MessageKind::Post,
+            at,
+            part: 1,
+            parts: 1,
+        });
+        let outcome = Outcome {
+            command: CommandRef {
+                id: "c1".parse().unwrap(),
+                metadata: std::collections::BTreeMap::new(),
+                agent: None,
+            },
+            name: "send_post".to_owned(),
+            conversation: None,
+            messages: message.into_iter().collect(),
+            cost: Usd::default(),
+            retry_of: None,
+            at,
+        };
+        let detail = String::new();
+        Event {
+            account: AccountRef {
+                id: Some(AccountId("7".parse().unwrap())),
+                username: String::new(),
+            },
+            time: at,
+            backfilled: false,
+            payload: Payload::CommandSucceeded(Box::new(Succeeded { outcome, detail })),
+        }
+    }
+
+    #[test]
+    fn a_success_has_the_same_id_whenever_its_message_is_found() {
+        let told = success(1, Some("5")).id();
+        assert_eq!(success(2, Some("5")).id(), told);
+        assert_ne!(success(1, Some("6")).id(), told);
+        assert_ne!(success(2, None).id(), success(1, None).id());
     }
 }

@@ -65,15 +65,42 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration::of(include_str!("migrations/0014_lease.sql")),
 ];
 
-/// The first version that could use PostgreSQL knew this one.
+/// The first version that asks who may use a newer database knew this one.
 const FIRST_READER: i64 = 13;
 
 /// The newest step that this version knows.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
 
+/// Versions that use this database left by a newer one would break it, or break at it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "its schema {found} is newer than {NEWEST}, the newest that this version knows, and only for \
+     versions that know {oldest_reader}"
+)]
+pub(super) struct TooNew {
+    pub(super) found: i64,
+    pub(super) oldest_reader: i64,
+}
+
+/// Whether this version can use a database whose last step is `found`, and which versions that do
+/// not know `oldest_reader` cannot use.
+pub(super) fn may_use(found: i64, oldest_reader: i64) -> Result<(), TooNew> {
+    if oldest_reader > NEWEST {
+        return Err(TooNew {
+            found,
+            oldest_reader,
+        });
+    }
+    Ok(())
+}
+
 /// The oldest version that can use a database which `version` was the last step of.
 pub(super) fn oldest_reader(version: i64) -> i64 {
-    let steps = (1..=version).zip(MIGRATIONS);
+    oldest_reader_of(MIGRATIONS, version)
+}
+
+fn oldest_reader_of(steps: &[Migration], version: i64) -> i64 {
+    let steps = (1..=version).zip(steps);
     let contracting = steps.filter(|(_, step)| step.contracts);
     contracting
         .last()
@@ -97,4 +124,61 @@ fn for_postgres(sql: &str) -> String {
     .replace(" BLOB", " BYTEA")
     .replace(" TEXT", " TEXT COLLATE \"C\"")
     .replace(" WITHOUT ROWID", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPANDING: Migration = Migration::of("");
+    const CONTRACTING: Migration = Migration {
+        contracts: true,
+        ..EXPANDING
+    };
+
+    /// Those there are, and these.
+    fn and_then<const N: usize>(more: [Migration; N]) -> Vec<Migration> {
+        let known = MIGRATIONS.iter().map(|step| Migration {
+            contracts: step.contracts,
+            ..EXPANDING
+        });
+        known.chain(more).collect()
+    }
+
+    #[test]
+    fn a_version_that_only_expands_leaves_the_older_ones_in() {
+        let before = oldest_reader(NEWEST);
+        let steps = and_then([EXPANDING, EXPANDING]);
+        for version in NEWEST..=NEWEST + 2 {
+            assert_eq!(oldest_reader_of(&steps, version), before);
+        }
+        assert!(may_use(NEWEST + 2, before).is_ok());
+    }
+
+    #[test]
+    fn a_contracting_step_shuts_out_who_does_not_know_it_and_those_after_it_do_not_let_them_in() {
+        let steps = and_then([EXPANDING, CONTRACTING, EXPANDING]);
+        let contracted = NEWEST + 2;
+        assert_eq!(oldest_reader_of(&steps, NEWEST + 1), oldest_reader(NEWEST));
+        for version in [contracted, contracted + 1] {
+            assert_eq!(oldest_reader_of(&steps, version), contracted);
+        }
+        let told = may_use(contracted + 1, contracted).unwrap_err().to_string();
+        for number in [contracted + 1, NEWEST, contracted] {
+            assert!(told.contains(&format!(" {number}")), "{number}: {told}");
+        }
+    }
+
+    #[test]
+    fn the_later_of_two_contracting_steps_counts() {
+        let steps = and_then([CONTRACTING, EXPANDING, CONTRACTING]);
+        let oldest = [0, 1, 2, 3].map(|more| oldest_reader_of(&steps, NEWEST + more));
+        let (before, first, last) = (oldest_reader(NEWEST), NEWEST + 1, NEWEST + 3);
+        assert_eq!(oldest, [before, first, first, last]);
+    }
+
+    #[test]
+    fn this_version_can_use_what_it_leaves() {
+        assert!(may_use(NEWEST, oldest_reader(NEWEST)).is_ok());
+    }
 }

@@ -213,6 +213,7 @@ async fn a_backup_made_under_load_is_restored_and_nothing_comes_twice_or_is_lost
     for id in all {
         assert_eq!(scene.at_x(id), 1, "{id} at X");
         let noted = scene.stage.desk.noted();
+        assert_eq!(noted.outcomes[id].len(), 1, "ids of the outcome of {id}");
         let failed = noted
             .of_type("command.failed")
             .find(|it| it["command_id"] == id);

@@ -4,6 +4,7 @@ mod access;
 mod disk;
 mod journal;
 mod postgres;
+mod schema;
 mod side;
 mod support;
 mod tail;

@@ -4,7 +4,7 @@ use super::WRITERS_LOCK;
 use super::session::Session;
 use super::settings::PostgresSettings;
 use crate::store::StoreError;
-use crate::store::migrations::{self, NEWEST};
+use crate::store::migrations::{self, TooNew};
 use crate::store::sql::Value;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (
@@ -16,24 +16,16 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (
 /// used, unless it says that versions like this one cannot.
 pub(super) fn migrate(session: &Session, settings: &PostgresSettings) -> Result<(), StoreError> {
     let step = apply(session);
-    if step.is_err() {
+    if !matches!(step, Ok(Ok(()))) {
         session.roll_back();
     }
-    let reason = match step? {
-        None => return Ok(()),
-        Some(found) => {
-            format!("its schema {found} is newer than {NEWEST}, the newest that this version knows")
-        }
-    };
-    session.roll_back();
-    Err(StoreError::Open {
+    step?.map_err(|too_new| StoreError::Open {
         place: settings.to_string(),
-        reason,
+        reason: too_new.to_string(),
     })
 }
 
-/// Also the version that is too new.
-fn apply(session: &Session) -> Result<Option<i64>, StoreError> {
+fn apply(session: &Session) -> Result<Result<(), TooNew>, StoreError> {
     // It may take long, and others may be long at it.
     session.begin(&format!(
         "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0;
@@ -49,8 +41,8 @@ fn apply(session: &Session) -> Result<Option<i64>, StoreError> {
             Ok(false)
         },
     )?;
-    if oldest_reader > NEWEST {
-        return Ok(Some(found));
+    if let Err(too_new) = migrations::may_use(found, oldest_reader) {
+        return Ok(Err(too_new));
     }
     for (version, migration) in migrations::after(found) {
         session.batch(&migration.for_postgres())?;
@@ -59,5 +51,5 @@ fn apply(session: &Session) -> Result<Option<i64>, StoreError> {
         session.run(sql, &values)?;
     }
     session.commit()?;
-    Ok(None)
+    Ok(Ok(()))
 }

@@ -4,6 +4,7 @@
 
 mod faults;
 mod findings;
+mod restore;
 mod scene;
 mod traffic;
 mod upgrade;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use findings::{Findings, examine};
 use scene::Scene;
+use simulator::Simulator;
 use traffic::{Ledger, Rates, Traffic};
 
 /// Beyond the last fault: an uncertain post is decided within two minutes.
@@ -36,25 +38,25 @@ async fn nothing_is_lost_or_done_twice_whatever_fails() {
     let time = Duration::from_secs(seconds);
     let incidents = faults::strike(&mut scene, seed, time).await;
     let ledger = traffic.end().await;
-    settle(&scene, &ledger).await;
+    settle(&scene.simulator, scene.threads.len(), &ledger).await;
     let mut findings = examine(&scene.simulator, &ledger, &incidents);
     findings.terms = scene.terms();
     report(&findings);
 }
 
-/// Waits until all has come to its end; what has not is among the findings.
-async fn settle(scene: &Scene, ledger: &Ledger) {
-    scene.simulator.calls_idle().await;
-    scene.simulator.settled().await;
+/// Waits until all has come to its end, beside what began so many conversations; what has not is
+/// among the findings.
+async fn settle(simulator: &Simulator, threads: usize, ledger: &Ledger) {
+    simulator.calls_idle().await;
+    simulator.settled().await;
     let (written, sent) = (ledger.written.len(), ledger.sent.len());
     let ended = ledger.desk.sees(PATIENCE, |noted| {
         let received = noted.of_type("message.received").count();
         let echoes = noted.of_type("message.sent").count();
-        let threads = scene.threads.len();
         received >= written + threads && noted.outcomes.len() >= sent && echoes >= sent
     });
     let _all = ended.await;
-    scene.simulator.settled().await;
+    simulator.settled().await;
 }
 
 fn report(findings: &Findings) {

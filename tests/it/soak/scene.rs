@@ -45,9 +45,9 @@ impl Scene {
         let (url, management) = (cluster.url("node1"), cluster.management("node1"));
         let broker = TestBroker::vhost_on(&url, management).await;
         let files = tempfile::tempdir().unwrap();
-        let accounts = commands.div_ceil(COMMANDS_OF_ACCOUNT).max(2);
+        let accounts = accounts_for(commands);
         let hosts = ["node2", "node3"].map(|node| format!("{:?}", cluster.address(node)));
-        let setup = town(accounts)
+        let setup = town(accounts, "")
             .set("BROKER__HOSTS", &format!("[{}]", hosts.join(", ")))
             .set("STORE__URL", &database.url())
             .set("SECRETS__KEY", KEY)
@@ -80,15 +80,7 @@ impl Scene {
         self.leader().await;
         let urls = Cluster::NODES.map(|node| self.broker.url_through(&self.cluster.address(node)));
         let desk = Desk::at_any(urls.into());
-        for thread in &mut self.threads {
-            let text = format!("@{} question {}", thread.username, thread.number);
-            let mention = self.simulator.post(NewPost::by(thread.customer, &text));
-            thread.mention = Some(mention.unwrap());
-        }
-        let heard = desk.sees(super::PATIENCE, |noted| {
-            noted.of_type("message.received").count() >= self.threads.len()
-        });
-        assert!(heard.await, "the customers are not heard");
+        begin(&mut self.threads, &self.simulator, &desk).await;
         desk
     }
 
@@ -147,7 +139,25 @@ impl Drop for Scene {
     }
 }
 
-async fn simulator(deliveries: usize) -> Simulator {
+/// Customers begin their conversations, and are heard.
+pub(super) async fn begin(threads: &mut [Thread], simulator: &Simulator, desk: &Desk) {
+    for thread in &mut *threads {
+        let text = format!("@{} question {}", thread.username, thread.number);
+        let mention = simulator.post(NewPost::by(thread.customer, &text));
+        thread.mention = Some(mention.unwrap());
+    }
+    let heard = desk.sees(super::PATIENCE, |noted| {
+        noted.of_type("message.received").count() >= threads.len()
+    });
+    assert!(heard.await, "the customers are not heard");
+}
+
+/// How many accounts it takes.
+pub(super) fn accounts_for(commands: u64) -> u64 {
+    commands.div_ceil(COMMANDS_OF_ACCOUNT).max(2)
+}
+
+pub(super) async fn simulator(deliveries: usize) -> Simulator {
     let settings = simulator::Settings {
         clock: Clock::Wall,
         // X delivers again after 0.3, 2.7 and 24 s.
@@ -171,12 +181,13 @@ fn account(place: u64) -> (UserId, String) {
     (UserId(7_000_000 + place), format!("brand{place}"))
 }
 
-/// Two accounts for each app.
-fn town(accounts: u64) -> Setup {
-    (0..accounts).fold(Setup::unfiltered(), |setup, place| {
+/// Two accounts for each app, whose table has these keys.
+pub(super) fn town(accounts: u64, keys: &str) -> Setup {
+    let empty = Setup::unfiltered().app_keys(keys);
+    (0..accounts).fold(empty, |setup, place| {
         let (app, (id, name)) = (format!("app{}", place / 2), account(place));
         let setup = match place % 2 {
-            0 => setup.app(&app, ""),
+            0 => setup.app(&app, keys),
             _ => setup,
         };
         let filter = format!("account = \"{name}\"\nmatch = \"mentions\"\ngroup = \"support\"");
@@ -184,7 +195,7 @@ fn town(accounts: u64) -> Setup {
     })
 }
 
-fn threads(simulator: &Simulator, accounts: u64) -> Vec<Thread> {
+pub(super) fn threads(simulator: &Simulator, accounts: u64) -> Vec<Thread> {
     let person = |number| simulator.add_user(NewUser::named(&format!("customer{number}")));
     let people: Vec<_> = (0..THREADS).map(|number| person(number).unwrap()).collect();
     let thread = |place, number: usize| {

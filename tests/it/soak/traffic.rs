@@ -1,8 +1,10 @@
 //! What runs meanwhile: customers who write, and a core that answers.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use simulator::{NewPost, PostId, Simulator, UserId};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -36,6 +38,24 @@ pub(super) struct Sent {
     pub(super) account: UserId,
     pub(super) parent: PostId,
     pub(super) at: Instant,
+}
+
+impl Sent {
+    /// The answer of this number, which is one in this conversation.
+    pub(super) fn of(number: usize, thread: &Thread) -> Self {
+        Self {
+            id: format!("c{number}"),
+            text: format!("Answer <{number}>."),
+            account: thread.account,
+            parent: thread.mention.unwrap(),
+            at: Instant::now(),
+        }
+    }
+
+    pub(super) fn body(&self) -> Value {
+        let parent = self.parent.to_string();
+        send_post(&self.id, self.account, &self.text, &parent)
+    }
 }
 
 /// How much of it.
@@ -73,6 +93,7 @@ pub(super) struct Traffic {
     end: CancellationToken,
     began: Instant,
     noted: Arc<Mutex<Noted>>,
+    sent: Arc<AtomicUsize>,
     writing: JoinHandle<Vec<Written>>,
     answering: JoinHandle<(Vec<Sent>, Desk)>,
 }
@@ -88,11 +109,14 @@ impl Traffic {
         let (for_posts, for_commands) = (threads.to_vec(), threads.to_vec());
         let writing = write(simulator, for_posts, rates.deliveries, end.clone());
         let tasks = TaskTracker::new();
-        let answering = answer(desk, for_commands, rates.commands, end.clone());
+        let sent = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&sent);
+        let answering = answer(desk, for_commands, rates.commands, count, end.clone());
         Self {
             end,
             began: Instant::now(),
             noted,
+            sent,
             writing: tasks.spawn(writing),
             answering: tasks.spawn(answering),
         }
@@ -101,6 +125,21 @@ impl Traffic {
     /// How many events the core has.
     pub(super) fn events(&self) -> usize {
         self.noted.lock().unwrap().events.len()
+    }
+
+    /// What the core has so far.
+    pub(super) fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap()
+    }
+
+    /// How many commands the broker has confirmed.
+    pub(super) fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// How many commands have their outcome.
+    pub(super) fn outcomes(&self) -> usize {
+        self.noted.lock().unwrap().outcomes.len()
     }
 
     /// No more of it.
@@ -141,6 +180,7 @@ async fn answer(
     mut desk: Desk,
     threads: Vec<Thread>,
     per_second: u32,
+    count: Arc<AtomicUsize>,
     end: CancellationToken,
 ) -> (Vec<Sent>, Desk) {
     let (mut sent, mut turns) = (Vec::new(), turns(per_second));
@@ -148,18 +188,10 @@ async fn answer(
         if end.run_until_cancelled(turns.tick()).await.is_none() {
             break;
         }
-        let (id, text) = (format!("c{number}"), format!("Answer <{number}>."));
-        let parent = thread.mention.unwrap();
-        let command = send_post(&id, thread.account, &text, &parent.to_string());
-        let at = Instant::now();
-        desk.send(&command).await;
-        sent.push(Sent {
-            id,
-            text,
-            account: thread.account,
-            parent,
-            at,
-        });
+        let command = Sent::of(number, thread);
+        desk.send(&command.body()).await;
+        sent.push(command);
+        count.store(sent.len(), Ordering::Relaxed);
     }
     (sent, desk)
 }

@@ -25,8 +25,7 @@ const EXPAND: &str = "ALTER TABLE journal ADD COLUMN of_a_version_to_come BIGINT
 
 /// The newest step that the database has gone.
 fn schema(database: &FreshDatabase) -> i64 {
-    let found = database.bytes("SELECT max(version)::text::bytea FROM schema_version");
-    str::from_utf8(&found[0]).unwrap().parse().unwrap()
+    database.number("SELECT max(version) FROM schema_version")
 }
 
 /// Makes the database what the next version leaves: without a new step there is nothing to show.
@@ -74,7 +73,7 @@ async fn an_earlier_version_is_replaced_under_load_and_can_come_back() {
     flows(&traffic).await;
     let upgrade = Incident::ended(Fault::RollingRestart, began, at);
     let ledger = traffic.end().await;
-    settle(&scene, &ledger).await;
+    settle(&scene.simulator, scene.threads.len(), &ledger).await;
     let mut findings = examine(&scene.simulator, &ledger, &[upgrade]);
     findings.terms = scene.terms();
     report(&findings);

@@ -58,22 +58,6 @@ async fn a_server_that_does_not_answer_may_do_so_later() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused_only_where_it_says_so() {
-    let server = FreshDatabase::new();
-    drop(Store::open(on_server(&server.url())).unwrap());
-    server
-        .execute("INSERT INTO schema_version (version, oldest_reader) VALUES (900, 1)")
-        .unwrap();
-    let store = Store::open(on_server(&server.url())).unwrap();
-    assert_eq!(append(&store, 1).await, 1);
-    server
-        .execute("INSERT INTO schema_version (version, oldest_reader) VALUES (901, 901)")
-        .unwrap();
-    let told = refusal(&server.url());
-    assert!(told.contains("schema 901 is newer"), "{told}");
-}
-
-#[tokio::test]
 async fn a_lost_connection_is_made_anew() {
     let server = FreshDatabase::new();
     let store = Store::open(on_server(&server.url())).unwrap();

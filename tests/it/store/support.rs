@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -38,6 +39,10 @@ impl Database {
         }
     }
 
+    pub(super) fn is_file(&self) -> bool {
+        self.server.is_none()
+    }
+
     /// The file, where it is one.
     pub(super) fn path(&self) -> PathBuf {
         self.dir.path().join("store.db")
@@ -50,8 +55,36 @@ impl Database {
         }
     }
 
+    /// For `store.url`.
+    pub(super) fn url(&self) -> String {
+        match &self.server {
+            None => format!("sqlite://{}", self.path().display()),
+            Some(server) => server.url(),
+        }
+    }
+
     pub(super) fn open(&self) -> Store {
         Store::open(self.settings()).unwrap()
+    }
+
+    /// Runs a statement in it, beside the store; how many rows it changed.
+    pub(super) fn execute(&self, sql: &str) -> u64 {
+        match &self.server {
+            Some(server) => server.execute(sql).unwrap(),
+            None => self.file().execute(sql, []).unwrap() as u64,
+        }
+    }
+
+    /// What a query finds: a number.
+    pub(super) fn number(&self, sql: &str) -> i64 {
+        match &self.server {
+            None => self.file().query_row(sql, [], |row| row.get(0)).unwrap(),
+            Some(server) => server.number(sql),
+        }
+    }
+
+    fn file(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
     }
 
     /// Size of the write-ahead log.

@@ -41,6 +41,8 @@ pub(crate) struct Noted {
     pub(crate) outcomes: BTreeMap<String, BTreeSet<String>>,
     /// Faults against the contract: the same event with two bodies.
     pub(crate) faults: Vec<String>,
+    /// Where bodies of the same event may differ: what its type begins with, and a JSON pointer.
+    pub(crate) may_differ: &'static [(&'static str, &'static str)],
     /// How often events came beyond the first time, by id.
     pub(crate) repeats: BTreeMap<String, usize>,
     /// When anything came.
@@ -160,13 +162,26 @@ impl Noted {
         pauses.max().unwrap_or_default()
     }
 
+    fn without_what_may_differ(&self, event: &Value) -> Value {
+        let event_type = event["event"]["type"].as_str().unwrap();
+        let mut passing = self.may_differ.to_vec();
+        passing.retain(|(begin, _)| event_type.starts_with(begin));
+        let mut event = event.clone();
+        for (_, place) in passing {
+            if let Some(value) = event.pointer_mut(place) {
+                *value = Value::Null;
+            }
+        }
+        event
+    }
+
     fn note(&mut self, body: &[u8]) {
         self.came.push(Instant::now());
         let event: Value = serde_json::from_slice(body).unwrap();
         let id = event["event"]["id"].as_str().unwrap().to_owned();
         if let Some(known) = self.events.get(&id) {
             *self.repeats.entry(id.clone()).or_default() += 1;
-            if *known != event {
+            if self.without_what_may_differ(known) != self.without_what_may_differ(&event) {
                 let fault = format!("event {id} has two bodies: {known} and {event}");
                 self.faults.push(fault);
             }

@@ -1,13 +1,18 @@
 //! Databases of PostgreSQL for tests, one for each.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use tokio::process::Command;
 use tokio::runtime::Handle;
 use tokio_postgres::{Client, NoTls};
 
 /// Set by `scripts/postgres`.
 const SERVER: &str = "TWITTER_CHANNEL_TEST_POSTGRES";
+/// The same: where the server's programs are.
+const PROGRAMS: &str = "POSTGRES_BIN";
 
 /// An empty database, removed with the value.
 pub(crate) struct FreshDatabase {
@@ -50,6 +55,22 @@ impl FreshDatabase {
         Self { server, name }
     }
 
+    /// Writes it into a file by `pg_dump`, while others use it.
+    pub(crate) async fn dump(&self, to: &Path) {
+        let url = self.url();
+        let options = ["--format=custom", "--dbname", &url, "--file"].map(OsStr::new);
+        run("pg_dump", &[&options[..], &[to.as_os_str()]].concat()).await;
+    }
+
+    /// A database beside it, made of such a file.
+    pub(crate) async fn of_dump(file: &Path) -> Self {
+        let database = Self::new();
+        let url = database.url();
+        let options = ["--exit-on-error", "--dbname", &url].map(OsStr::new);
+        run("pg_restore", &[&options[..], &[file.as_os_str()]].concat()).await;
+        database
+    }
+
     /// Runs a statement in it; how many rows it changed, or why it was refused.
     pub(crate) fn execute(&self, sql: &str) -> Result<u64, String> {
         let changed = with(&self.url(), async |client| client.execute(sql, &[]).await);
@@ -60,6 +81,12 @@ impl FreshDatabase {
     pub(crate) fn bytes(&self, sql: &str) -> Vec<Vec<u8>> {
         let rows = with(&self.url(), async |client| client.query(sql, &[]).await);
         rows.unwrap().iter().map(|row| row.get(0)).collect()
+    }
+
+    /// A number, of 64 bits.
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        let row = with(&self.url(), async |client| client.query_one(sql, &[]).await);
+        row.unwrap().get(0)
     }
 
     /// Throws all connections to it out.
@@ -113,6 +140,15 @@ fn server() -> String {
     server.unwrap_or_else(|| {
         panic!("{SERVER} is not set: run this by `scripts/postgres run DIR -- COMMAND`")
     })
+}
+
+/// Runs a program of PostgreSQL to its good end.
+async fn run(program: &str, arguments: &[&OsStr]) {
+    let folder = std::env::var_os(PROGRAMS).unwrap_or_default();
+    let status = Command::new(PathBuf::from(folder).join(program))
+        .args(arguments)
+        .status();
+    assert!(status.await.unwrap().success(), "{program} {arguments:?}");
 }
 
 fn on_server(url: &str, sql: &str) {
