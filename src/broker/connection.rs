@@ -383,8 +383,29 @@ fn connect_error(
             what: tls_fault(fault),
             source: source.into(),
         },
+        // By TLS 1.3 a client has said more before it is told that it lacks a certificate; the
+        // connection may be gone before that is read.
+        None if login.is_anonymous() && has_ended(error.kind()) => ConnectError::Tls {
+            address,
+            what: "it ended the connection, perhaps for want of our certificate \
+                   (broker.tls.cert_file)"
+                .to_owned(),
+            source: source.into(),
+        },
         None => ConnectError::Unreachable { address, source },
     }
+}
+
+/// Whether the other side ended a connection that stood.
+fn has_ended(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let ended = [
+        BrokenPipe,
+        ConnectionAborted,
+        ConnectionReset,
+        UnexpectedEof,
+    ];
+    ended.contains(&kind)
 }
 
 /// What of ours the broker refused, if it refused something.
@@ -436,5 +457,31 @@ pub(super) fn channel_fault(error: &lapin::Error) -> Option<&AMQPSoftError> {
             AMQPErrorKind::Hard(_) => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of a connection that ended so.
+    async fn told(url: &str, kind: io::ErrorKind) -> String {
+        let settings = BrokerSettings::new(url.into());
+        let login = Login::read(&settings).await.unwrap();
+        let ended: lapin::Error = io::Error::from(kind).into();
+        connect_error("here".to_owned(), &login, Duration::from_secs(1), ended).to_string()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_for_want_of_a_certificate_names_it() {
+        let (plain, secured) = ("amqp://a:b@localhost/%2f", "amqps://a:b@localhost/%2f");
+        let reset = io::ErrorKind::ConnectionReset;
+        assert!(told(secured, reset).await.contains("broker.tls.cert_file"));
+        for away in [
+            told(plain, reset).await,
+            told(secured, io::ErrorKind::ConnectionRefused).await,
+        ] {
+            assert_eq!(away, "the broker at here cannot be reached");
+        }
     }
 }

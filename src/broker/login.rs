@@ -80,6 +80,11 @@ impl Login {
         Ok(connector.transpose()?)
     }
 
+    /// Whether TLS is spoken, and no certificate of ours shown.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.pems.as_ref().is_some_and(Pems::are_anonymous)
+    }
+
     /// Every address of every host, in an order that differs each time: no dead one is always the
     /// first, and the connections of several replicas spread over the cluster.
     ///

@@ -106,6 +106,11 @@ impl Pems {
         })
     }
 
+    /// Whether there is no certificate of ours.
+    pub(super) fn are_anonymous(&self) -> bool {
+        self.cert.is_none()
+    }
+
     /// What makes TLS out of a TCP connection.
     pub(super) fn connector(&self) -> Result<RustlsConnector, TlsFileError> {
         let config = self.authorities()?;
