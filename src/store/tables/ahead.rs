@@ -22,11 +22,11 @@ use crate::store::sql::{Conn, Question, ToValue, Value};
 /// it is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Foresight {
-    /// Whether they were decided on: [`Tx::seen`].
+    /// Whether they were decided on: [`Tx::seen`](super::tx::Tx::seen).
     pub events: Vec<EventId>,
     pub posts: Vec<(AccountId, TweetId)>,
     pub conversations: Vec<(AccountId, ConversationId)>,
-    /// Whose cases are looked for: [`Tx::related`].
+    /// Whose cases are looked for: [`Tx::related`](super::tx::Tx::related).
     pub customers: Vec<(AccountId, UserId)>,
 }
 
