@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::App;
 
 /// What is kept of the whole for the last writes, once calls to X had their time.
 const LAST_WRITES: Duration = Duration::from_secs(3);
-/// From the news that connections end to their end: busy clients have used each of theirs by then.
-const FAREWELL: Duration = Duration::from_millis(500);
 /// Connections are always given so long.
 const LEAST: Duration = Duration::from_secs(1);
 
@@ -32,8 +30,8 @@ impl App {
         // Deliveries under way are stored and answered meanwhile: they need only the store.
         let work = timeout(self.grace, self.base.tasks.wait());
         let public = async {
-            self.farewell.begin();
-            sleep(FAREWELL).await;
+            let farewell = self.base.settings.stop.farewell;
+            self.farewell.take(farewell.min(self.grace / 2)).await;
             close(&self.public, until).await;
         };
         let ((), work) = tokio::join!(public, work);

@@ -60,6 +60,8 @@ pub enum ComplianceCheck {
 pub struct Stop {
     /// For all of it; whole seconds.
     pub grace: Duration,
+    /// At most so long connections are waited for that clients are asked to use no more.
+    pub farewell: Duration,
 }
 
 /// How gaps are filled.
@@ -135,7 +137,11 @@ pub(super) fn compliance(r: &mut Reader<'_>) -> Option<Compliance> {
 
 pub(super) fn stop(r: &mut Reader<'_>) -> Option<Stop> {
     let grace = r.required("grace", value::whole_seconds);
-    Some(Stop { grace: grace? })
+    let farewell = r.required("farewell", value::duration);
+    Some(Stop {
+        grace: grace?,
+        farewell: farewell?,
+    })
 }
 
 pub(super) fn gaps(r: &mut Reader<'_>) -> Option<Gaps> {

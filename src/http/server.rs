@@ -12,6 +12,8 @@ use actix_web::http::ConnectionType;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::ServiceConfig;
 use actix_web::{App, Error, HttpServer};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// Longer than the idle time of usual load balancers, which must be the first to close.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -47,12 +49,39 @@ pub struct Server {
 /// A connection that is closed while it is idle may have a request on its way, which is lost then:
 /// where clients are busy, their connections end with an answer first.
 #[derive(Clone, Debug, Default)]
-pub struct Farewell(Arc<AtomicBool>);
+pub struct Farewell(Arc<Guests>);
+
+#[derive(Debug, Default)]
+struct Guests {
+    are_asked_to_leave: AtomicBool,
+    /// Connections.
+    count: watch::Sender<usize>,
+}
+
+/// A connection, for as long as it lasts.
+struct Guest(Arc<Guests>);
+
+impl Guest {
+    fn of(guests: &Arc<Guests>) -> Self {
+        guests.count.send_modify(|count| *count += 1);
+        Self(Arc::clone(guests))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.count.send_modify(|count| *count -= 1);
+    }
+}
 
 impl Farewell {
-    /// From now on.
-    pub fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Begins it, and waits until no client has a connection any more: at most so long, for those of
+    /// clients that ask for nothing stay.
+    pub async fn take(&self, limit: Duration) {
+        self.0.are_asked_to_leave.store(true, Ordering::Relaxed);
+        let mut count = self.0.count.subscribe();
+        // The sender is ours: it does not fail.
+        let _gone = timeout(limit, count.wait_for(|count| *count == 0)).await;
     }
 
     async fn say(
@@ -61,7 +90,7 @@ impl Farewell {
         next: Next<BoxBody>,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
         let mut response = next.call(request).await?;
-        if self.0.load(Ordering::Relaxed) {
+        if self.0.are_asked_to_leave.load(Ordering::Relaxed) {
             let head = response.response_mut().head_mut();
             head.set_connection_type(ConnectionType::Close);
         }
@@ -88,7 +117,11 @@ impl Server {
                 move |request: ServiceRequest, next: Next<BoxBody>| says.clone().say(request, next);
             App::new().wrap(from_fn(say)).configure(&routes)
         };
+        let guests = Arc::clone(&farewell.0);
         let running = HttpServer::new(app)
+            .on_connect(move |_connection, held| {
+                held.insert(Guest::of(&guests));
+            })
             .workers(settings.workers)
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEADERS_TIMEOUT)
@@ -195,12 +228,17 @@ mod tests {
         let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
         client.write_all(request).await.unwrap();
         assert!(!read_answer(&mut client).await.contains("connection: close"));
-        server.farewell.begin();
+        let (farewell, long) = (server.farewell.clone(), Duration::from_secs(60));
+        let idle = tokio::time::timeout(Duration::from_millis(50), farewell.take(long)).await;
+        assert!(idle.is_err(), "the client has not left");
         client.write_all(request).await.unwrap();
         let answer = read_answer(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("connection: close"), "{answer}");
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        let began = Instant::now();
+        farewell.take(long).await;
+        assert!(began.elapsed() < long, "the only client has left");
         server.handle.stop(true).await;
     }
 

@@ -726,6 +726,8 @@ fn load(setup: &Setup, folder: &Place, broker: &TestBroker, public: SocketAddr) 
         ("PUBLIC__WORKERS", "1".to_owned()),
         ("PRIVATE__LISTEN", "127.0.0.1:0".to_owned()),
         ("BROKER__URL", broker.url()),
+        // Clients of tests keep idle connections.
+        ("STOP__FAREWELL", "100ms".to_owned()),
     ];
     let own = own.map(|(key, value)| (format!("TWITTER_CHANNEL__{key}"), value));
     let variables = folder.variables().into_iter().chain(own);
