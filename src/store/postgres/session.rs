@@ -303,23 +303,12 @@ impl Session {
         if !sql.trim_start().starts_with("SELECT") {
             self.changes.set(self.changes.get() + 1);
         }
-        self.read(&prepared.statement, &params, &mut |row| {
-            each(&Row::Postgres(row))
-        })
-    }
-
-    fn read<T: ToSql>(
-        &self,
-        statement: &Statement,
-        params: &[T],
-        each: &mut dyn FnMut(&tokio_postgres::Row) -> Result<bool>,
-    ) -> Result<()> {
         let later = self.outgoing()?;
         let read = async {
-            let rows = self.client.query_raw(statement, params).await?;
+            let rows = self.client.query_raw(&prepared.statement, &params).await?;
             let mut rows = pin!(rows);
             while let Some(row) = rows.try_next().await? {
-                match each(&row) {
+                match each(&Row::Postgres(&row)) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => return Ok(Err(error)),
@@ -343,31 +332,25 @@ impl Session {
     /// A question as it is put: by itself, or for many sets of parameters at once.
     fn asked<'q>(&self, question: Question<'q>) -> Result<Option<Asked<'q>>> {
         let Question { sql, sets, each } = question;
-        Ok(match sets.as_slice() {
-            [] => None,
+        let (prepared, params) = match sets.as_slice() {
+            [] => return Ok(None),
             [set] => {
                 let prepared = self.prepared(sql)?;
                 let params = boxed(prepared.bound(set));
-                let statement = prepared.statement.clone();
-                Some(Asked {
-                    statement,
-                    params,
-                    of_many: false,
-                    each,
-                })
+                (prepared, params)
             }
             sets => {
                 let prepared = self.question(sql)?;
                 let params = boxed(columns(sets.iter().map(|set| prepared.bound(set))));
-                let statement = prepared.statement.clone();
-                Some(Asked {
-                    statement,
-                    params,
-                    of_many: true,
-                    each,
-                })
+                (prepared, params)
             }
-        })
+        };
+        Ok(Some(Asked {
+            statement: prepared.statement.clone(),
+            params,
+            of_many: sets.len() > 1,
+            each,
+        }))
     }
 
     /// Sends all of them, and then hands over what each one found.

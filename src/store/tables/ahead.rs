@@ -3,7 +3,7 @@
 //!
 //! What was read holds until something else is written than the methods here keep up with.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::cases::{CASES, Key, Touched};
@@ -90,18 +90,13 @@ impl Ahead {
     }
 }
 
-/// Keys, each once: what is found of one is added to what was found before.
-fn unique<K: Eq + Hash>(keys: impl Iterator<Item = K>) -> Vec<K> {
-    let keys: HashSet<K> = keys.collect();
-    keys.into_iter().collect()
-}
-
-/// Nothing is known of any of them.
-fn unknown<K: Clone + Eq + Hash, T: Default>(keys: &[K]) -> HashMap<K, T> {
-    keys.iter()
-        .cloned()
-        .map(|key| (key, T::default()))
-        .collect()
+/// Keys, each once (what is found of one is added to what was found before), of none of which
+/// anything is known.
+fn unknown<K: Clone + Eq + Hash, T: Default>(
+    keys: impl Iterator<Item = K>,
+) -> (Vec<K>, HashMap<K, T>) {
+    let known: HashMap<K, T> = keys.map(|key| (key, T::default())).collect();
+    (known.keys().cloned().collect(), known)
 }
 
 /// The key in a place, and what is known of it.
@@ -145,20 +140,24 @@ impl Beginning {
 impl Ahead {
     /// Reads what is wanted, and asks `first` along with it.
     fn read(conn: Conn<'_>, wanted: &Foresight, first: Question<'_>) -> Result<Self, StoreError> {
-        let events = unique(wanted.events.iter().copied());
-        let posts = wanted.posts.iter();
-        let posts = unique(posts.map(|(account, id)| (account_key(*account), *id)));
-        let conversations = wanted.conversations.iter();
-        let conversations =
-            unique(conversations.map(|(account, id)| (account_key(*account), id.name())));
-        let customers = wanted.customers.iter();
-        let customers =
-            unique(customers.map(|(account, id)| (account_key(*account), stored(id.get()))));
+        let Foresight {
+            events,
+            posts,
+            conversations,
+            customers,
+        } = wanted;
+        let (events, seen) = unknown(events.iter().copied());
+        let key = |(account, id): &(AccountId, TweetId)| (account_key(*account), *id);
+        let (posts, known_posts) = unknown(posts.iter().map(key));
+        let key = |(account, id): &(AccountId, ConversationId)| (account_key(*account), id.name());
+        let (conversations, known_conversations) = unknown(conversations.iter().map(key));
+        let key = |(account, id): &(AccountId, UserId)| (account_key(*account), stored(id.get()));
+        let (customers, cases) = unknown(customers.iter().map(key));
         let mut ahead = Self {
-            seen: unknown(&events),
-            posts: unknown(&posts),
-            conversations: unknown(&conversations),
-            cases: unknown(&customers),
+            seen,
+            posts: known_posts,
+            conversations: known_conversations,
+            cases,
             any_erased: None,
             journal_bytes: None,
         };

@@ -46,6 +46,11 @@ async fn left(engine: Engine) -> (Database, i64, i64) {
     (database, newest, oldest_reader)
 }
 
+/// The words that name both versions.
+fn newer(found: i64, newest: i64) -> String {
+    format!("its schema {found} is newer than {newest},")
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_newer_one_that_was_only_expanded_is_used_and_left_as_it_is(
@@ -77,12 +82,12 @@ async fn a_newer_one_that_was_contracted_is_refused_by_both_versions_names(
     let (database, newest, _) = left(engine).await;
     go_on(&database, newest + 1, newest + 1);
     let told = refusal(&database);
-    let wanted = format!("its schema {} is newer than {newest},", newest + 1);
+    let wanted = newer(newest + 1, newest);
     assert!(told.contains(&wanted), "{told}");
     // What comes after it may say less: it is not taken back.
     go_on(&database, newest + 2, newest);
     let told = refusal(&database);
-    let wanted = format!("its schema {} is newer than {newest},", newest + 2);
+    let wanted = newer(newest + 2, newest);
     let who = format!("only for versions that know {}", newest + 1);
     assert!(told.contains(&wanted) && told.contains(&who), "{told}");
     assert_eq!(database.number("SELECT count(*) FROM journal"), 1);
@@ -102,7 +107,7 @@ async fn the_service_does_not_start_on_one_that_it_cannot_use_and_says_why(
         .set("ATTACHMENTS__FOLDER", &files.path().display().to_string());
     let service = ServiceProcess::stopped(&setup, "amqp://guest:guest@127.0.0.1:9", None);
     let (status, said) = service.run_in_vain(&["serve"]).await;
-    let wanted = format!("its schema {} is newer than {newest},", newest + 1);
+    let wanted = newer(newest + 1, newest);
     assert_eq!(status, Some(1), "{said}");
     assert!(
         said.contains("store.url") && said.contains(&wanted),
@@ -120,6 +125,6 @@ async fn a_newer_file_that_does_not_say_who_may_use_it_is_refused() {
     drop(store);
     count_to(&database, newest + 1);
     let told = refusal(&database);
-    let wanted = format!("its schema {} is newer than {newest},", newest + 1);
+    let wanted = newer(newest + 1, newest);
     assert!(told.contains(&wanted), "{told}");
 }
