@@ -167,6 +167,10 @@ impl PlanCheck {
         let read = asked.resources;
         let limit = limit_told(account.id, asked);
         let (id, told) = (account.id, limit.as_ref().ok().copied());
+        // First: what X told holds also where it cannot be stored.
+        if let Some(limit) = told {
+            rules.post_limits.set(id, limit);
+        }
         let charged_by = Arc::clone(rules);
         self.store
             .write(move |tx| {
@@ -174,9 +178,7 @@ impl PlanCheck {
                 told.map_or(Ok(()), |limit| remember(tx, id, limit))
             })
             .await?;
-        let limit = limit?;
-        rules.post_limits.set(id, limit);
-        Ok(limit)
+        limit
     }
 }
 
