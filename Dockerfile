@@ -56,6 +56,8 @@ COPY --from=build /out/twitter-channel /usr/local/bin/twitter-channel
 COPY --from=build --chown=65532:65532 /out/data /var/lib/twitter-channel
 WORKDIR /var/lib/twitter-channel
 VOLUME /var/lib/twitter-channel
+# An area of the allocator for each thread, as glibc would have it, is 12 MB more at full speed, and no faster.
+ENV MALLOC_ARENA_MAX=2
 # A number: Kubernetes' runAsNonRoot cannot look names up.
 USER 65532:65532
 EXPOSE 8080 8081

@@ -58,6 +58,8 @@ impl Subject {
             .args(["serve", "--config"])
             .arg(settings)
             .env("TWITTER_CHANNEL__BROKER__URL", broker)
+            // As in the image.
+            .env("MALLOC_ARENA_MAX", "2")
             .stdout(File::create(folder.join("service.log"))?);
         Self::start(command, public, private).await
     }

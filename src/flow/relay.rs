@@ -16,7 +16,7 @@ use crate::telemetry::traces::{self, CommandTrace, SenderTrace, TraceContext};
 use crate::telemetry::{chain, metrics};
 
 /// Most bodies of a window, bytes.
-const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+const WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// How often the store is asked for rows that another process wrote.
 const POLL: Duration = Duration::from_secs(1);
 /// How often the store hears how far the broker has confirmed: for each window by itself that would

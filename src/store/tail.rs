@@ -10,7 +10,7 @@ use super::JournalRow;
 use super::tables::tx::Changes;
 
 /// Most bytes of bodies held; beyond it the relay reads the backlog from disk.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often an empty tail is checked against the disk, where another process may have appended:
 /// our own writer sees that at its next commit only.
