@@ -235,18 +235,7 @@ pub(super) use params;
 /// A row of an answer.
 pub(super) enum Row<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
-    Postgres {
-        row: &'a tokio_postgres::Row,
-        /// How many columns of others come before.
-        before: usize,
-    },
-}
-
-impl<'a> Row<'a> {
-    /// A row, or what comes in it after so many columns.
-    pub(super) fn postgres(row: &'a tokio_postgres::Row, before: usize) -> Self {
-        Self::Postgres { row, before }
-    }
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl Row<'_> {
@@ -265,7 +254,7 @@ impl Row<'_> {
     fn value(&self, column: usize) -> Result<Value<'_>> {
         match self {
             Self::Sqlite(row) => sqlite::value(row, column),
-            Self::Postgres { row, before } => postgres::value(row, before + column),
+            Self::Postgres(row) => postgres::value(row, column),
         }
     }
 }

@@ -10,7 +10,6 @@ use super::{CHANNEL, WRITERS_LOCK, schema};
 use crate::store::StoreError;
 use crate::store::sql::{Conn, Value};
 use crate::store::tables::ahead::Beginning;
-use crate::store::tables::storms::JOURNAL;
 use crate::store::tables::tx::Changes;
 use crate::store::writer::{Engine, Open, Work};
 
@@ -58,7 +57,7 @@ fn connect(settings: &PostgresSettings) -> Result<Session, StoreError> {
 }
 
 fn begin_on(session: &Session, open: &Open<'_>) -> Result<Beginning, StoreError> {
-    session.begin_alone(WRITERS_LOCK);
+    session.begin_alone(WRITERS_LOCK)?;
     open(Conn::Postgres(session))
 }
 
@@ -117,14 +116,13 @@ impl Postgres {
 
     fn commit(&self, session: &Session, changes: Changes) -> Result<(), StoreError> {
         if changes.bytes > 0 {
-            // As an insertion it goes with those of the rows.
-            let sql = "INSERT INTO sizes (name, bytes) VALUES (?1, ?2)
-                ON CONFLICT (name) DO UPDATE SET bytes = sizes.bytes + excluded.bytes";
-            let bytes = Value::Integer(changes.bytes.cast_signed());
-            session.run(sql, &[Value::Text(JOURNAL), bytes])?;
+            let sql = "UPDATE sizes SET bytes = bytes + ?1 WHERE name = 'journal'";
+            session.run(sql, &[Value::Integer(changes.bytes.cast_signed())])?;
         }
         if let Some(notice) = Notice::of(self.writer, changes) {
-            session.control(format!("NOTIFY {CHANNEL}, '{notice}'"));
+            let notice = notice.to_string();
+            let values = [Value::Text(CHANNEL), Value::Text(&notice)];
+            session.run("SELECT pg_notify(?1, ?2)", &values)?;
         }
         session.commit()
     }

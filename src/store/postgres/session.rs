@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::mem;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Column, Error, Statement};
+use tokio_postgres::{Client, Error, Statement};
 
-use super::bulk::{Asking, Group, Inserting, Queue, Sent, asking, columns, together};
+use super::bulk::{Group, Inserting, Queue, asking, columns};
 use super::settings::PostgresSettings;
 use super::shared::{Kept, told, translated};
 use crate::store::StoreError;
@@ -27,8 +27,6 @@ use crate::store::sql::{Each, Question, Result, Row, Value};
 const ANSWER_LIMIT: Duration = Duration::from_secs(45);
 /// For how long the size of the database is taken as known: it is looked up file by file.
 const SIZE_KNOWN: Duration = Duration::from_secs(5);
-/// Combined statements that a connection keeps; each is a plan in the server's memory.
-const COMBINED: usize = 128;
 /// A commit is on the disk before X hears 200; nothing waits for ever, not even for another replica
 /// that hangs in the middle of its transaction.
 const SET_UP: &str = "SET synchronous_commit = on;
@@ -44,8 +42,8 @@ pub(in crate::store) struct Session {
     client: Client,
     /// By their text.
     statements: RefCell<HashMap<String, Arc<Prepared>>>,
-    /// Those that do what several others do, by the numbers of those.
-    combined: RefCell<HashMap<Vec<usize>, Statement>>,
+    /// Questions for many sets of parameters, by the text of one.
+    questions: RefCell<HashMap<String, Arc<Prepared>>>,
     /// Sent with the next statement that answers: a round trip for each would take most of the time.
     later: RefCell<Queue>,
     changes: Cell<u64>,
@@ -57,29 +55,26 @@ pub(in crate::store) struct Session {
 }
 
 pub(super) struct Prepared {
-    /// In order of preparation.
-    number: usize,
-    /// As it was sent.
-    text: String,
     statement: Statement,
     /// See [`translated`].
     used: Vec<usize>,
     pub inserting: Option<Inserting>,
+    /// The same for many rows, once it was needed.
+    of_many: OnceLock<Statement>,
 }
 
-type Params<'v> = Vec<Box<dyn ToSql + Sync + 'v>>;
+/// A statement to be sent, with its parameters.
+type Sending<'v> = (Statement, Vec<Box<dyn ToSql + Sync + 'v>>);
 
-/// What is to be sent as one.
-enum Sending {
-    Statement(Statement, Params<'static>),
-    /// Statements that have no parameters and give no rows.
-    Control(String),
+/// A question to be sent.
+struct Asked<'q> {
+    statement: Statement,
+    params: Vec<Box<dyn ToSql + Sync + 'q>>,
+    of_many: bool,
+    each: Each<'q>,
 }
 
-/// Where the rows of an answer go, in the order of the questions: see [`asking`].
-type Answered<'q> = Vec<(usize, Each<'q>)>;
-
-fn boxed<'v, T: ToSql + Sync + 'v>(params: Vec<T>) -> Params<'v> {
+fn boxed<'v, T: ToSql + Sync + 'v>(params: Vec<T>) -> Vec<Box<dyn ToSql + Sync + 'v>> {
     let params = params.into_iter();
     params
         .map(|value| Box::new(value) as Box<dyn ToSql + Sync + 'v>)
@@ -138,7 +133,7 @@ impl Session {
             client: client.map_err(|error| connect_error(settings, &error))?,
             runtime: Some(runtime),
             statements: RefCell::default(),
-            combined: RefCell::default(),
+            questions: RefCell::default(),
             later: RefCell::default(),
             changes: Cell::new(0),
             sound: Cell::new(true),
@@ -169,34 +164,15 @@ impl Session {
         }
         let (text, used) = translated(sql);
         let statement = self.wait(self.client.prepare(&text))?;
-        let mut statements = self.statements.borrow_mut();
         let prepared = Arc::new(Prepared {
-            number: statements.len(),
             inserting: Inserting::of(&text, statement.params()),
-            text,
+            of_many: OnceLock::new(),
             statement,
             used,
         });
+        let mut statements = self.statements.borrow_mut();
         statements.insert(sql.to_owned(), Arc::clone(&prepared));
         Ok(prepared)
-    }
-
-    /// A statement that does what those with these numbers do.
-    fn combined(
-        &self,
-        numbers: Vec<usize>,
-        text: impl FnOnce() -> Result<String>,
-    ) -> Result<Statement> {
-        if let Some(known) = self.combined.borrow().get(&numbers) {
-            return Ok(known.clone());
-        }
-        let statement = self.wait(self.client.prepare(&text()?))?;
-        let mut combined = self.combined.borrow_mut();
-        if combined.len() >= COMBINED {
-            combined.clear();
-        }
-        combined.insert(numbers, statement.clone());
-        Ok(statement)
     }
 
     /// Runs statements one by one that give no rows; for what is done once.
@@ -245,42 +221,29 @@ impl Session {
     }
 
     /// Takes what was to be sent later.
-    fn outgoing(&self) -> Result<Vec<Sending>> {
-        let later = mem::take(&mut *self.later.borrow_mut());
-        let sent = later.sent().into_iter();
-        sent.map(|sent| match sent {
-            Sent::Rows(groups) => self.sending(groups),
-            Sent::Control(sql) => Ok(Sending::Control(sql)),
-        })
-        .collect()
+    fn outgoing(&self) -> Result<Vec<Sending<'static>>> {
+        let groups = mem::take(&mut *self.later.borrow_mut()).groups;
+        groups
+            .into_iter()
+            .map(|group| self.sending(group))
+            .collect()
     }
 
-    fn sending(&self, mut groups: Vec<Group>) -> Result<Sending> {
-        if let [Group { prepared, rows, .. }] = groups.as_mut_slice()
-            && let [row] = rows.as_mut_slice()
-        {
-            let values = mem::take(row);
-            return Ok(Sending::Statement(
-                prepared.statement.clone(),
-                boxed(values),
-            ));
-        }
-        let numbers = groups.iter().map(|group| group.prepared.number).collect();
-        let inserting = groups
-            .iter()
-            .filter_map(|group| group.prepared.inserting.as_ref());
-        let statement = self.combined(numbers, || Ok(together(inserting)))?;
-        let params = groups.into_iter().flat_map(|group| columns(group.rows));
-        Ok(Sending::Statement(statement, boxed(params.collect())))
-    }
-
-    async fn execute_sent(&self, sending: &Sending) -> std::result::Result<(), Error> {
-        match sending {
-            Sending::Statement(statement, params) => {
-                let params = params.iter().map(Box::as_ref);
-                self.client.execute_raw(statement, params).await.map(drop)
+    fn sending(&self, group: Group) -> Result<Sending<'static>> {
+        let Group { prepared, rows, .. } = group;
+        match &prepared.inserting {
+            Some(inserting) if rows.len() > 1 => {
+                let statement = match prepared.of_many.get() {
+                    Some(known) => known.clone(),
+                    None => self.wait(self.client.prepare(&inserting.text))?,
+                };
+                prepared.of_many.get_or_init(|| statement.clone());
+                Ok((statement, boxed(columns(rows))))
             }
-            Sending::Control(sql) => self.client.batch_execute(sql).await,
+            _ => {
+                let values = rows.into_iter().flatten().collect();
+                Ok((prepared.statement.clone(), boxed::<Kept>(values)))
+            }
         }
     }
 
@@ -292,12 +255,14 @@ impl Session {
     /// Sends statements and then what `last` sends, without waiting in between.
     async fn send<T>(
         &self,
-        later: &[Sending],
+        later: &[Sending<'_>],
         last: impl Future<Output = std::result::Result<T, Error>>,
     ) -> std::result::Result<T, Error> {
         let mut sent = Vec::with_capacity(later.len());
-        for sending in later {
-            let mut run = Box::pin(maybe_done(self.execute_sent(sending)));
+        for (statement, params) in later {
+            let params = params.iter().map(Box::as_ref);
+            let run = self.client.execute_raw(statement, params);
+            let mut run = Box::pin(maybe_done(run));
             // What is polled is on its way.
             let _begun = polled(run.as_mut()).await;
             sent.push(run);
@@ -343,7 +308,7 @@ impl Session {
             let rows = self.client.query_raw(&prepared.statement, &params).await?;
             let mut rows = pin!(rows);
             while let Some(row) = rows.try_next().await? {
-                match each(&Row::postgres(&row, 0)) {
+                match each(&Row::Postgres(&row)) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => return Ok(Err(error)),
@@ -354,64 +319,91 @@ impl Session {
         self.wait(self.send(&later, read))?
     }
 
-    /// Puts all questions in one statement.
+    /// Puts all questions in one round trip.
     pub(in crate::store) fn ask(&self, questions: Vec<Question<'_>>) -> Result<()> {
-        let questions: Vec<_> = questions
-            .into_iter()
-            .filter(|it| !it.sets.is_empty())
-            .collect();
-        let asked: Vec<_> = questions
-            .iter()
-            .map(|question| self.prepared(question.sql))
-            .collect::<Result<_>>()?;
-        let statement = self.asked(&asked)?;
-        let (mut params, mut first) = (Params::new(), 2);
-        let mut answered = Answered::new();
-        for (Question { sets, each, .. }, prepared) in questions.into_iter().zip(&asked) {
-            params.extend(boxed(columns(sets.iter().map(|set| prepared.bound(set)))));
-            answered.push((first, each));
-            first += prepared.statement.columns().len();
+        let mut asked = Vec::with_capacity(questions.len());
+        for question in questions {
+            asked.extend(self.asked(question)?);
         }
         let later = self.outgoing()?;
-        self.wait(self.send(&later, self.answers(&statement, &params, answered)))?
+        self.wait(self.send(&later, self.answers(asked)))?
     }
 
-    /// A statement that puts all of these questions.
-    fn asked(&self, questions: &[Arc<Prepared>]) -> Result<Statement> {
-        let numbers = questions.iter().map(|prepared| prepared.number).collect();
-        self.combined(numbers, || {
-            let questions = questions.iter().map(|prepared| Asking {
-                text: &prepared.text,
-                params: prepared.statement.params(),
-                columns: prepared
-                    .statement
-                    .columns()
-                    .iter()
-                    .map(Column::type_)
-                    .collect(),
-            });
-            let questions: Vec<_> = questions.collect();
-            let text = asking(&questions);
-            text.ok_or_else(|| fault("a question has parts of an unknown kind".to_owned()))
-        })
+    /// A question as it is put: by itself, or for many sets of parameters at once.
+    fn asked<'q>(&self, question: Question<'q>) -> Result<Option<Asked<'q>>> {
+        let Question { sql, sets, each } = question;
+        let (prepared, params) = match sets.as_slice() {
+            [] => return Ok(None),
+            [set] => {
+                let prepared = self.prepared(sql)?;
+                let params = boxed(prepared.bound(set));
+                (prepared, params)
+            }
+            sets => {
+                let prepared = self.question(sql)?;
+                let params = boxed(columns(sets.iter().map(|set| prepared.bound(set))));
+                (prepared, params)
+            }
+        };
+        Ok(Some(Asked {
+            statement: prepared.statement.clone(),
+            params,
+            of_many: sets.len() > 1,
+            each,
+        }))
     }
 
-    /// Hands over what the questions of a statement found.
-    async fn answers(
-        &self,
-        statement: &Statement,
-        params: &Params<'_>,
-        mut answered: Answered<'_>,
-    ) -> std::result::Result<Result<()>, Error> {
-        let params = params.iter().map(Box::as_ref);
-        let rows = self.client.query_raw(statement, params).await?;
-        let mut rows = pin!(rows);
-        while let Some(row) = rows.try_next().await? {
-            if let Err(error) = hand_over(&row, &mut answered) {
-                return Ok(Err(error));
+    /// Sends all of them, and then hands over what each one found.
+    async fn answers(&self, asked: Vec<Asked<'_>>) -> std::result::Result<Result<()>, Error> {
+        let mut answers = Vec::with_capacity(asked.len());
+        for Asked {
+            statement,
+            params,
+            of_many,
+            each,
+        } in asked
+        {
+            let query = async move {
+                let params = params.iter().map(Box::as_ref);
+                self.client.query_raw(&statement, params).await
+            };
+            let mut rows = Box::pin(maybe_done(query));
+            // What is polled is on its way.
+            let _begun = polled(rows.as_mut()).await;
+            answers.push((rows, of_many, each));
+        }
+        for (mut rows, of_many, mut each) in answers {
+            rows.as_mut().await;
+            let Some(rows) = rows.as_mut().take_output().transpose()? else {
+                continue;
+            };
+            let mut rows = pin!(rows);
+            while let Some(row) = rows.try_next().await? {
+                if let Err(error) = answered(&row, of_many, &mut *each) {
+                    return Ok(Err(error));
+                }
             }
         }
         Ok(Ok(()))
+    }
+
+    fn question(&self, sql: &str) -> Result<Arc<Prepared>> {
+        if let Some(known) = self.questions.borrow().get(sql) {
+            return Ok(Arc::clone(known));
+        }
+        let (text, used) = translated(sql);
+        let one = self.prepared(sql)?;
+        let text = asking(&text, one.statement.params())
+            .ok_or_else(|| fault(format!("it cannot be asked for many: {sql}")))?;
+        let question = Arc::new(Prepared {
+            statement: self.wait(self.client.prepare(&text))?,
+            used,
+            inserting: None,
+            of_many: OnceLock::new(),
+        });
+        let mut questions = self.questions.borrow_mut();
+        questions.insert(sql.to_owned(), Arc::clone(&question));
+        Ok(question)
     }
 
     pub(in crate::store) fn changes(&self) -> u64 {
@@ -431,20 +423,14 @@ impl Session {
     /// Begins a transaction that no other one with this lock is in at the same time, along with the
     /// first statement that answers: each statement after the lock sees what the one before it has
     /// committed.
-    pub(super) fn begin_alone(&self, lock: i64) {
+    pub(super) fn begin_alone(&self, lock: i64) -> Result<()> {
         self.sound.set(true);
-        self.control(format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({lock})"
-        ));
-    }
-
-    /// Sends statements along with the next one that answers: they have no parameters, and give no rows.
-    pub(super) fn control(&self, sql: impl Into<String>) {
-        self.later.borrow_mut().control(sql.into());
+        self.run("BEGIN ISOLATION LEVEL READ COMMITTED", &[])?;
+        self.run("SELECT pg_advisory_xact_lock(?1)", &[Value::Integer(lock)])
     }
 
     pub(super) fn commit(&self) -> Result<()> {
-        self.control("COMMIT");
+        self.run("COMMIT", &[])?;
         self.flush()
     }
 
@@ -473,17 +459,19 @@ impl Session {
     }
 }
 
-/// Hands over a row of an answer to the question that it is of.
-fn hand_over(row: &tokio_postgres::Row, answered: &mut Answered<'_>) -> Result<()> {
-    let place = |column| -> Result<usize> {
-        let place: i64 = Row::postgres(row, 0).get(column)?;
-        Ok(usize::try_from(place).unwrap_or(usize::MAX))
+/// Hands over a row of an answer, with the place of its question.
+fn answered(
+    row: &tokio_postgres::Row,
+    of_many: bool,
+    each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
+) -> Result<()> {
+    // See [`asking`].
+    let place: i64 = match of_many {
+        true => Row::Postgres(row).get(row.len().saturating_sub(1))?,
+        false => 1,
     };
-    let (question, set) = (place(0)?, place(1)?);
-    let Some((first, each)) = answered.get_mut(question) else {
-        return Err(fault(format!("an answer to question {question}")));
-    };
-    each(set, &Row::postgres(row, *first))
+    let place = usize::try_from(place).unwrap_or_default();
+    each(place.saturating_sub(1), &Row::Postgres(row))
 }
 
 impl Prepared {

@@ -82,7 +82,7 @@ pub struct HeldConversation {
 /// Bytes of the bodies of a table.
 pub(super) const SIZE: &str = "SELECT bytes FROM sizes WHERE name = ?1";
 /// The journal, where its bodies are counted.
-pub(in crate::store) const JOURNAL: &str = "journal";
+pub(super) const JOURNAL: &str = "journal";
 
 const STORM: &str = "messages, per, tally, at, since, drawn, cost, told_at, told, waiting";
 
