@@ -348,6 +348,14 @@ impl Conn<'_> {
         }
     }
 
+    /// How often a server was waited for so far; never where there is none.
+    pub(super) fn round_trips(self) -> u64 {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgres(session) => session.round_trips(),
+        }
+    }
+
     /// False once the engine has ended the transaction by itself, after a fault.
     pub(super) fn is_sound(self) -> bool {
         match self {

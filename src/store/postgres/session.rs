@@ -47,6 +47,7 @@ pub(in crate::store) struct Session {
     /// Sent with the next statement that answers: a round trip for each would take most of the time.
     later: RefCell<Queue>,
     changes: Cell<u64>,
+    round_trips: Cell<u64>,
     sound: Cell<bool>,
     /// It has not answered in time.
     dead: Cell<bool>,
@@ -136,6 +137,7 @@ impl Session {
             questions: RefCell::default(),
             later: RefCell::default(),
             changes: Cell::new(0),
+            round_trips: Cell::new(0),
             sound: Cell::new(true),
             dead: Cell::new(false),
             files: Cell::new(None),
@@ -146,6 +148,7 @@ impl Session {
         let Some(runtime) = &self.runtime else {
             return Err(StoreError::Closed);
         };
+        self.round_trips.set(self.round_trips.get() + 1);
         let answer = runtime.block_on(async { timeout(ANSWER_LIMIT, work).await });
         let result = match answer {
             Ok(answer) => answer.map_err(|error| fault(told(&error))),
@@ -408,6 +411,10 @@ impl Session {
 
     pub(in crate::store) fn changes(&self) -> u64 {
         self.changes.get()
+    }
+
+    pub(in crate::store) fn round_trips(&self) -> u64 {
+        self.round_trips.get()
     }
 
     pub(in crate::store) fn is_sound(&self) -> bool {

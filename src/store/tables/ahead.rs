@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::cases::{CASES, Key, Touched};
+use super::cases::{CASES, Entered, Key, Touched, read_entered};
 use super::journal::{SEEN, Seen, read_seen};
 use super::persons::{ANY_ERASED, LAST_SEQUENCE};
 use super::storms::{JOURNAL, SIZE};
@@ -39,7 +39,7 @@ pub(super) struct Ahead {
     pub seen: HashMap<EventId, Option<Seen>>,
     pub posts: HashMap<(i64, TweetId), Option<PostRow>>,
     pub conversations: HashMap<(i64, String), Option<Conversation>>,
-    pub cases: HashMap<Key, Vec<Touched>>,
+    pub cases: HashMap<Key, Vec<Entered>>,
     pub any_erased: Option<bool>,
     /// Bytes of the journal's bodies.
     pub journal_bytes: Option<u64>,
@@ -77,13 +77,15 @@ impl Ahead {
         let Some(known) = self.cases.get_mut(&key) else {
             return false;
         };
-        match known.iter_mut().find(|(known, _)| known == conversation) {
+        let mut touched = known.iter_mut().map(|entered| &mut entered.touched);
+        match touched.find(|(known, _)| known == conversation) {
             Some((_, newest)) => {
                 *newest = (*newest).max(*at);
                 false
             }
             None => {
-                known.push((conversation.clone(), *at));
+                // What it was merged into is not known here: who asks for the customer's cases reads it.
+                self.cases.remove(&key);
                 true
             }
         }
@@ -217,7 +219,7 @@ impl Ahead {
                 sets: numbers(customers.iter().copied()),
                 each: Box::new(|place, row| {
                     let (_, cases) = at(&customers, &mut ahead.cases, place)?;
-                    cases.push((row.get(0)?, row.get(1)?));
+                    cases.push(read_entered(row)?);
                     Ok(())
                 }),
             },

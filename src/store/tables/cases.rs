@@ -5,16 +5,16 @@
 //! with its event, in the order of events, and the newest cases are held in memory; they are entered
 //! customer after customer, those that share a page together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use jiff::Timestamp;
 
-use super::threads::account_key;
+use super::threads::{account_key, survivor_or};
 use super::tx::{Put, Tx, millis, number, put, stored};
 use crate::domain::ids::{AccountId, ConversationId, UserId};
 use crate::store::StoreError;
-use crate::store::sql::params;
+use crate::store::sql::{self, Row, params};
 
 /// Cases held in memory, some 150 bytes each; after a start up to twice as many.
 const HELD: usize = 16 * 1024;
@@ -30,9 +30,12 @@ const ENTER: Put = put!(
 );
 
 /// A bound in the statement has SQLite plan it anew for each value, an order with a limit has it build
-/// a table.
-pub(super) const CASES: &str =
-    "SELECT conversation, at FROM cases WHERE account = ?1 AND customer = ?2";
+/// a table. What each was merged into comes along: behind a network a question for each would be as
+/// many round trips, for as long as nobody else can write.
+pub(super) const CASES: &str = "SELECT cases.conversation, cases.at, conversations.survivor
+    FROM cases LEFT JOIN conversations
+      ON conversations.account = cases.account AND conversations.id = cases.conversation
+    WHERE cases.account = ?1 AND cases.customer = ?2";
 
 /// What makes a conversation a customer's case.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +49,21 @@ pub struct Case {
 pub(super) type Key = (i64, i64);
 /// A conversation's id, and when something was last published in it.
 pub(super) type Touched = (String, i64);
+
+/// A case as it is in the table.
+#[derive(Clone, Debug)]
+pub(super) struct Entered {
+    pub touched: Touched,
+    /// What the conversation was merged into.
+    pub survivor: Option<String>,
+}
+
+pub(super) fn read_entered(row: &Row<'_>) -> sql::Result<Entered> {
+    Ok(Entered {
+        touched: (row.get(0)?, row.get(1)?),
+        survivor: row.get(2)?,
+    })
+}
 
 /// The cases that the table may lack.
 #[derive(Default)]
@@ -232,8 +250,11 @@ impl Tx<'_> {
         since: Timestamp,
     ) -> Result<Vec<ConversationId>, StoreError> {
         let key = (account_key(account), stored(customer.get()));
-        let mut found = self.entered_cases(key)?;
-        found.extend(self.recent_cases(key)?);
+        let (mut found, mut survivors) = (self.recent_cases(key)?, HashMap::new());
+        for Entered { touched, survivor } in self.entered_cases(key)? {
+            survivors.insert(touched.0.clone(), survivor);
+            found.push(touched);
+        }
         found.retain(|(_, at)| *at >= millis(since));
         found.sort_by(|(one, one_at), (other, other_at)| other_at.cmp(one_at).then(one.cmp(other)));
         let mut related = Vec::new();
@@ -241,7 +262,10 @@ impl Tx<'_> {
             let Ok(conversation) = name.parse() else {
                 continue;
             };
-            let conversation = self.survivor(account, &conversation)?;
+            let conversation = match survivors.get(&name) {
+                Some(survivor) => survivor_or(survivor.as_deref(), conversation),
+                None => self.survivor(account, &conversation)?,
+            };
             if conversation != *but && !related.contains(&conversation) {
                 related.push(conversation);
             }
@@ -252,13 +276,11 @@ impl Tx<'_> {
         Ok(related)
     }
 
-    fn entered_cases(&self, (account, customer): Key) -> Result<Vec<Touched>, StoreError> {
+    fn entered_cases(&self, (account, customer): Key) -> Result<Vec<Entered>, StoreError> {
         if let Some(known) = self.ahead.borrow().cases.get(&(account, customer)) {
             return Ok(known.clone());
         }
-        self.rows(CASES, [account, customer], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        self.rows(CASES, [account, customer], read_entered)
     }
 
     fn recent_cases(&self, key: Key) -> Result<Vec<Touched>, StoreError> {

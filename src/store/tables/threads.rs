@@ -142,6 +142,12 @@ pub(super) fn read_conversation(row: &Row<'_>) -> sql::Result<ConversationRow> {
     })
 }
 
+/// What a conversation was merged into, or itself.
+pub(super) fn survivor_or(survivor: Option<&str>, itself: ConversationId) -> ConversationId {
+    let survivor = survivor.and_then(|name| name.parse().ok());
+    survivor.unwrap_or(itself)
+}
+
 impl Tx<'_> {
     /// What is known of a post.
     ///
@@ -208,9 +214,7 @@ impl Tx<'_> {
                 )?
                 .flatten(),
         };
-        Ok(survivor
-            .and_then(|name| name.parse().ok())
-            .unwrap_or_else(|| id.clone()))
+        Ok(survivor_or(survivor.as_deref(), id.clone()))
     }
 
     /// A conversation as stored.

@@ -124,6 +124,12 @@ impl<'a> Tx<'a> {
         if untouched { Ok(()) } else { result }
     }
 
+    /// How often the connection has waited for a server so far, compared; never over a file. While a
+    /// transaction waits nobody else can write.
+    pub fn round_trips(&self) -> u64 {
+        self.conn.round_trips()
+    }
+
     /// What others have to hear of by now.
     pub(in crate::store) fn changes(&self) -> Changes {
         Changes {
@@ -147,14 +153,14 @@ impl<'a> Tx<'a> {
 
     /// How many rows a statement changed: for those who act on it. See [`Tx::run`].
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
-        self.forget_ahead();
+        self.forget_ahead(sql);
         self.conn.execute(sql, &params.values())
     }
 
     /// Runs a statement. On an engine behind a network it costs no round trip: its failure, should
     /// there be one, may show at a later statement, or at the commit.
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
-        self.forget_ahead();
+        self.forget_ahead(sql);
         self.conn.run(sql, &params.values())
     }
 
@@ -176,9 +182,9 @@ impl<'a> Tx<'a> {
         self.run_beside(sql, params)
     }
 
-    /// What was read ahead may not hold any more.
-    fn forget_ahead(&self) {
-        if self.conn.is_shared() {
+    /// What was read ahead may not hold any more after a statement, unless that writes elsewhere.
+    fn forget_ahead(&self, sql: &str) {
+        if self.conn.is_shared() && !written_table(sql).is_some_and(is_never_read_ahead) {
             self.ahead.take();
         }
     }
@@ -229,7 +235,7 @@ impl<'a> Tx<'a> {
     ) -> Result<(), StoreError> {
         // Those that return rows may have written.
         if !sql.trim_start().starts_with("SELECT") {
-            self.forget_ahead();
+            self.forget_ahead(sql);
         }
         self.conn.query(sql, &params.values(), &mut each)
     }
@@ -281,6 +287,31 @@ impl<'a> Tx<'a> {
     }
 }
 
+/// Of the tables that are written along with deliveries those of which nothing is read ahead, and that
+/// have no trigger.
+fn is_never_read_ahead(table: &str) -> bool {
+    const TABLES: [&str; 9] = [
+        "account_states",
+        "answered",
+        "commands",
+        "costs",
+        "feed_marks",
+        "gaps",
+        "lease",
+        "sends",
+        "traffic",
+    ];
+    TABLES.contains(&table)
+}
+
+/// The table that a plain statement writes.
+fn written_table(sql: &str) -> Option<&str> {
+    let sql = sql.trim_start();
+    let verbs = ["INSERT INTO ", "UPDATE ", "DELETE FROM "];
+    let rest = verbs.iter().find_map(|verb| sql.strip_prefix(verb))?;
+    rest.split([' ', '(', '\n']).next()
+}
+
 /// X's unsigned ids and our counters in the signed columns of a database, bit for bit.
 pub(super) fn stored(number: u64) -> i64 {
     number.cast_signed()
@@ -308,4 +339,21 @@ pub(in crate::store) fn timestamp(millis: i64) -> Timestamp {
     } else {
         Timestamp::MAX
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_a_statement_is_its_first_name() {
+        for (sql, table) in [
+            ("INSERT INTO sends (command) VALUES (?1)", Some("sends")),
+            ("\n  UPDATE seen\n SET at = ?1", Some("seen")),
+            ("DELETE FROM cases WHERE account = ?1", Some("cases")),
+            ("WITH a AS (SELECT 1) DELETE FROM sends", None),
+        ] {
+            assert_eq!(written_table(sql), table, "{sql}");
+        }
+    }
 }

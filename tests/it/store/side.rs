@@ -479,6 +479,36 @@ async fn cases_follow_a_merge_with_their_newest_time(
     assert_eq!(related(&store, account(1), 8, 99, 0).await, [thread(2)]);
 }
 
+/// Each would be one round trip more, for as long as no other replica can write.
+#[rstest]
+#[tokio::test]
+async fn what_a_customers_cases_became_is_not_asked_for_one_by_one(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
+    for id in 1..=10 {
+        touch(&store, 7, id, id.cast_signed()).await;
+    }
+    merge(&store, 10, 9).await;
+    let foresight = Foresight {
+        customers: vec![(account(1), user(7))],
+        ..Foresight::default()
+    };
+    let work = |tx: &mut Tx<'_>| {
+        let before = tx.round_trips();
+        // As an answer of the same batch does: none of what was read ahead.
+        tx.note_answered(account(1), &thread(50), user(7), at(60))?;
+        let related = tx.related(account(1), user(7), &thread(99), at(0))?;
+        Ok((related, tx.round_trips() - before))
+    };
+    let done = store.write_foreseen(DEADLINE, foresight, work).await;
+    let (related, round_trips) = done.unwrap();
+    let expected: Vec<_> = (1..=9).rev().map(thread).collect();
+    assert_eq!(related, expected);
+    // The newest of all is read apart, the rest was known.
+    assert!(round_trips <= 1, "{round_trips}");
+}
+
 /// In no order, as customers come; one for each number below a prime.
 fn scattered(number: u64) -> u64 {
     100 + number * 7919 % 65_537
