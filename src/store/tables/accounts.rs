@@ -171,7 +171,7 @@ impl Tx<'_> {
     /// the same row.
     pub(in crate::store) fn write_costs(&self) -> Result<(), StoreError> {
         for charged in self.charged.take() {
-            self.run_beside(
+            self.run(
                 "INSERT INTO costs (account, day, kind, count, micros) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (account, day, kind) DO UPDATE SET
                    count = costs.count + excluded.count, micros = costs.micros + excluded.micros",

@@ -164,8 +164,7 @@ impl<'a> Tx<'a> {
         self.conn.run(sql, &params.values())
     }
 
-    /// Runs a statement after which what was read ahead still holds: it touches none of those tables,
-    /// or the caller keeps up with it.
+    /// Runs a statement that touches what was read ahead: the caller keeps up with it.
     pub(super) fn run_beside(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
         self.conn.run(sql, &params.values())
     }
@@ -255,7 +254,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// When the store cannot be written.
     pub fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        self.run_beside(
+        self.run(
             "INSERT INTO meta (key, value) VALUES (?1, ?2)
              ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             [key, value],
@@ -290,7 +289,7 @@ impl<'a> Tx<'a> {
 /// Of the tables that are written along with deliveries those of which nothing is read ahead, and that
 /// have no trigger.
 fn is_never_read_ahead(table: &str) -> bool {
-    const TABLES: [&str; 9] = [
+    const TABLES: [&str; 10] = [
         "account_states",
         "answered",
         "commands",
@@ -298,6 +297,7 @@ fn is_never_read_ahead(table: &str) -> bool {
         "feed_marks",
         "gaps",
         "lease",
+        "meta",
         "sends",
         "traffic",
     ];

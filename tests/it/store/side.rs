@@ -505,7 +505,7 @@ async fn what_a_customers_cases_became_is_not_asked_for_one_by_one(
     let (related, round_trips) = done.unwrap();
     let expected: Vec<_> = (1..=9).rev().map(thread).collect();
     assert_eq!(related, expected);
-    // The newest of all is read apart, the rest was known.
+    // One prepares the statement of the answer; nothing is asked.
     assert!(round_trips <= 1, "{round_trips}");
 }
 
