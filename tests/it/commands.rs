@@ -15,6 +15,7 @@ use twitter_channel::broker::consumer::{Consumer, ConsumerState};
 use twitter_channel::broker::delivery::{Delivery, Verdict};
 use twitter_channel::broker::settings::BrokerSettings;
 
+use crate::support::address::free_address;
 use crate::support::broker::{TestBroker, eventually};
 use crate::support::proxy::Proxy;
 
@@ -598,10 +599,7 @@ async fn a_stop_does_not_wait_for_what_cannot_be_stored() {
 #[tokio::test]
 async fn a_stop_ends_a_consumer_that_finds_no_broker() {
     let broker = TestBroker::vhost().await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
-    let settings = broker.settings_through(&address.to_string());
+    let settings = broker.settings_through(&free_address().to_string());
     let running = Running::start(settings, |_| Verdict::Accepted);
     running.stop().await;
 }

@@ -5,10 +5,12 @@ use std::path::Path;
 use reqwest::header::{COOKIE, HeaderMap, SET_COOKIE};
 use serde_json::Value;
 use simulator::{Endpoint, Fault, FaultKind, Form, NewPost, NewUser, PostId, UserId};
+use tokio::net::TcpSocket;
 
+use crate::support::address::kept_port;
 use crate::support::broker::{client, eventually};
 use crate::support::browser::{Browser, LIGHT};
-use crate::support::python::{Example, Program, free_address};
+use crate::support::python::{Example, Program};
 use crate::support::service::{ACME, INBOX, Setup, TestService};
 
 const AGENT: (&str, &str) = ("jo", "the password of jo");
@@ -18,12 +20,14 @@ struct Helpdesk {
     url: String,
     bridge: Option<Program>,
     _web: Program,
+    _kept: TcpSocket,
     example: Example,
 }
 
 impl Helpdesk {
     async fn start(broker_url: &str) -> Self {
-        let (address, example) = (free_address(), Example::named("django-helpdesk"));
+        let ((kept, port), example) = (kept_port(), Example::named("django-helpdesk"));
+        let address = format!("127.0.0.1:{port}");
         let folder = example.folder().display().to_string();
         let example = example
             .set("AMQP_URL", broker_url)
@@ -35,6 +39,7 @@ impl Helpdesk {
         let mut desk = Self {
             url: format!("http://{address}"),
             bridge: None,
+            _kept: kept,
             _web: example.start(&["manage.py", "runserver", "--noreload", &address]),
             example,
         };

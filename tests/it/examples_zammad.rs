@@ -5,8 +5,9 @@ use std::fs;
 use serde_json::{Value, json};
 use simulator::{Endpoint, Fault, FaultKind, NewPost, UserId};
 
+use crate::support::address::free_address;
 use crate::support::broker::{client, eventually};
-use crate::support::python::{Example, Program, free_address};
+use crate::support::python::{Example, Program};
 use crate::support::service::{ACME, INBOX, Setup, TestService};
 
 /// The bridge while it runs, and its Zammad.
@@ -19,7 +20,7 @@ struct Zammad {
 
 impl Zammad {
     async fn start(broker_url: &str) -> Self {
-        let (stub, webhook) = (free_address(), free_address());
+        let (stub, webhook) = (free_address().to_string(), free_address().to_string());
         let example = Example::named("zammad");
         let state = example.folder().join("state.sqlite3").display().to_string();
         let example = example

@@ -2,7 +2,6 @@
 //! followed.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use twitter_channel::broker::connection::{ConnectError, Session};
 use twitter_channel::broker::settings::{Auth, BrokerSettings, TlsSettings};
 use twitter_channel::broker::tls;
 
+use crate::support::address::kept_port;
 use crate::support::broker::eventually;
 use crate::support::process::PrivateBroker;
 
@@ -89,9 +89,7 @@ async fn secured(more: &str, plugins: &str) -> (PrivateBroker, Authority, u16) {
     let folder = TempDir::new().unwrap();
     let authority = Authority::new(folder.path(), "authority");
     authority.sign("localhost");
-    // Let go at once: the port is the broker's then.
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    let port = free().unwrap().port();
+    let (_kept, port) = kept_port();
     let settings = format!(
         "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {}\n\
          ssl_options.certfile = {}\nssl_options.keyfile = {}\n{more}",

@@ -1,7 +1,5 @@
 //! Commands that have to wait: whom the core hears of it, and what ends the wait.
 
-use std::net::{SocketAddr, TcpListener};
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use simulator::{Echo, Endpoint, Fault, FaultKind, UserId};
@@ -9,6 +7,7 @@ use twitter_channel::store::{CommandRow, CommandState, Hold, Wait};
 
 use super::listener::{Listener, command, message, post};
 use super::{answer, mention, start, writes};
+use crate::support::address::free_address;
 use crate::support::broker::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::service::{ACME, APP, Event, Setup, TestService};
@@ -307,16 +306,10 @@ async fn without_credit_the_app_pauses_and_asks_less_and_less_often() {
     }
 }
 
-/// A port of the loopback that nobody listens on.
-fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
 async fn an_outage_of_x_is_told_once_and_order_is_kept() {
     let mut service = started(Setup::new()).await;
     let mention = mention(&service, "hello").await;
-    let x = nobody();
+    let x = free_address();
     service.stop().await;
     service
         .start_again(|setup| setup.set("X_API__BASE_URL", &format!("http://{x}")))

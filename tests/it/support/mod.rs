@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod address;
 pub(crate) mod balancer;
 pub(crate) mod broker;
 pub(crate) mod browser;

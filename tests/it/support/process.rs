@@ -10,6 +10,7 @@ use std::thread;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use super::address::own_address;
 use super::broker::{client, eventually};
 use super::fresh::FreshDatabase;
 use super::service::{APP, Place, Setup, file_variables};
@@ -309,13 +310,6 @@ impl Drop for ServiceProcess {
             eprintln!("the service said last:\n{}", lines[newest..].join("\n"));
         }
     }
-}
-
-/// An address of the loopback for one test: ports on it are nobody else's, also while the service
-/// is down.
-fn own_address() -> Ipv4Addr {
-    let [_, a, b, c] = rand::random::<u32>().to_be_bytes();
-    Ipv4Addr::new(127, a, b, c.clamp(1, 254))
 }
 
 async fn run(program: &str, arguments: &[&str]) {

@@ -1,7 +1,6 @@
 //! Python programs of `examples/`, in the environments that `scripts/bootstrap examples` makes.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
@@ -102,10 +101,4 @@ impl Drop for Program {
             eprintln!("{name} ends:\n{}", lines[newest..].join("\n"));
         }
     }
-}
-
-/// An address of this machine that nobody listens on.
-pub(crate) fn free_address() -> String {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().to_string()
 }

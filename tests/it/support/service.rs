@@ -19,6 +19,7 @@ use twitter_channel::app::App;
 use twitter_channel::config::Settings;
 use twitter_channel::store::{Quarantined, Store, Tx};
 
+use super::address::free_address;
 use super::broker::{TestBroker, client, eventually};
 use super::fresh::FreshDatabase;
 use crate::contract::check_event;
@@ -385,21 +386,19 @@ impl TestService {
         };
         let simulator = Simulator::start(simulator).await.unwrap();
         let mut setup = setup.set("X_API__BASE_URL", simulator.url());
+        let public = free_address();
         if setup.bare {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = free.local_addr().unwrap().to_string();
-            setup = setup.set("PUBLIC__LISTEN", &address);
-            setup = setup.set("PUBLIC__URL", &format!("http://{address}"));
+            setup = setup.set("PUBLIC__URL", &format!("http://{public}"));
             // A look each half second is more than X allows.
             simulator.change_api(|api| api.enforce_limits = false);
             setup.tell(&simulator, |_app| String::new());
         }
-        let settings = load(&setup, &folder, &broker, ([127, 0, 0, 1], 0).into());
+        let settings = load(&setup, &folder, &broker, public);
         let app = App::start(settings).await.unwrap();
         let service = Self {
             store: open_store(&setup, &folder, &broker),
             simulator,
-            public: app.public_address,
+            public,
             private: app.private_address,
             app: Some(app),
             setup,

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use crate::x::client::testing::{Act, Bench, FakeX, client};
 use crate::x::client::{CallError, NewPost, NotSent, PostCreated, Reply, UncertainBecause};
@@ -50,9 +49,10 @@ async fn a_post_that_was_made_has_an_id() {
 
 #[tokio::test]
 async fn without_a_connection_nothing_was_sent() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Kept, so that nobody else is given the port meanwhile; it does not listen.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
     let bench = Bench::new([]).await;
     let nobody = client(
         &url.parse().unwrap(),
