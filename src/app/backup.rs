@@ -3,6 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use super::key_file::{attachments_folder, beside};
 use crate::config::Settings;
 use crate::flow::reply::files::names;
-use crate::store::{Copied, StoreError, copy};
+use crate::store::{self, Copied, StoreError, copy};
 
 /// Why there is no backup; nothing is left of it.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,8 @@ pub enum BackupError {
     Store(#[from] StoreError),
     #[error("cannot write {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
+    #[error("the backup is made, but {path}, an older one, cannot be removed: {source}")]
+    Old { path: PathBuf, source: io::Error },
 }
 
 /// What was backed up.
@@ -93,6 +96,57 @@ fn make(
     })
 }
 
+/// Removes all but the `keep` newest backups of the folder of `newest`, which was just made: files
+/// of the same extension with the mark of a backup in them, each with its attachments. Nothing else
+/// in the folder is touched, nor is the store, which was a backup itself before its first start.
+/// Blocks.
+///
+/// # Errors
+/// [`BackupError::Old`] for the first one that stays.
+pub fn prune(
+    settings: &Settings,
+    newest: &Path,
+    keep: NonZeroUsize,
+) -> Result<Vec<PathBuf>, BackupError> {
+    let stays = [settings.store.place.file(), Some(newest)];
+    let stays = stays.map(|path| path.and_then(|path| path.canonicalize().ok()));
+    let mut older = Vec::new();
+    for path in files_beside(newest).map_err(|source| old(folder_of(newest), source))? {
+        let is_another = || !stays.contains(&path.canonicalize().ok());
+        if path.extension() == newest.extension() && is_another() {
+            older.extend(store::made(&path).map(|made| (made, path)));
+        }
+    }
+    older.sort_unstable();
+    older.truncate((older.len() + 1).saturating_sub(keep.get()));
+    let older = older.into_iter().map(|(_, path)| path);
+    older
+        .map(|path| match remove(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(old(&path, source)),
+        })
+        .collect()
+}
+
+fn files_beside(file: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder_of(file))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+/// The attachments first: what is left of a backup that was removed in part is known for one.
+fn remove(backup: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(beside(backup, ".files")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::remove_file(backup),
+    }
+}
+
 /// Copies the attachments that the copied commands need. One that is gone by now belongs to a command
 /// that has ended since: after a restore it is fetched again, or looked up and found to be at X.
 fn keep_files(database: &Copied, vault: &Path, to: &Path) -> Result<usize, BackupError> {
@@ -132,12 +186,23 @@ fn publish(draft: &Path, to: &Path) -> io::Result<()> {
         // Some shares know no links; their names were free a moment ago.
         Err(_) => fs::rename(draft, to)?,
     }
-    let folder = to.parent().filter(|folder| *folder != Path::new(""));
-    sync_folder(folder.unwrap_or(Path::new(".")))
+    sync_folder(folder_of(to))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    folder.unwrap_or(Path::new("."))
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+fn old(path: &Path, source: io::Error) -> BackupError {
+    BackupError::Old {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn fault(path: &Path, source: io::Error) -> BackupError {

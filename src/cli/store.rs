@@ -1,11 +1,12 @@
 //! `store`: what ops do with the store beside the running service.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use twitter_channel::app::backup::{Backup, backup};
+use twitter_channel::app::backup::{Backup, backup, prune};
 use twitter_channel::config::Settings;
 
 #[derive(Debug, Subcommand)]
@@ -20,16 +21,22 @@ pub(crate) enum Command {
     Backup {
         /// Must not exist yet.
         file: PathBuf,
+        /// Afterwards remove all but the N newest backups of FILE's folder: files of FILE's extension
+        /// that a mark in them tells for backups. All stay without this option.
+        #[arg(long, value_name = "N")]
+        keep: Option<NonZeroUsize>,
     },
 }
 
 impl Command {
     pub(crate) async fn run(self, settings: Settings) -> anyhow::Result<String> {
         match self {
-            Self::Backup { file } => {
+            Self::Backup { file, keep } => {
                 let made = tokio::task::spawn_blocking(move || {
                     let made = backup(&settings, &file, Timestamp::now())?;
-                    anyhow::Ok(told(&made, &file.display().to_string()))
+                    let removed =
+                        keep.map_or(Ok(Vec::new()), |keep| prune(&settings, &file, keep))?;
+                    anyhow::Ok(told(&made, &file, &removed))
                 });
                 made.await?
             }
@@ -37,10 +44,11 @@ impl Command {
     }
 }
 
-fn told(made: &Backup, file: &str) -> String {
+fn told(made: &Backup, file: &Path, removed: &[PathBuf]) -> String {
     let database = &made.database;
     let mut said = format!(
-        "{file}: {} bytes, as of {}\n{} events, {} of them not published yet; {} open commands\n",
+        "{}: {} bytes, as of {}\n{} events, {} of them not published yet; {} open commands\n",
+        file.display(),
         database.bytes,
         database.made,
         database.events,
@@ -53,5 +61,8 @@ fn told(made: &Backup, file: &str) -> String {
     }
     said += "not in it: secrets.key (or <store>.key), without which its credentials and attachments \
              cannot be read\n";
+    for path in removed {
+        let _ = writeln!(said, "removed: {}", path.display());
+    }
     said
 }

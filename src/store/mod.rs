@@ -24,7 +24,7 @@ use tokio::sync::{Notify, oneshot};
 
 pub use lease::{Claim, Leadership, LeaseRow, Term, Won};
 pub use postgres::{PostgresSettings, UrlError};
-pub use sqlite::backup::{BACKUP_MARK, Copied, copy};
+pub use sqlite::backup::{BACKUP_MARK, Copied, copy, made};
 pub use tables::access::{ApiSession, ApiToken, SecretHash};
 pub use tables::accounts::{AccountState, Cost, DayCost};
 pub use tables::ahead::Foresight;

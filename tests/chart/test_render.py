@@ -305,6 +305,13 @@ def test_the_backup_runs_where_the_volume_is():
     assert find(objects, "PersistentVolumeClaim")["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
+@pytest.mark.parametrize(("keep", "expected"), [(14, ["--keep", "14"]), (0, [])])
+def test_so_many_copies_are_kept(keep, expected):
+    objects = render(with_value(case("claims"), "backup.keep", keep))
+    spec = find(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert spec["containers"][0]["args"] == ["store", "backup", "/backup/$(POD_NAME).db", *expected]
+
+
 def test_further_arguments_are_those_of_serve():
     assert serving(case("claims"))["args"] == ["serve", "--restored"]
     config = ["--config", "/etc/twitter-channel/config.toml"]

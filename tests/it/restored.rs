@@ -8,7 +8,7 @@ use simulator::{Endpoint, Fault, FaultKind, NewPost, NewUser, PostId, UserId};
 
 use crate::support::broker::{TestBroker, eventually, within};
 use crate::support::fresh::FreshDatabase;
-use crate::support::service::{ACME, Setup};
+use crate::support::service::{ACME, Setup, TestService};
 use crate::support::stage::{Stage, Times, send_message, send_post};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -321,4 +321,53 @@ async fn a_restored_database_of_a_server_is_looked_up_when_somebody_says_so() {
     scene.reply("later").await;
     scene.succeeds("later").await;
     assert_eq!((scene.restores(), scene.at_x("later")), (1, 1));
+}
+
+#[tokio::test]
+async fn the_newest_backups_are_kept_and_nothing_but_backups_is_removed() {
+    let mut service = TestService::start(Setup::new()).await;
+    service.settled().await;
+    let folder = service.database().with_file_name("backups");
+    fs::create_dir(&folder).unwrap();
+    let path = |name: &str| folder.join(name);
+    let back_up = async |name: &str, more: &[&str]| {
+        let file = path(name).display().to_string();
+        let order = [&["store", "backup", &file][..], more].concat();
+        let (code, said) = service.run(&order).await;
+        assert_eq!(code, 0, "{said}");
+        said
+    };
+    // By when they were made, whatever their names.
+    for name in ["2.db", "1.db", "other.copy"] {
+        back_up(name, &[]).await;
+    }
+    fs::create_dir(path("2.db.files")).unwrap();
+    fs::write(path("2.db.files").join("attachment"), "sealed").unwrap();
+    fs::write(path("notes.db"), "no database").unwrap();
+    fs::copy(service.database(), path("by-hand.db")).unwrap();
+    // Somebody's store that was a backup once.
+    fs::copy(path("2.db"), path("in-use.db")).unwrap();
+    fs::write(path("in-use.db-wal"), "").unwrap();
+    assert!(!back_up("3.db", &["--keep", "3"]).await.contains("removed"));
+    let said = back_up("4.db", &["--keep", "3"]).await;
+    let removed = format!("removed: {}\n", path("2.db").display());
+    assert!(said.ends_with(&removed), "{said}");
+    let left = fs::read_dir(&folder).unwrap();
+    let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    left.sort_unstable();
+    let stores = [
+        "1.db",
+        "3.db",
+        "4.db",
+        "by-hand.db",
+        "in-use.db",
+        "in-use.db-wal",
+    ];
+    let kept = [&stores[..], &["notes.db", "other.copy"]].concat();
+    assert_eq!(left, kept);
+    let refused = service
+        .run(&["store", "backup", "x.db", "--keep", "0"])
+        .await;
+    assert_eq!(refused.0, 2, "{}", refused.1);
+    service.stop().await;
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
+use url::Url;
 
 use crate::store::StoreError;
 use crate::store::tables::tx::{millis, number, timestamp};
@@ -54,6 +55,27 @@ pub fn copy(database: &Path, to: &Path, now: Timestamp) -> Result<Copied, StoreE
     let file = File::open(to).map_err(|error| open_error(to, error))?;
     file.sync_all().map_err(|error| open_error(to, error))?;
     Ok(copied)
+}
+
+/// As of when the database in this file was copied; `None` where it is no copy by [`copy`], one that
+/// the service was started on since, or cannot be read. Leaves no trace in the folder.
+pub fn made(file: &Path) -> Option<Timestamp> {
+    // A copy has no log. Where there is one, the mark may be taken away in it.
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    if Path::new(&log).exists() {
+        return None;
+    }
+    let mut url = Url::from_file_path(std::path::absolute(file).ok()?).ok()?;
+    // Read-only alone, SQLite makes the files of a log.
+    url.set_query(Some("immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(url.as_str(), flags).ok()?;
+    let marked = "SELECT value FROM meta WHERE key = ?1";
+    let marked = database.query_row(marked, params![BACKUP_MARK], |row| row.get(0));
+    let marked: String = marked.ok()?;
+    marked.parse().ok().map(timestamp)
 }
 
 /// For its owner alone: it holds words of people.
