@@ -61,7 +61,8 @@ ENV MALLOC_ARENA_MAX=2
 # A number: Kubernetes' runAsNonRoot cannot look names up.
 USER 65532:65532
 EXPOSE 8080 8081
-# It knows the environment, not the arguments of `serve`: who moves private.listen, does it there.
+# It knows the environment, not the arguments of `serve`: a settings file that moves private.listen is named there
+# (TWITTER_CHANNEL_CONFIG).
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s \
   CMD ["/usr/local/bin/twitter-channel", "probe"]
 ENTRYPOINT ["/usr/local/bin/twitter-channel"]

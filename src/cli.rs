@@ -50,7 +50,12 @@ const ASYNCAPI: &str = include_str!("../proto/asyncapi.json");
 #[command(version)]
 pub(crate) struct Arguments {
     /// Settings file (TOML); environment variables override it.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TWITTER_CHANNEL_CONFIG"
+    )]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+
+use crate::support::address::free_address;
 
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
@@ -41,4 +44,20 @@ fn the_image_is_built_by_the_compiler_that_is_tested() {
         tested == version || tested.starts_with(&format!("{version}.")),
         "{named} is not {tested}"
     );
+}
+
+/// It has the container's environment, and not the arguments of `serve`.
+#[test]
+fn the_health_check_asks_where_a_settings_file_of_the_environment_moved_the_listener() {
+    let (folder, moved) = (tempfile::tempdir().unwrap(), free_address());
+    let file = folder.path().join("settings.toml");
+    let settings = format!("private.listen = \"{moved}\"\nprivate.token = \"of-a-test\"\n");
+    std::fs::write(&file, settings).unwrap();
+    let mut probe = Command::new(env!("CARGO_BIN_EXE_twitter-channel"));
+    let probed = probe
+        .arg("probe")
+        .env("TWITTER_CHANNEL_CONFIG", &file)
+        .output();
+    let said = String::from_utf8(probed.unwrap().stderr).unwrap();
+    assert!(said.contains(&format!("{moved} cannot be asked")), "{said}");
 }
