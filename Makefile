@@ -3,7 +3,8 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 .DEFAULT_GOAL := help
 # A private broker and database beside what follows.
 beside = scripts/postgres run .run/postgres/$(1) -- scripts/broker run .run/broker/$(1) --
-it = cargo test --package twitter-channel --locked --test it --
+# Of the workspace, as all tests are built: for one package alone its dependencies would be built again with other features.
+it = cargo test --workspace --locked --test it --
 # Most of the time a test of the whole service waits.
 export RUST_TEST_THREADS ?= 4
 # The first commit whose replicas take leave of their clients: those before end idle connections as a request comes.
