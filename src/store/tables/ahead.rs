@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::cases::{CASES, Entered, Key, Touched, read_entered};
+use super::cases::{CASES, Entered, Key, NEWEST, Touched, read_entered};
 use super::journal::{SEEN, Seen, read_seen};
 use super::persons::{ANY_ERASED, LAST_SEQUENCE};
 use super::storms::{JOURNAL, SIZE};
@@ -77,6 +77,7 @@ impl Ahead {
         let Some(known) = self.cases.get_mut(&key) else {
             return false;
         };
+        let are_all_known = known.len() < NEWEST;
         let mut touched = known.iter_mut().map(|entered| &mut entered.touched);
         match touched.find(|(known, _)| known == conversation) {
             Some((_, newest)) => {
@@ -86,7 +87,7 @@ impl Ahead {
             None => {
                 // What it was merged into is not known here: who asks for the customer's cases reads it.
                 self.cases.remove(&key);
-                true
+                are_all_known
             }
         }
     }

@@ -29,13 +29,17 @@ const ENTER: Put = put!(
        at = CASE WHEN excluded.at > cases.at THEN excluded.at ELSE cases.at END"
 );
 
-/// A bound in the statement has SQLite plan it anew for each value, an order with a limit has it build
-/// a table. What each was merged into comes along: behind a network a question for each would be as
-/// many round trips, for as long as nobody else can write.
-pub(super) const CASES: &str = "SELECT cases.conversation, cases.at, conversations.survivor
-    FROM cases LEFT JOIN conversations
-      ON conversations.account = cases.account AND conversations.id = cases.conversation
-    WHERE cases.account = ?1 AND cases.customer = ?2";
+/// Most cases of a customer that [`CASES`] finds: some may be one conversation by now.
+pub(super) const NEWEST: usize = 100;
+
+/// Somebody may have tens of thousands of cases: a bot that mentions us for a year. What each was
+/// merged into comes along: behind a network a question for each would be as many round trips, for as
+/// long as nobody else can write. The limit is [`NEWEST`].
+pub(super) const CASES: &str = "SELECT newest.conversation, newest.at, conversations.survivor
+    FROM (SELECT conversation, at FROM cases WHERE account = ?1 AND customer = ?2
+          ORDER BY at DESC LIMIT 100) AS newest
+    LEFT JOIN conversations
+      ON conversations.account = ?1 AND conversations.id = newest.conversation";
 
 /// What makes a conversation a customer's case.
 #[derive(Clone, Debug, PartialEq)]
@@ -238,7 +242,7 @@ impl Tx<'_> {
     }
 
     /// Other conversations of the same customer and account since `since`, newest first, at most
-    /// twenty. Merged ones count as what they were merged into.
+    /// twenty, looked for in the newest hundred. Merged ones count as what they were merged into.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -509,6 +509,33 @@ async fn what_a_customers_cases_became_is_not_asked_for_one_by_one(
     assert!(round_trips <= 1, "{round_trips}");
 }
 
+/// Not all of them are read ahead: what is not among those may be in the table all the same.
+#[rstest]
+#[tokio::test]
+async fn the_newest_of_very_many_cases_are_found_and_an_old_one_is_touched_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_database, store) = fresh(engine);
+    write(&store, |tx| {
+        (1..=150).try_for_each(|id: u64| touch_in(tx, account(1), 7, id, at(id.cast_signed())))
+    })
+    .await;
+    let foresight = Foresight {
+        customers: vec![(account(1), user(7))],
+        ..Foresight::default()
+    };
+    let work = |tx: &mut Tx<'_>| touch_in(tx, account(1), 7, 1, at(1000));
+    let done = store.write_foreseen(DEADLINE, foresight, work).await;
+    done.unwrap();
+    let related = store.read(|tx| tx.related(account(1), user(7), &thread(999), at(0)));
+    let expected: Vec<_> = [1]
+        .into_iter()
+        .chain((132..=150).rev())
+        .map(thread)
+        .collect();
+    assert_eq!(related.await.unwrap(), expected);
+}
+
 /// In no order, as customers come; one for each number below a prime.
 fn scattered(number: u64) -> u64 {
     100 + number * 7919 % 65_537
