@@ -44,13 +44,25 @@ impl Deliveries {
 /// Makes deliveries that X never sent before.
 pub(crate) struct Maker {
     next: u64,
+    authors: Authors,
     key: Hmac<Sha256>,
+}
+
+/// Who writes the mentions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Authors {
+    /// Each by a person who never wrote before.
+    #[default]
+    New,
+    /// So many people, by turns: after some thousand deliveries each has many conversations.
+    Few(u64),
 }
 
 impl Maker {
     pub(crate) fn new() -> anyhow::Result<Self> {
         Ok(Self {
             next: 0,
+            authors: Authors::New,
             key: Hmac::new_from_slice(SECRET.as_bytes()).context("the secret")?,
         })
     }
@@ -58,6 +70,11 @@ impl Maker {
     /// Number of the next post.
     pub(crate) fn next(&self) -> u64 {
         self.next
+    }
+
+    /// By whom those are that are made next.
+    pub(crate) fn by(&mut self, authors: Authors) {
+        self.authors = authors;
     }
 
     /// Leaves posts out that were made some other way.
@@ -71,7 +88,11 @@ impl Maker {
         let mut requests = Vec::new();
         let mut size = 0;
         for _ in 0..count {
-            let (post, author) = ids(self.next).context("no more ids")?;
+            let (post, new) = ids(self.next).context("no more ids")?;
+            let author = match self.authors {
+                Authors::New => new,
+                Authors::Few(count) => ids(self.next % count).context("no such author")?.1,
+            };
             self.next += 1;
             let body = template.replace(POST, &post.to_string());
             let body = body.replace(AUTHOR, &author.to_string());

@@ -5,16 +5,21 @@ use clap::ValueEnum;
 
 use super::*;
 use crate::database::{Database, Server};
+use crate::deliveries::Authors;
 use crate::subject::processor_of;
 
 /// Replicas on one database, where there are several.
 const REPLICAS: usize = 3;
+/// Customers who come again, where they do: of the deliveries of a run, each has a hundred.
+const RETURNING: u64 = 200;
 
 /// Who is compared with bare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Peer {
     Sqlite,
     Postgres,
+    /// The same with few customers, who write again and again.
+    Returning,
     /// Three of the service on one database.
     Replicas,
     Node,
@@ -90,6 +95,10 @@ impl Bench<'_> {
 
     async fn speed(&mut self, peer: Peer, server: &Server) -> anyhow::Result<Speed> {
         let fleet = self.fleet(peer, server).await?;
+        self.maker.by(match peer {
+            Peer::Returning => Authors::Few(RETURNING),
+            _ => Authors::New,
+        });
         let to = fleet.addresses();
         self.settle_all(&to).await?;
         let deliveries = Rc::new(self.maker.make(self.scale.deliveries)?);
@@ -121,7 +130,7 @@ impl Bench<'_> {
                 let folder = empty_folder(&self.folder, "peer")?;
                 vec![Subject::service(broker, &folder, Setup::default()).await?]
             }
-            Peer::Postgres | Peer::Replicas => {
+            Peer::Postgres | Peer::Returning | Peer::Replicas => {
                 let count = if peer == Peer::Replicas { REPLICAS } else { 1 };
                 let made = Database::create(server).await?;
                 let subjects = self.replicas(count, made.url()).await?;
@@ -152,6 +161,7 @@ impl Peer {
             Self::Bare => "bare",
             Self::Sqlite => "SQLite / bare",
             Self::Postgres => "PostgreSQL / bare",
+            Self::Returning => "PostgreSQL, few customers / bare",
             Self::Replicas => "PostgreSQL, three replicas / bare",
             Self::Node => "Node (express, amqplib) / bare",
             Self::Python => "Python (FastAPI, aio-pika) / bare",

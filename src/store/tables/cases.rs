@@ -30,16 +30,16 @@ const ENTER: Put = put!(
 );
 
 /// Most cases of a customer that [`CASES`] finds: some may be one conversation by now.
-pub(super) const NEWEST: usize = 100;
+pub(super) const NEWEST: usize = 40;
 
 /// Somebody may have tens of thousands of cases: a bot that mentions us for a year. What each was
 /// merged into comes along: behind a network a question for each would be as many round trips, for as
-/// long as nobody else can write. The limit is [`NEWEST`].
-pub(super) const CASES: &str = "SELECT newest.conversation, newest.at, conversations.survivor
+/// long as nobody else can write. Not by a join: a plan that PostgreSQL makes while there are few
+/// conversations reads all of them for each customer, and is kept. The limit is [`NEWEST`].
+pub(super) const CASES: &str = "SELECT conversation, at,
+      (SELECT survivor FROM conversations WHERE account = ?1 AND id = newest.conversation)
     FROM (SELECT conversation, at FROM cases WHERE account = ?1 AND customer = ?2
-          ORDER BY at DESC LIMIT 100) AS newest
-    LEFT JOIN conversations
-      ON conversations.account = ?1 AND conversations.id = newest.conversation";
+          ORDER BY at DESC LIMIT 40) AS newest";
 
 /// What makes a conversation a customer's case.
 #[derive(Clone, Debug, PartialEq)]
@@ -242,7 +242,7 @@ impl Tx<'_> {
     }
 
     /// Other conversations of the same customer and account since `since`, newest first, at most
-    /// twenty, looked for in the newest hundred. Merged ones count as what they were merged into.
+    /// twenty, looked for in the newest forty. Merged ones count as what they were merged into.
     ///
     /// # Errors
     /// When the store cannot be read.
