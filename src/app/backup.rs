@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::key_file::{attachments_folder, beside};
+use super::key_file::attachments_folder;
 use crate::config::Settings;
 use crate::flow::reply::files::names;
-use crate::store::{self, Copied, StoreError, copy};
+use crate::store::{self, Copied, StoreError, beside, copy};
 
-/// Why there is no backup; nothing is left of it.
+/// Why there is no backup (nothing is left of it), or why an older one is still there.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error("{0} is there already: a backup is never written over anything")]
@@ -119,13 +119,10 @@ pub fn prune(
     }
     older.sort_unstable();
     older.truncate((older.len() + 1).saturating_sub(keep.get()));
-    let older = older.into_iter().map(|(_, path)| path);
-    older
-        .map(|path| match remove(&path) {
-            Ok(()) => Ok(path),
-            Err(source) => Err(old(&path, source)),
-        })
-        .collect()
+    for (_, path) in &older {
+        remove(path).map_err(|source| old(path, source))?;
+    }
+    Ok(older.into_iter().map(|(_, path)| path).collect())
 }
 
 fn files_beside(file: &Path) -> io::Result<Vec<PathBuf>> {

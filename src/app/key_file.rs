@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use crate::config::{SecretKey, Settings};
 use crate::sealing::{Sealer, TooLong};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, beside};
 
 /// The key file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -135,12 +135,6 @@ pub fn attachments_folder(settings: &Settings) -> PathBuf {
 fn beside_store(settings: &Settings, suffix: &str) -> PathBuf {
     let file = settings.store.place.file();
     beside(file.unwrap_or(Path::new("twitter-channel.db")), suffix)
-}
-
-pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut path = file.to_owned().into_os_string();
-    path.push(suffix);
-    path.into()
 }
 
 fn kept_or_made(path: &Path) -> io::Result<SecretKey> {

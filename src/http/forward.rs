@@ -267,10 +267,7 @@ mod tests {
 
     #[actix_web::test]
     async fn without_a_leader_within_reach_it_says_so_and_when_to_come_again() {
-        // Kept, so that nobody else is given the port meanwhile; it does not listen.
-        let nobody = tokio::net::TcpSocket::new_v4().unwrap();
-        nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let gone = format!("http://{}", nobody.local_addr().unwrap());
+        let gone = "http://127.0.0.1:9".to_owned();
         for leader in [None, Some(gone)] {
             let follower = replica(leader);
             let url = format!("http://{}/api/v1/health", follower.address);

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, oneshot};
 pub use lease::{Claim, Leadership, LeaseRow, Term, Won};
 pub use postgres::{PostgresSettings, UrlError};
 pub use sqlite::backup::{BACKUP_MARK, Copied, copy, made};
+pub(crate) use sqlite::beside;
 pub use tables::access::{ApiSession, ApiToken, SecretHash};
 pub use tables::accounts::{AccountState, Cost, DayCost};
 pub use tables::ahead::Foresight;

@@ -366,11 +366,8 @@ async fn a_broken_answer_may_be_tried_again(#[case] answer: Vec<u8>) {
 
 #[tokio::test]
 async fn a_refused_connection_and_an_unknown_name_may_be_tried_again() {
-    // Kept, so that nobody else is given the port meanwhile; it does not listen.
-    let closed = tokio::net::TcpSocket::new_v4().unwrap();
-    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = closed.local_addr().unwrap().to_string();
-    let refused = fetch_error(&real(&[&address]), &format!("http://{address}/a")).await;
+    let nobody = "127.0.0.1:9";
+    let refused = fetch_error(&real(&[nobody]), &format!("http://{nobody}/a")).await;
     let unknown = fetch_error(&fetcher(settings(&[]), &[]), "http://files.example/a").await;
     for (error, says) in [(refused, "refused"), (unknown, "no such name")] {
         assert!(error.to_string().contains(says), "{error}");

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 use url::Url;
 
+use super::beside;
 use crate::store::StoreError;
 use crate::store::tables::tx::{millis, number, timestamp};
 
@@ -61,9 +62,7 @@ pub fn copy(database: &Path, to: &Path, now: Timestamp) -> Result<Copied, StoreE
 /// the service was started on since, or cannot be read. Leaves no trace in the folder.
 pub fn made(file: &Path) -> Option<Timestamp> {
     // A copy has no log. Where there is one, the mark may be taken away in it.
-    let mut log = file.as_os_str().to_owned();
-    log.push("-wal");
-    if Path::new(&log).exists() {
+    if beside(file, "-wal").exists() {
         return None;
     }
     let mut url = Url::from_file_path(std::path::absolute(file).ok()?).ok()?;

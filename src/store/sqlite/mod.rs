@@ -27,6 +27,13 @@ const SMALL_CACHE: i64 = -2048;
 /// A write-ahead log that a long read has let grow beyond this is cut when it starts over.
 const WAL_KEPT_BYTES: i64 = 128 * 1024 * 1024;
 
+/// The file, or folder, that lies beside a database file under its name and `suffix`.
+pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.to_owned().into_os_string();
+    path.push(suffix);
+    path.into()
+}
+
 /// Opens the database, made when it is not there.
 pub(super) fn create(path: &Path) -> rusqlite::Result<Connection> {
     connect(path, OpenFlags::SQLITE_OPEN_CREATE)

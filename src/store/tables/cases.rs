@@ -299,3 +299,13 @@ impl Tx<'_> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statement_has_the_limit_that_is_known_of_it() {
+        assert!(CASES.contains(&format!("LIMIT {NEWEST})")), "{CASES}");
+    }
+}

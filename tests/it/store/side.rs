@@ -490,10 +490,6 @@ async fn what_a_customers_cases_became_is_not_asked_for_one_by_one(
         touch(&store, 7, id, id.cast_signed()).await;
     }
     merge(&store, 10, 9).await;
-    let foresight = Foresight {
-        customers: vec![(account(1), user(7))],
-        ..Foresight::default()
-    };
     let work = |tx: &mut Tx<'_>| {
         let before = tx.round_trips();
         // As an answer of the same batch does: none of what was read ahead.
@@ -501,7 +497,7 @@ async fn what_a_customers_cases_became_is_not_asked_for_one_by_one(
         let related = tx.related(account(1), user(7), &thread(99), at(0))?;
         Ok((related, tx.round_trips() - before))
     };
-    let done = store.write_foreseen(DEADLINE, foresight, work).await;
+    let done = store.write_foreseen(DEADLINE, foreseen(), work).await;
     let (related, round_trips) = done.unwrap();
     let expected: Vec<_> = (1..=9).rev().map(thread).collect();
     assert_eq!(related, expected);
@@ -520,12 +516,8 @@ async fn the_newest_of_very_many_cases_are_found_and_an_old_one_is_touched_again
         (1..=150).try_for_each(|id: u64| touch_in(tx, account(1), 7, id, at(id.cast_signed())))
     })
     .await;
-    let foresight = Foresight {
-        customers: vec![(account(1), user(7))],
-        ..Foresight::default()
-    };
     let work = |tx: &mut Tx<'_>| touch_in(tx, account(1), 7, 1, at(1000));
-    let done = store.write_foreseen(DEADLINE, foresight, work).await;
+    let done = store.write_foreseen(DEADLINE, foreseen(), work).await;
     done.unwrap();
     let related = store.read(|tx| tx.related(account(1), user(7), &thread(999), at(0)));
     let expected: Vec<_> = [1]
